@@ -1,0 +1,1 @@
+"""Data sets; mirrors conf/dataset."""

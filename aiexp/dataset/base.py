@@ -1,0 +1,36 @@
+"""The contract of a data set: batches by number, so that resuming needs no state at all."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Examples in splits "train", "eval" (validation) and "test".
+
+    A training batch is a pure function of the data set's settings, its seed and the batch's number:
+    the order, the augmentation and the padding of batch `k` are the same whoever asks and with any
+    number of loader workers. That makes exact resume a matter of one integer.
+    """
+
+    batch_size: int
+
+    def num_examples(self, split: str) -> int:
+        """Examples in `split`; 0 when the split does not exist."""
+        ...
+
+    def batches_per_epoch(self) -> int:
+        """Training batches in one pass over the training split."""
+        ...
+
+    def train_batches(self, start: int) -> Iterator[Any]:
+        """Endless training batches, beginning with batch number `start` (0 is the first of epoch 0)."""
+        ...
+
+    def eval_batches(self, split: str) -> Iterator[Any]:
+        """Every example of `split` once, in a fixed order."""
+        ...
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) over the examples and their split, in order: equal data, equal fingerprint."""
+        ...

@@ -1,0 +1,140 @@
+"""Errors a user can cause or must act on, one class per exit code.
+
+AiexpError
+|-- ConfigError      2    command line, keys, values, unknown names
+|-- DataError        3    missing, damaged or unusable data and weights
+|-- CheckpointError  4    checkpoints and resuming
+|-- HardwareError    5    device, precision, environment, required services
+|-- DivergedError    6    non-finite loss or gradient
+|-- MemoryFullError  7    out of memory
+|-- StorageError     8    full, read-only or locked output
+|-- SweepError       9    a sweep ended with failed jobs
+|-- SecurityError    10   refused: a target, file or path outside the allow-list
+`-- Stopped          130, 143   Ctrl-C or SIGTERM, after a checkpoint
+
+Whatever else is raised is a bug of ours: exit code 1, traceback kept in the run directory.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class AiexpError(Exception):
+    """A problem with one clear line for the user; never shown with a traceback.
+
+    Args:
+        what: What is wrong, in one sentence, naming the value.
+        where: The key, file or both: "trainer.steps", "conf/model/mine.yaml: model.width".
+        fix: What to type or change, or what is allowed.
+    """
+
+    exit_code = 1
+    kind = "bug"
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what, self.where, self.fix = what, where, fix
+
+    def line(self) -> str:
+        """`error[kind]: what | where | fix: ...` on one line."""
+        parts = [self.what.rstrip(), self.where, f"fix: {self.fix}" if self.fix else ""]
+        return f"error[{self.kind}]: " + " | ".join(" ".join(p.split()) for p in parts if p)
+
+    def lines(self) -> list[str]:
+        """Every problem this error carries, one line each."""
+        return [self.line()]
+
+    def __str__(self) -> str:
+        return self.line()
+
+
+class ConfigError(AiexpError):
+    """The command line or a YAML file asks for something that does not exist or has the wrong type."""
+
+    exit_code, kind = 2, "config"
+
+
+class ConfigErrors(ConfigError):
+    """Several config problems found in one pass, shown all at once."""
+
+    def __init__(self, errors: list[AiexpError]) -> None:
+        super().__init__("; ".join(e.what for e in errors))
+        self.errors = errors
+        # A refusal for security is the more serious answer when both kinds are present.
+        self.exit_code = max((e.exit_code for e in errors), default=2)
+
+    def lines(self) -> list[str]:
+        """One line for each problem, in the order found."""
+        return [line for e in self.errors for line in e.lines()]
+
+
+class DataError(AiexpError):
+    """Data or weights are missing, damaged, unreachable or unusable."""
+
+    exit_code, kind = 3, "data"
+
+
+class CheckpointError(AiexpError):
+    """A checkpoint or run directory cannot be resumed."""
+
+    exit_code, kind = 4, "checkpoint"
+
+
+class HardwareError(AiexpError):
+    """The machine or a required service lacks what the config asks for."""
+
+    exit_code, kind = 5, "hardware"
+
+
+class DivergedError(AiexpError):
+    """The loss or a gradient is not finite; training stopped before the update."""
+
+    exit_code, kind = 6, "diverged"
+
+
+class MemoryFullError(AiexpError):
+    """The device or the host ran out of memory."""
+
+    exit_code, kind = 7, "memory"
+
+
+class StorageError(AiexpError):
+    """The output folder is full, read-only or in use by another process."""
+
+    exit_code, kind = 8, "storage"
+
+
+class SweepError(AiexpError):
+    """A sweep finished, with failed jobs."""
+
+    exit_code, kind = 9, "sweep"
+
+
+class SecurityError(AiexpError):
+    """Refused before anything ran: a target, resolver, file or path outside the allow-list."""
+
+    exit_code, kind = 10, "security"
+
+
+class Stopped(AiexpError):
+    """The user or the system asked the run to stop; the work so far is saved."""
+
+    kind = "stopped"
+
+    def __init__(self, what: str, *, exit_code: int, fix: str = "") -> None:
+        super().__init__(what, fix=fix)
+        self.exit_code = exit_code
+
+
+def nearest(word: str, options: Iterable[str]) -> str:
+    """` Did you mean 'x'?` for the option closest to `word`, or an empty string.
+
+    Dotted names also match on their last part, so `trainer.stpes` finds `trainer.steps`.
+    """
+    options = list(dict.fromkeys(options))
+    hits = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
+    if not hits:
+        leaf = word.rsplit(".", 1)[-1]
+        leaves = {o.rsplit(".", 1)[-1]: o for o in options}
+        hits = [leaves[h] for h in difflib.get_close_matches(leaf, leaves, n=1, cutoff=0.75)]
+    return f" Did you mean '{hits[0]}'?" if hits else ""

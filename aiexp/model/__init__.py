@@ -1,0 +1,1 @@
+"""Networks. Any `nn.Module` will do; mirrors conf/model."""

@@ -1,0 +1,26 @@
+"""What an evaluation returns: numbers, and for the final one pictures and tables."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """Named columns and rows of plain values; written as CSV and shown as a W&B table."""
+
+    columns: list[str]
+    rows: list[list[str | int | float]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """The result of evaluating a split.
+
+    Args:
+        metrics: Name (no prefix) to value.
+        pictures: Name to PNG bytes.
+        tables: Name to table.
+    """
+
+    metrics: dict[str, float]
+    pictures: dict[str, bytes] = field(default_factory=lambda: {})
+    tables: dict[str, Table] = field(default_factory=lambda: {})

@@ -1,0 +1,1 @@
+"""Tasks: what is learned. One file each; mirrors conf/task."""

@@ -1,0 +1,1 @@
+"""Followers of a run beside metrics.jsonl; mirrors conf/tracker."""

@@ -1,0 +1,54 @@
+"""The contract of a tracker: follows a run beside `metrics.jsonl`, which is always written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from aiexp.report import Table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunInfo:
+    """What a tracker may know of a run.
+
+    Args:
+        directory: The run directory.
+        task: Option name of the task (`bert_finetune`): W&B job type and tag.
+        name: Telling name made of the task and the overrides that differ from its defaults.
+        group: Name of the sweep directory for a job of a sweep, else None.
+        tags: Option names of task, model and dataset.
+        config: The full resolved config, secrets redacted.
+        previous: What `start` returned when this run directory was tracked before, else None.
+    """
+
+    directory: Path
+    task: str
+    name: str
+    group: str | None
+    tags: list[str]
+    config: dict[str, Any]
+    previous: dict[str, Any] | None
+
+
+class Tracker(Protocol):
+    """A follower of one run. It may fail; the run never fails with it (`aiexp.tracker.guard`)."""
+
+    def start(self, run: RunInfo) -> dict[str, Any]:
+        """Opens the run, or continues it; returns what to record in `environment.json` (id, url, mode)."""
+        ...
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Metrics with their full names (`train/loss`) at optimizer step `step`."""
+        ...
+
+    def log_picture(self, step: int, name: str, path: Path) -> None:
+        """A PNG or GIF file of the run directory."""
+        ...
+
+    def log_table(self, step: int, name: str, table: Table) -> None:
+        """A table."""
+        ...
+
+    def close(self, exit_code: int) -> None:
+        """Ends the run; bounded in time."""
+        ...
