@@ -1,0 +1,65 @@
+"""`metrics.jsonl`: the source of truth for every logged number."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, final
+
+from aiexp.errors import CheckpointError
+from aiexp.storage import storage_errors
+
+
+@final
+class MetricsFile:
+    """One JSON object a line: `step` and metrics by their full names.
+
+    A checkpoint records the file's length; a resumed run cuts the file there, so that every line
+    stands once, whenever the process died.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with storage_errors("opening the metrics", path):
+            self._file = path.open("ab")
+
+    def append(self, step: int, metrics: dict[str, float]) -> None:
+        """Writes one line and hands it to the system."""
+        line = json.dumps({"step": step, **metrics}, separators=(",", ":")) + "\n"
+        with storage_errors("writing metrics", self.path):
+            self._file.write(line.encode())
+            self._file.flush()
+
+    def sync(self) -> int:
+        """Makes the file durable; returns its length in bytes."""
+        with storage_errors("writing metrics", self.path):
+            os.fsync(self._file.fileno())
+            return self._file.tell()
+
+    def cut(self, length: int) -> None:
+        """Drops everything after `length` bytes.
+
+        Raises:
+            CheckpointError: the file is shorter, so lines that the checkpoint counts on are gone.
+        """
+        if self.path.stat().st_size < length:
+            raise CheckpointError(
+                f"metrics have {self.path.stat().st_size} bytes, the checkpoint was written after {length}",
+                where=str(self.path),
+                fix="restore the file, or start a new run",
+            )
+        with storage_errors("cutting metrics", self.path):
+            self._file.truncate(length)
+            self._file.seek(0, os.SEEK_END)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics file; a torn last line (the process died in the write) is dropped."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in lines[:-1] if line.strip()]

@@ -1,0 +1,84 @@
+"""What a run says while it works: lines for people in run.log and on the terminal, and a progress bar."""
+
+import time
+from pathlib import Path
+from typing import Any, final
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from aiexp.storage import storage_errors
+
+REFRESH_SECONDS = 0.2
+
+
+@final
+class Display:
+    """Says lines to the terminal and `run.log`; shows a bar only where it can be redrawn.
+
+    Args:
+        log: Path of run.log; appended to.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self._path = log
+        with storage_errors("opening the log", log):
+            self._log = log.open("a", encoding="utf-8")
+        self._progress: Progress | None = None
+        self._bar: Any = None
+        self._next_refresh = 0.0
+
+    def say(self, line: str, *, terminal: bool = True) -> None:
+        """One line to run.log and, unless `terminal` is false, to the terminal."""
+        with storage_errors("writing the log", self._path):
+            self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+            self._log.flush()
+        if terminal:
+            self.console.print(line, markup=False)
+
+    def begin(self, step: int, total_steps: int) -> None:
+        """Starts the bar, on a terminal."""
+        if not self.console.is_terminal:
+            return
+        columns: list[ProgressColumn] = [
+            TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[note]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        ]
+        self._progress = Progress(*columns, console=self.console, auto_refresh=False, transient=True)
+        self._bar = self._progress.add_task("", total=total_steps, completed=step, note="")
+        self._progress.start()
+
+    def is_due(self) -> bool:
+        """Whether the bar is shown and old enough to be redrawn."""
+        return self._progress is not None and time.monotonic() >= self._next_refresh
+
+    def show(self, step: int, note: str) -> None:
+        """Redraws the bar."""
+        if self._progress is None:
+            return
+        self._next_refresh = time.monotonic() + REFRESH_SECONDS
+        self._progress.update(self._bar, completed=step, note=note)
+        self._progress.refresh()
+
+    def end(self) -> None:
+        """Removes the bar."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def close(self) -> None:
+        """Removes the bar and closes run.log."""
+        self.end()
+        self._log.close()

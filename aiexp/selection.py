@@ -1,0 +1,76 @@
+"""Which checkpoint is the best one, and when to stop early."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+from aiexp.errors import ConfigError, nearest
+
+
+@final
+class Selection:
+    """Follows one metric over the evaluations of a run.
+
+    Args:
+        monitor: Full name of the metric ("eval/accuracy"), or null to keep the last checkpoint.
+        mode: "max" or "min".
+        patience: Stop after this many evaluations without improvement; null never stops early.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    def __init__(self, *, monitor: str | None, mode: Literal["max", "min"], patience: int | None) -> None:
+        if mode not in ("max", "min"):
+            raise ConfigError(f"mode '{mode}'", where="trainer.selection.mode", fix="max or min")
+        if patience is not None and (patience < 1 or monitor is None):
+            raise ConfigError(
+                f"patience {patience} needs a monitored metric and at least 1",
+                where="trainer.selection.patience",
+            )
+        self.monitor, self.mode, self.patience = monitor, mode, patience
+        self.best: Best | None = None
+        self.evaluations_since_best = 0
+
+    def check(self, available: list[str]) -> None:
+        """Raises `ConfigError` unless the monitored metric is among the names an evaluation returns."""
+        if self.monitor is not None and self.monitor not in available:
+            raise ConfigError(
+                f"no metric '{self.monitor}' to monitor.{nearest(self.monitor, available)}",
+                where="trainer.selection.monitor",
+                fix="one of " + ", ".join(sorted(available)),
+            )
+
+    def update(self, step: int, metrics: dict[str, float]) -> bool:
+        """Takes an evaluation into account; true if it is the best so far. NaN never is."""
+        if self.monitor is None:
+            return False
+        value = metrics[self.monitor]
+        sign = 1 if self.mode == "max" else -1
+        if value == value and (self.best is None or sign * value > sign * self.best.value):
+            self.best, self.evaluations_since_best = Best(step=step, value=value), 0
+            return True
+        self.evaluations_since_best += 1
+        return False
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether patience has run out."""
+        return self.patience is not None and self.evaluations_since_best >= self.patience
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold."""
+        best = None if self.best is None else [self.best.step, self.best.value]
+        return {"best": best, "evaluations_since_best": self.evaluations_since_best}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores what `state` returned."""
+        self.best = Best(step=state["best"][0], value=state["best"][1]) if state["best"] else None
+        self.evaluations_since_best = state["evaluations_since_best"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Best:
+    """The best evaluation so far."""
+
+    step: int
+    value: float

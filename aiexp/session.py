@@ -1,0 +1,293 @@
+"""A run directory while a process works on it: lock, log, signals, status, metrics, tracker."""
+
+import os
+import resource
+import sys
+import time
+import traceback
+from contextlib import AbstractContextManager, ExitStack
+from types import TracebackType
+from typing import Any, Self, final
+
+from aiexp.checkpoint import CheckpointStore
+from aiexp.dataset.base import Dataset
+from aiexp.errors import AiexpError, CheckpointError, MemoryFullError, Stopped
+from aiexp.hardware import Hardware
+from aiexp.metrics import MetricsFile
+from aiexp.progress import Display
+from aiexp.report import Evaluation, Table
+from aiexp.rundir import RunDirectory
+from aiexp.secrets import redact_text
+from aiexp.stop import StopRequested, StopSignal
+from aiexp.storage import FULL, storage_error, storage_errors
+from aiexp.task.base import Task
+from aiexp.tracker.base import RunInfo, Tracker
+from aiexp.tracker.guard import GuardedTracker
+
+
+@final
+class Session:
+    """Use as a context: whatever ends the body is written into status.json before it goes on.
+
+    Args:
+        directory: The run directory; locked for this process.
+        exact: Resume only from the newest checkpoint, instead of falling back to an older valid one.
+
+    Raises:
+        StorageError: another process works on the directory, or it cannot be written.
+    """
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self.directory = directory
+        self.checkpoints = CheckpointStore(directory.path / "checkpoints")
+        self.stop = StopSignal()
+        self._exit = ExitStack()
+        self._tracker: GuardedTracker | None = None
+        self._started = time.time()
+        self._elapsed_before = 0.0
+        self._throughput = ""
+
+    def __enter__(self) -> Self:
+        directory = self.directory
+        self._exit.callback(directory.lock().close)
+        self._exit.enter_context(self.stop)
+        self.display = Display(directory.path / "run.log")
+        self._exit.callback(self.display.close)
+        self.metrics = MetricsFile(directory.path / "metrics.jsonl")
+        self._exit.callback(self.metrics.close)
+        self.checkpoints.clean()
+        directory.write_status(state="running", pid=os.getpid(), started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.display.end()
+            problem = None if error is None else self.explain(error)
+            exit_code = 0 if problem is None else getattr(problem, "exit_code", 1)
+            if self._tracker is not None:
+                self._tracker.close(exit_code)
+            state = {0: "finished", 130: "stopped", 143: "stopped"}.get(exit_code, "failed")
+            text = None if problem is None else redact_text(str(problem))
+            if problem is not None and problem is error and not isinstance(problem, AiexpError):
+                self._write_traceback(problem)
+            if text:
+                self._try_say(text)
+            self._try_status(
+                state=state, exit_code=exit_code, error=text,
+                seconds=round(self._elapsed_before + time.time() - self._started, 1),
+                peak_memory_bytes=peak_memory_bytes(),
+            )  # fmt: skip
+        finally:
+            self._exit.close()
+        if problem is not None and problem is not error:
+            raise problem from error
+
+    def _try_say(self, text: str) -> None:
+        """Into the log if it can still be written: the error under way matters more."""
+        try:
+            self.display.say(text, terminal=False)
+        except AiexpError:
+            return
+
+    def _try_status(self, **changes: Any) -> None:
+        """Into status.json if it can still be written: the error under way matters more."""
+        try:
+            self.directory.write_status(**changes)
+        except AiexpError as error:
+            print(f"aiexp: {error}", file=sys.stderr)  # noqa: T201
+
+    def _write_traceback(self, error: BaseException) -> None:
+        text = "".join(traceback.format_exception(error))
+        try:
+            (self.directory.path / "error.log").write_text(redact_text(text), encoding="utf-8")
+        except OSError:
+            return
+
+    def explain(self, error: BaseException) -> BaseException:
+        """The user's error behind an exception, or the exception itself if it is a bug."""
+        if isinstance(error, StopRequested | KeyboardInterrupt):
+            steps = self.checkpoints.steps()
+            saved = f"step {steps[-1]} is saved" if steps else "before the first checkpoint"
+            return Stopped(
+                f"stopped, {saved}",
+                exit_code=self.stop.exit_code if self.stop.requested else 130,
+                fix=f"aiexp resume {self.shown_path}",
+            )
+        if isinstance(error, MemoryError) or is_out_of_memory(error):
+            return MemoryFullError(
+                f"out of memory: {' '.join(str(error).split())[:200]}",
+                fix="halve dataset.batch_size and double trainer.accumulate, or a smaller model",
+            )
+        if isinstance(error, OSError) and error.errno in FULL:
+            return storage_error(error, "running", self.directory.path)
+        return error
+
+    @property
+    def shown_path(self) -> str:
+        """The run directory as a user would type it."""
+        relative = os.path.relpath(self.directory.path)
+        return str(self.directory.path) if relative.startswith("..") else relative
+
+    def preparing(self) -> AbstractContextManager[None]:
+        """The time before the first step: a stop request ends it at once."""
+        return self.stop.interruptible()
+
+    def follow(self, tracker: Tracker, hardware: Hardware, task: Task, dataset: Dataset) -> None:
+        """Says and records what the run consists of, and starts the tracker."""
+        directory = self.directory
+        choices, overrides = directory.read_typed()
+        parameters = sum(p.numel() for p in task.parameters())
+        sizes = {split: dataset.num_examples(split) for split in ("train", "eval", "test")}
+        self.say(f"run       {self.shown_path}")
+        self.say(f"hardware  {hardware.describe()}")
+        self.say(
+            f"dataset   {choices['dataset']}: " + ", ".join(f"{n} {split}" for split, n in sizes.items())
+        )
+        self.say(f"model     {choices['model']}: {parameters:,} parameters")
+        environment = directory.read_json("environment.json")
+        config = directory.read_config()
+        info = RunInfo(
+            directory=directory.path,
+            task=choices["task"],
+            name=" ".join(
+                [choices["task"], *(o for o in overrides if not o.startswith(("task=", "outputs=")))]
+            ),
+            group=environment.get("sweep"),
+            tags=[choices[group] for group in ("task", "model", "dataset")],
+            config=config,
+            previous=environment.get("tracker"),
+        )
+        self._tracker = GuardedTracker(tracker)
+        directory.write_environment(
+            hardware=hardware.record(),
+            dataset={"examples": sizes, "fingerprint": dataset.fingerprint()},
+            parameters=parameters,
+            tracker=self._tracker.start(info),
+        )
+
+    def begin(self, step: int, total_steps: int) -> None:
+        """Training begins at `step`."""
+        self.directory.write_status(step=step, total_steps=total_steps)
+        self.display.begin(step, total_steps)
+
+    def say(self, line: str) -> None:
+        """One line to the terminal and run.log."""
+        self.display.say(line)
+
+    def progress_due(self) -> bool:
+        """Whether the bar wants to be redrawn."""
+        return self.display.is_due()
+
+    def show(self, step: int, window: dict[str, list[float]]) -> None:
+        """Redraws the bar with the running mean of the loss."""
+        losses = [
+            f"{name} {total / count:.4f}"
+            for name, (total, count) in window.items()
+            if name.startswith("loss")
+        ]
+        self.display.show(step, "  ".join([*losses, self._throughput]))
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Training metrics to the file, the tracker, the log and the bar."""
+        self.metrics.append(step, metrics)
+        if self._tracker is not None:
+            self._tracker.log(step, metrics)
+        self._throughput = f"{metrics['time/examples_per_second']:.0f} examples/s"
+        self.display.say(f"step {step}  " + brief(metrics), terminal=False)
+        losses = {
+            k.removeprefix("train/"): [v, 1.0] for k, v in metrics.items() if k.startswith("train/loss")
+        }
+        self.show(step, losses)
+
+    def report(self, step: int, evaluation: Evaluation, is_best: bool) -> None:
+        """An evaluation to the file, the tracker and the terminal; pictures and tables to figures/."""
+        self.metrics.append(step, evaluation.metrics)
+        if self._tracker is not None:
+            self._tracker.log(step, evaluation.metrics)
+        self.display.say(f"step {step}  {brief(evaluation.metrics)}{'  best so far' if is_best else ''}")
+        figures = self.directory.path / "figures"
+        with storage_errors("writing figures", figures):
+            figures.mkdir(exist_ok=True) if evaluation.pictures or evaluation.tables else None
+            for name, png in evaluation.pictures.items():
+                path = figures / f"{name}.png"
+                path.write_bytes(png)
+                if self._tracker is not None:
+                    self._tracker.log_picture(step, name, path)
+            for name, table in evaluation.tables.items():
+                (figures / f"{name}.csv").write_text(as_csv(table), encoding="utf-8", newline="")
+                if self._tracker is not None:
+                    self._tracker.log_table(step, name, table)
+
+    def finish(self, metrics: dict[str, float]) -> None:
+        """The run is complete: records and says its results."""
+        self.display.end()
+        seconds = self._elapsed_before + time.time() - self._started
+        self.directory.write_status(metrics=metrics)
+        memory = peak_memory_bytes() / 2**30
+        self.say(f"finished  {brief(metrics)}  ({seconds / 60:.1f} min, {memory:.1f} GiB at most)")
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold of the session."""
+        seconds = self._elapsed_before + time.time() - self._started
+        return {"metrics_bytes": self.metrics.sync(), "elapsed_seconds": seconds}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Cuts the metrics where the checkpoint was written."""
+        self.metrics.cut(state["metrics_bytes"])
+        self._elapsed_before = state["elapsed_seconds"]
+
+    def checkpoint_to_resume(self) -> int | None:
+        """The newest step whose checkpoint verifies; damaged newer ones are named and removed.
+
+        Raises:
+            CheckpointError: there are checkpoints and none is intact.
+        """
+        step, problems = self.checkpoints.newest_valid()
+        for problem in problems:
+            self.say(f"warning: {problem.what} ({problem.where}); falling back to an older checkpoint")
+        if step is None and problems:
+            raise CheckpointError(
+                f"no intact checkpoint: {problems[0].what}", where=problems[0].where,
+                fix="start a new run with the same config: the steps are lost",
+            )  # fmt: skip
+        for damaged in [s for s in self.checkpoints.steps() if step is not None and s > step]:
+            self.checkpoints.remove(damaged)
+        if step is None:
+            self.metrics.cut(0)
+        else:
+            self.say(f"resuming from step {step}")
+        return step
+
+
+def brief(metrics: dict[str, float]) -> str:
+    """Metrics on one line."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+
+
+def as_csv(table: Table) -> str:
+    """A table as CSV text."""
+    import csv
+    import io
+
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(table.columns)
+    writer.writerows(table.rows)
+    return buffer.getvalue()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch failed to allocate, on a GPU or the CPU."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident size of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
