@@ -1,0 +1,148 @@
+"""Composing one job's config with Hydra, from a list of overrides to a checked config."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from aiexp.config.allowed import add_working_directory
+from aiexp.config.conf_dir import GROUPS, PRIMARY, ConfDirs, conf_dirs, shown
+from aiexp.config.hydra_settings import check_override
+from aiexp.config.problem import raise_all
+from aiexp.errors import SecurityError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed:
+    """A checked config and how it came about.
+
+    Args:
+        config: Groups `model dataset task trainer hardware tracker`, `seed`, `outputs`; not resolved.
+        choices: The option each group got: {"task": "bert_finetune", ...}; groups set to null are left out.
+        overrides: What was typed, without Hydra's own settings.
+    """
+
+    config: DictConfig
+    choices: dict[str, str]
+    overrides: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One job of a sweep.
+
+    Args:
+        sweep_dir: The directory all jobs of the sweep share.
+        index: Its number, from 0.
+        overrides: What it was given.
+    """
+
+    sweep_dir: Path
+    index: int
+    overrides: list[str] = field(default_factory=lambda: [])
+
+
+def compose(overrides: list[str], *, config_dir: str | None = None) -> Composed:
+    """The config of one job, with everything that can be known before importing torch checked.
+
+    Args:
+        overrides: As typed: `task=bert_finetune`, `trainer.steps=10`, `+task.x=1`, `~task.y`.
+        config_dir: One more folder of options.
+
+    Raises:
+        ConfigErrors: Every problem found, one line each.
+        SecurityError: A target, resolver or Hydra setting is refused.
+    """
+    from aiexp.config.diagnose import diagnose
+    from aiexp.config.validate import check_composed
+
+    dirs = conf_dirs(config_dir)
+    prepare()
+    check_hydra_settings(overrides, dirs)
+    full, failure = None, None
+    try:
+        full = compose_raw(overrides, dirs)
+    except Exception as e:
+        failure = e
+    if full is None:
+        # Outside the handler, so that the search for reasons does not drag Hydra's error along.
+        raise diagnose(failure, overrides, dirs)
+    composed, errors = check_composed(full, dirs)
+    raise_all(errors)
+    return composed
+
+
+def prepare() -> None:
+    """Makes the working directory importable, closes the resolvers, ignores switched-off checks."""
+    add_working_directory()
+    # Hydra's own switch to allow more targets; aiexp's list is the only one.
+    os.environ.pop("HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE", None)
+    OmegaConf.register_new_resolver("oc.env", _environment, replace=True)
+
+
+def compose_raw(overrides: list[str], dirs: ConfDirs) -> DictConfig:
+    """What Hydra composes for one job, its own node included, unchecked."""
+    from hydra.types import RunMode
+
+    from aiexp.config.loader import make_loader
+
+    return make_loader(dirs).load_configuration(PRIMARY, overrides, run_mode=RunMode.RUN)
+
+
+def check_hydra_settings(overrides: list[str], dirs: ConfDirs) -> None:
+    """Refuses settings that make Hydra import or run something while it composes.
+
+    Raises:
+        SecurityError: A refused setting on the command line, or a search path in the user's primary file.
+        ConfigErrors: A setting that aiexp makes itself.
+    """
+    problems = [(p, o) for o in overrides if (p := check_override(o))]
+    raise_all([p.error(f"command line: {text}") for p, text in problems])
+    own = dirs.user / f"{PRIMARY}.yaml" if dirs.user else None
+    if own and own.is_file() and "searchpath" in own.read_text(encoding="utf-8", errors="replace"):
+        raise SecurityError(
+            "'hydra.searchpath' is refused", where=shown(own), fix="use AIEXP_CONF or --config-dir"
+        )
+
+
+def without_hydra(full: DictConfig) -> DictConfig:
+    """The config without Hydra's node."""
+    with open_dict(full):
+        del full["hydra"]
+    return full
+
+
+def choices_of(full: DictConfig) -> dict[str, str]:
+    """Group to chosen option, of aiexp's and the user's groups."""
+    chosen: dict[str, Any] = {str(k): v for k, v in full.hydra.runtime.choices.items()}
+    order = [*GROUPS, *(k for k in chosen if k not in GROUPS)]
+    return {k: str(chosen[k]) for k in order if chosen.get(k) is not None and not k.startswith("hydra/")}
+
+
+def shadow_notes(composed: Composed, dirs: ConfDirs) -> list[str]:
+    """A line for each chosen option, and the primary file, that replaces a built-in one."""
+    options = dirs.options()
+    chosen = [options.get(g.split("@")[0], {}).get(name) for g, name in composed.choices.items()]
+    notes = [
+        f"{shown(o.path)} replaces aiexp's own {o.group}={o.name}"
+        for o in chosen
+        if o and o.is_user and o.shadows
+    ]
+    if dirs.user is not None and (dirs.user / f"{PRIMARY}.yaml").is_file():
+        notes.insert(0, f"{shown(dirs.user / f'{PRIMARY}.yaml')} replaces aiexp's own defaults")
+    return notes
+
+
+def _environment(name: str, default: Any = None) -> Any:
+    """`${oc.env:NAME}` for aiexp's own variables only: a config from elsewhere must not read secrets."""
+    if not name.startswith("AIEXP_"):
+        raise SecurityError(
+            f"${{oc.env:{name}}} is refused: a config may read only environment variables named AIEXP_...",
+            fix=f"export AIEXP_{name} and name that, or give the value on the command line",
+        )
+    value = os.environ.get(name, default)
+    if value is None:
+        raise KeyError(f"environment variable '{name}' is not set")
+    return value

@@ -1,0 +1,203 @@
+"""Finds every reason why a command line does not compose, and says each in one line.
+
+Hydra stops at the first one, and for a misspelled `trainer.lrr=1` it advises `+trainer.lrr=1`.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from aiexp.config.conf_dir import GROUPS, PRIMARY, ConfDirs, shown
+from aiexp.config.node import GIVEN
+from aiexp.config.resolve import keys_of
+from aiexp.definition import NotFoundError
+from aiexp.errors import AiexpError, ConfigError, ConfigErrors, nearest
+from aiexp.signature import read
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+
+def diagnose(error: Exception | None, overrides: list[str], dirs: ConfDirs) -> AiexpError:
+    """The error to show instead of Hydra's, with all problems of the command line and the files."""
+    from aiexp.config.compose import compose_raw
+    from aiexp.config.validate import check_composed
+
+    errors: list[AiexpError] = []
+    parsed = parse(overrides, errors)
+    groups, keys = _split(parsed, dirs, errors)
+    try:
+        base = compose_raw([o.input_line or "" for o in groups], dirs)
+        good = [o for o in keys if _key_fits(o, base, errors)]
+        full = compose_raw([o.input_line or "" for o in [*groups, *good]], dirs)
+        _, more = check_composed(full, dirs)
+        errors += more
+    except Exception as e:
+        errors.append(explain(e, dirs))
+    unique = list({e.line(): e for e in errors}.values()) or [explain(error or ValueError(), dirs)]
+    return unique[0] if len(unique) == 1 else ConfigErrors(sorted(unique, key=lambda e: -e.exit_code))
+
+
+def parse(overrides: list[str], errors: list[AiexpError]) -> "list[Override]":
+    """Overrides that Hydra's grammar accepts; the others become errors."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    parsed: list[Override] = []
+    for text in overrides:
+        try:
+            parsed.append(parser.parse_override(text))
+        except HydraException as e:
+            parsed_as_key = "=" not in text and not text.startswith("~")
+            fix = (
+                f"type {text}=VALUE"
+                if parsed_as_key
+                else "quote it: 'key=\"a b, c\"' for text, 'key=[1,2]' for lists"
+            )
+            reason = str(e).splitlines()[0]
+            errors.append(
+                ConfigError(f"'{text}' is not key=value: {reason}", where=f"command line: {text}", fix=fix)
+            )
+    return parsed
+
+
+def _split(
+    parsed: "list[Override]", dirs: ConfDirs, errors: list[AiexpError]
+) -> "tuple[list[Override], list[Override]]":
+    """Usable group choices and usable keys; what is wrong with the others becomes errors."""
+    options = dirs.options()
+    groups: list[Override] = []
+    keys: list[Override] = []
+    lost: set[str] = set()
+    for override in parsed:
+        group = override.key_or_group.split("@")[0]
+        if override.is_sweep_override():
+            errors.append(_sweep_without_m(override))
+        elif group in options:
+            if _option_fits(override, group, options, errors):
+                groups.append(override)
+            else:
+                lost |= set(GROUPS) if group == "task" else {group}
+        elif group.startswith("hydra"):
+            groups.append(override)
+        else:
+            keys.append(override)
+    # Without its option a group's keys cannot be judged: one typo must not bring ten messages.
+    return groups, [k for k in keys if k.key_or_group.split(".")[0] not in lost]
+
+
+def _sweep_without_m(override: "Override") -> AiexpError:
+    """A list of values for a run of one job."""
+    text = override.input_line or ""
+    name, _, value = text.partition("=")
+    return ConfigError(
+        f"'{name}' has several values, for one run",
+        where=f"command line: {text}",
+        fix=f"add -m to run each of them, or type '{name}=[{value}]' for a list",
+    )
+
+
+def _option_fits(
+    override: "Override", group: str, options: dict[str, dict[str, Any]], errors: list[AiexpError]
+) -> bool:
+    """Whether a group override names an option of that group."""
+    where, value = f"command line: {override.input_line}", override.value()
+    if override.is_delete():
+        return True
+    if override.is_add() and group in GROUPS:
+        errors.append(ConfigError(f"'{group}' is there already", where=where, fix=f"type {group}={value}"))
+        return False
+    if value is None or str(value) in options[group]:
+        return True
+    what = f"no option '{value}' in group '{group}'.{nearest(str(value), options[group])}"
+    errors.append(ConfigError(what, where=where, fix=f"options are {' '.join(options[group])}"))
+    return False
+
+
+def _key_fits(override: "Override", base: DictConfig, errors: list[AiexpError]) -> bool:
+    """Whether a key override can be applied to the config that the chosen options make."""
+    key = override.key_or_group
+    where = f"command line: {override.input_line}"
+    text = (override.input_line or "").lstrip("+~")
+    exists = _exists(base, key)
+    if override.is_add() and not override.is_force_add() and exists:
+        errors.append(ConfigError(f"'{key}' is there already", where=where, fix=f"type {text}"))
+        return False
+    if exists or override.is_add() or override.is_force_add():
+        return True
+    parameters = _parameters(base, key.rpartition(".")[0])
+    if key.rpartition(".")[2] in parameters and not override.is_delete():
+        what = f"'{key}' is an argument that conf/ leaves at its default"
+        errors.append(ConfigError(what, where=where, fix=f"type +{text}"))
+        return False
+    names = [k for k in keys_of(base) if k != "hydra" and not k.startswith("hydra.") and "._" not in k]
+    names += [f"{node}.{p}" for node in names for p in _parameters(base, node)]
+    parent = key.rpartition(".")[0]
+    near = nearest(key, names)
+    siblings = [n.rpartition(".")[2] for n in dict.fromkeys(names) if n.rpartition(".")[0] == parent]
+    fix = f"keys of {parent or 'the config'} are {' '.join(siblings)}" if siblings else ""
+    errors.append(ConfigError(f"unknown key '{key}'.{near}", where=where, fix=fix))
+    return False
+
+
+def _exists(base: DictConfig, key: str) -> bool:
+    """Whether a dotted key is in the config, whatever its value."""
+    node: Any = base
+    for part in key.split("."):
+        if not isinstance(node, DictConfig) or part not in list(node):
+            return False
+        is_leaf = OmegaConf.is_missing(node, part) or OmegaConf.is_interpolation(node, part)
+        node = None if is_leaf else node[part]
+    return True
+
+
+def _parameters(base: DictConfig, key: str) -> list[str]:
+    """Arguments that the constructor of the node at `key` takes from a config."""
+    target = OmegaConf.select(base, f"{key}._target_", throw_on_resolution_failure=False) if key else None
+    try:
+        found = read(target).parameters if isinstance(target, str) else None
+    except NotFoundError:
+        return []
+    return [name for name in found or {} if name not in GIVEN.get(key, frozenset())]
+
+
+def explain(error: BaseException, dirs: ConfDirs) -> AiexpError:
+    """An error of YAML, OmegaConf or Hydra in one line, with the file where that is known."""
+    chain = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner)
+    for e in chain:
+        if isinstance(e, AiexpError):
+            return e
+        mark = getattr(e, "problem_mark", None)
+        if mark is not None:
+            where = f"{shown(Path(mark.name))}: line {mark.line + 1}"
+            return ConfigError(f"not valid YAML: {getattr(e, 'problem', e)}", where=where)
+    lines = [line for e in reversed(chain) for line in str(e).splitlines()[:1] if line.strip()]
+    text = str(error).splitlines()
+    missing = next((e for e in chain if type(e).__name__ == "MissingConfigException"), None)
+    if missing is not None:
+        return _missing_option(str(missing), dirs)
+    what = "; ".join(dict.fromkeys(lines)) or type(error).__name__
+    return ConfigError(what, where=" ".join(t.strip() for t in text if "full_key" in t))
+
+
+def _missing_option(text: str, dirs: ConfDirs) -> AiexpError:
+    """Hydra's message on an option that a file's defaults list names and no folder has."""
+    first = text.splitlines()[0]
+    name = first.split("'")[-2] if first.count("'") >= 2 else first
+    group, _, option = name.rpartition("/")
+    options = dirs.options()
+    origin = first.split("'")[1] if first.startswith("In '") else PRIMARY
+    near = nearest(option, options.get(group, {})) if group in options else nearest(name, options)
+    fix = f"options are {' '.join(options[group])}" if group in options else f"groups are {' '.join(options)}"
+    source = next(
+        (o.path for g in options.values() for o in g.values() if f"{o.group}/{o.name}" == origin), None
+    )
+    return ConfigError(
+        f"no option '{option}' in group '{group}'.{near}" if group else f"no file '{name}.yaml'.{near}",
+        where=f"{shown(source)}: defaults" if source else origin,
+        fix=fix,
+    )

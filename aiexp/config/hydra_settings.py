@@ -1,0 +1,81 @@
+"""Which of Hydra's own settings a user may change; the rest aiexp sets itself or refuses."""
+
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from aiexp.config.problem import Problem
+
+_REFUSED = (
+    "hydra.job_logging",
+    "hydra.hydra_logging",
+    "hydra.callbacks",
+    "hydra.searchpath",
+    "hydra.job.env_set",
+)
+_ALLOWED = ("hydra.launcher.", "hydra.sweeper.", "hydra.verbose")
+_GROUPS = ("hydra.launcher", "hydra.sweeper")
+_PLUGINS = ("hydra._internal.core_plugins.", "hydra_plugins.")
+_INSTEAD = {
+    "hydra.run.dir": "use outputs=FOLDER",
+    "hydra.sweep.dir": "use outputs=FOLDER",
+    "hydra.sweep.subdir": "use outputs=FOLDER",
+    "hydra.mode": "use -m for a sweep",
+}
+
+
+def check_override(text: str) -> Problem | None:
+    """What is wrong with an override of Hydra's settings; None when allowed or about something else."""
+    name, _, value = text.lstrip("+~").partition("=")
+    key = name.split("@")[0].replace("/", ".")
+    if key.split(".")[0] != "hydra":
+        return None
+    if any(key == r or key.startswith(r + ".") for r in _REFUSED):
+        what = f"'{name}' is refused: it makes Hydra run or read what a config names"
+        return Problem(key=name, what=what, fix="leave it out; aiexp writes run.log itself", is_refusal=True)
+    if "_target_" in key or "_target_" in value or "()" in text:
+        return Problem(
+            key=name, what=f"'{text}' is refused: it names code for Hydra to call", is_refusal=True
+        )
+    if key in _GROUPS:
+        slashed = name.replace(".", "/")
+        if name != slashed:
+            return Problem(
+                key=name, what=f"'{name}' is a group, chosen with a slash", fix=f"type {slashed}={value}"
+            )
+        return None
+    if key.startswith(_ALLOWED):
+        return None
+    fix = _INSTEAD.get(key, "leave it out; hydra/launcher, hydra/sweeper and their settings can be changed")
+    return Problem(key=name, what=f"'{name}' is set by aiexp itself", fix=fix)
+
+
+def check_node(node: DictConfig) -> list[Problem]:
+    """What is refused in the composed Hydra node, wherever it was written."""
+    problems: list[Problem] = []
+    for name in ("job_logging", "hydra_logging"):
+        if _calls(OmegaConf.to_container(node[name])) or (node[name] or {}).get("root") is not None:
+            what = f"'hydra.{name}' is refused: a logging config can name code to call"
+            problems.append(Problem(key=f"hydra.{name}", what=what, fix="leave it out", is_refusal=True))
+    for name in ("callbacks", "searchpath"):
+        if node.get(name):
+            what = f"'hydra.{name}' is refused: it makes Hydra run or read what a config names"
+            problems.append(Problem(key=f"hydra.{name}", what=what, fix="leave it out", is_refusal=True))
+    if node.job.env_set:
+        what = "'hydra.job.env_set' is refused: export the variable in the shell"
+        problems.append(Problem(key="hydra.job.env_set", what=what, is_refusal=True))
+    for name in ("launcher", "sweeper"):
+        target = OmegaConf.select(node, f"{name}._target_")
+        if target is not None and not str(target).startswith(_PLUGINS):
+            what = f"'{target}' is refused: a {name} is a Hydra plugin"
+            problems.append(Problem(key=f"hydra.{name}", what=what, is_refusal=True))
+    return problems
+
+
+def _calls(value: Any) -> bool:
+    """Whether a logging config has a callable (`()` or `class`) anywhere."""
+    if isinstance(value, dict | DictConfig):
+        return any(k in ("()", "class") or _calls(v) for k, v in value.items())
+    if isinstance(value, list | ListConfig):
+        return any(_calls(v) for v in value)
+    return False

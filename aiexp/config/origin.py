@@ -1,0 +1,111 @@
+"""Where a key of a composed config was written: on the command line, or in which YAML file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from aiexp.config.conf_dir import PRIMARY, ConfDirs, Option, shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Finds where keys come from.
+
+    Args:
+        overrides: As typed.
+        choices: Group to option.
+        dirs: The folders searched.
+    """
+
+    overrides: list[str]
+    choices: dict[str, str]
+    dirs: ConfDirs
+
+    def where(self, key: str) -> str:
+        """`command line: task.lr=abc`, or `conf/task/mine.yaml: task.lr`."""
+        typed = self._typed(key)
+        if typed is not None:
+            return f"command line: {typed}"
+        path = self._file(key)
+        return f"{shown(path)}: {key}" if path else key
+
+    def _typed(self, key: str) -> str | None:
+        """The last override of this key or of a key around it."""
+        for text in reversed(self.overrides):
+            name = text.lstrip("+~").split("=", 1)[0]
+            is_group = name.split("@")[0] in self.choices
+            if name == key or (not is_group and (key.startswith(f"{name}.") or key.startswith(f"{name}["))):
+                return text
+        return None
+
+    def _file(self, key: str) -> Path | None:
+        """The file whose line won: the chosen options first, the last merged of them first."""
+        options = self.dirs.options()
+        group = key.split(".")[0].split("[")[0]
+        own = [
+            o
+            for g, name in self.choices.items()
+            if g.split("/")[0] == group and (o := _option(options, g, name))
+        ]
+        others = [o for g, name in self.choices.items() if (o := _option(options, g, name)) and o not in own]
+        for option in own:
+            path = _written_in(option, key.removeprefix(group).removeprefix("."), options, set())
+            if path is not None:
+                return path
+        for option in reversed(others):
+            if _is_global(option.path) and _has(_load(option.path), key):
+                return option.path
+        if own:
+            return own[0].path
+        primary = (d / f"{PRIMARY}.yaml" for d in self.dirs.ordered())
+        return next((p for p in primary if p.is_file() and _has(_load(p), key)), None)
+
+
+def _option(options: dict[str, dict[str, Option]], group: str, name: str) -> Option | None:
+    return options.get(group.split("@")[0], {}).get(name)
+
+
+def _written_in(
+    option: Option, key: str, options: dict[str, dict[str, Option]], seen: set[Path]
+) -> Path | None:
+    """The file among an option and those in its defaults list that writes `key`."""
+    if option.path in seen:
+        return None
+    seen.add(option.path)
+    content = _load(option.path)
+    if key and _has(content, key):
+        return option.path
+    entries = content.get("defaults")
+    for entry in reversed(cast(list[Any], entries) if isinstance(entries, list) else []):
+        base = options.get(option.group, {}).get(str(entry))
+        found = _written_in(base, key, options, seen) if base else None
+        if found is not None:
+            return found
+    return None
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """The content of a YAML file; empty when it is not a mapping or not readable."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        content = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 (both loaders are safe)
+    except (yaml.YAMLError, OSError):
+        return {}
+    return cast(dict[str, Any], content) if isinstance(content, dict) else {}
+
+
+def _has(content: dict[str, Any], key: str) -> bool:
+    """Whether a dotted key, list indices cut off, is in the content."""
+    node: Any = content
+    for part in key.split("[")[0].split("."):
+        if not isinstance(node, dict) or part not in node:
+            return False
+        node = cast(dict[str, Any], node)[part]
+    return True
+
+
+def _is_global(path: Path) -> bool:
+    """Whether a file writes at the top level (`# @package _global_`)."""
+    return "@package _global_" in path.read_text(encoding="utf-8", errors="replace")[:2000]

@@ -1,0 +1,53 @@
+"""Checks a composed or stored config as a whole and reports all its problems at once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from aiexp.config.compose import Composed, choices_of, prepare, without_hydra
+from aiexp.config.conf_dir import GROUPS, ConfDirs
+from aiexp.config.hydra_settings import check_node
+from aiexp.config.node import check_values
+from aiexp.config.origin import Origin
+from aiexp.config.problem import raise_all
+from aiexp.config.resolve import resolve
+from aiexp.errors import AiexpError, ConfigError
+
+
+def check_composed(full: DictConfig, dirs: ConfDirs) -> tuple[Composed, list[AiexpError]]:
+    """The config out of what Hydra composed, and everything wrong with it."""
+    choices = choices_of(full)
+    overrides = [str(o) for o in full.hydra.overrides.task]
+    problems = check_node(full.hydra)
+    composed = Composed(config=without_hydra(full), choices=choices, overrides=overrides)
+    values, unresolved = resolve(composed.config)
+    problems += unresolved
+    problems += check_values(values, [g for g in choices if g not in GROUPS])
+    origin = Origin(overrides=overrides, choices=choices, dirs=dirs)
+    return composed, [p.error(origin.where(p.key)) for p in problems]
+
+
+def validate(config: DictConfig | Mapping[str, Any], *, source: str = "config.yaml") -> dict[str, Any]:
+    """The plain values of a stored config, after the same checks that composing makes.
+
+    A run directory may come from someone else, so nothing in it is trusted.
+
+    Args:
+        config: Content of a `config.yaml`.
+        source: The file, for messages.
+
+    Raises:
+        ConfigErrors: Every problem found.
+        SecurityError: A target or resolver is refused.
+    """
+    prepare()
+    try:
+        node = config if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
+    except (OmegaConfBaseException, ValueError) as e:
+        raise ConfigError(f"not a config: {str(e).splitlines()[0]}", where=source) from e
+    values, problems = resolve(node)
+    problems += check_values(values)
+    raise_all([p.error(f"{source}: {p.key}") for p in problems])
+    return values
