@@ -16,17 +16,17 @@ import shutil
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, final
+from typing import Any, final
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from aiexp.errors import CheckpointError
+from aiexp.manifest import FORMAT, saved_steps, verify
 from aiexp.state import join, split
 from aiexp.storage import storage_errors, sync_directory
 
-FORMAT = 1
 DTYPES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
     torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
@@ -61,8 +61,7 @@ class CheckpointStore:
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint directory, oldest first; not yet verified."""
-        names = [p.name for p in self.directory.glob("step-*") if p.is_dir()]
-        return sorted(int(n[5:]) for n in names if n[5:].isdigit())
+        return saved_steps(self.directory)
 
     def save(self, step: int, model: dict[str, Tensor], training: dict[str, Any]) -> Path:
         """Writes the checkpoint of a step; an existing valid one of the same step is replaced.
@@ -112,32 +111,7 @@ class CheckpointStore:
 
     def verify(self, step: int) -> None:
         """Raises `CheckpointError` unless every file of the checkpoint has its recorded size and sha256."""
-        path = self.path(step)
-        try:
-            manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-            files = cast(dict[str, dict[str, Any]], manifest["files"])
-            newer = manifest["format"] > FORMAT
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(
-                "checkpoint is incomplete: no readable manifest", where=str(path)
-            ) from error
-        if newer:
-            raise CheckpointError(
-                f"checkpoint format {manifest['format']} is newer than this aiexp knows ({FORMAT})",
-                where=str(path), fix="update aiexp",
-            )  # fmt: skip
-        for name, recorded in files.items():
-            file = path / name
-            size = file.stat().st_size if file.is_file() else -1
-            if size < 0:
-                raise CheckpointError("checkpoint file is missing", where=str(file))
-            if size != recorded["bytes"]:
-                raise CheckpointError(
-                    f"checkpoint file has {size} bytes, {recorded['bytes']} were written", where=str(file)
-                )
-            with file.open("rb") as handle:
-                if hashlib.file_digest(handle, "sha256").hexdigest() != recorded["sha256"]:
-                    raise CheckpointError("checkpoint file is damaged (sha256 differs)", where=str(file))
+        verify(self.path(step))
 
     def newest_valid(self) -> tuple[int | None, list[CheckpointError]]:
         """The newest step whose checkpoint verifies, and what was wrong with the newer ones."""

@@ -4,7 +4,9 @@ torch is imported inside `train`, after what can fail without it has been checke
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from omegaconf import OmegaConf
 
 from aiexp.build import build
 from aiexp.config import Composed, Job
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
 
 def run(composed: Composed, job: Job | None = None) -> int:
     """Runs a composed config in a new run directory; returns the exit code 0 or raises."""
-    config = composed.config
-    hardware = build(config["hardware"])
+    hardware = build(composed.config["hardware"])
     directory = make_directory(composed, job)
     return train(directory, hardware)
 
@@ -46,7 +47,7 @@ def make_directory(composed: Composed, job: Job | None) -> RunDirectory:
     """A new run directory with the config and the environment written into it."""
     from aiexp.environment import describe_environment
 
-    config: dict[str, Any] = composed.config
+    config = cast(dict[str, Any], OmegaConf.to_container(composed.config, resolve=True))
     outputs = Path(config["outputs"])
     typed = [o for o in composed.overrides if not o.startswith(("task=", "outputs="))]
     if job is None:

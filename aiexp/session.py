@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Any, Self, final
 
+from aiexp.changes import check_changes
 from aiexp.checkpoint import CheckpointStore
 from aiexp.dataset.base import Dataset
 from aiexp.errors import AiexpError, CheckpointError, MemoryFullError, Stopped
@@ -231,10 +232,17 @@ class Session:
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold of the session."""
         seconds = self._elapsed_before + time.time() - self._started
-        return {"metrics_bytes": self.metrics.sync(), "elapsed_seconds": seconds}
+        config = self.directory.read_config()
+        return {"metrics_bytes": self.metrics.sync(), "elapsed_seconds": seconds, "config": config}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Cuts the metrics where the checkpoint was written."""
+        """Cuts the metrics where the checkpoint was written.
+
+        Raises:
+            ConfigError: the config has changed since in a way that makes the steps so far another run's.
+        """
+        for change in check_changes(state["config"], self.directory.read_config()):
+            self.say(f"changed since the checkpoint: {change}")
         self.metrics.cut(state["metrics_bytes"])
         self._elapsed_before = state["elapsed_seconds"]
 

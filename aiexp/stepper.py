@@ -61,8 +61,9 @@ class Stepper:
             if len(names) > 1:
                 raise ConfigError(
                     f"train_step yields {sorted(names)} at the same point for different micro-batches",
-                    where="trainer.accumulate", fix="yield the same optimizers in the same order for every batch",
-                )  # fmt: skip
+                    where="trainer.accumulate",
+                    fix="yield the same optimizers in the same order for every batch",
+                )
             self._apply(names.pop(), number)
             updates += 1
         if not updates:
@@ -75,7 +76,7 @@ class Stepper:
         return generator
 
     def _backward(self, generator: Iterator[Update], number: int, num_batches: int) -> str | None:
-        """Runs a generator to its next update and adds its gradient; the optimizer's name, or None at the end."""
+        """Adds the gradient of a generator's next update; returns its optimizer, or None at the end."""
         if self.autocast is None:
             update = next(generator, None)
         else:

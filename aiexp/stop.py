@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self, final
@@ -45,7 +45,7 @@ class StopSignal:
         return 128 + (self.requested or 0)
 
     @contextmanager
-    def interruptible(self) -> Iterator[None]:
+    def interruptible(self) -> Generator[None]:
         """A body that a stop request ends at once, with `StopRequested`."""
         if self.requested:
             raise StopRequested
@@ -56,7 +56,7 @@ class StopSignal:
             self._interruptible = False
 
     @contextmanager
-    def saving(self) -> Iterator[None]:
+    def saving(self) -> Generator[None]:
         """A body that a second Ctrl-C does not end (a third does)."""
         self._saving = True
         try:

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, e
 
 
 @contextmanager
-def storage_errors(what: str, path: Path) -> Iterator[None]:
+def storage_errors(what: str, path: Path) -> Generator[None]:
     """Turns an `OSError` of the body into a `StorageError` that names the path and what to do."""
     try:
         yield

@@ -8,7 +8,7 @@ import torch
 
 from aiexp.checkpoint import CheckpointPolicy
 from aiexp.dataset.base import Dataset
-from aiexp.dataset.preview import FirstBatch
+from aiexp.dataset.preview import first_batch
 from aiexp.errors import CheckpointError, ConfigError, DataError
 from aiexp.hardware import Hardware
 from aiexp.report import Evaluation
@@ -205,7 +205,7 @@ class Loop:
                 where="trainer.selection.monitor", fix="trainer.selection.monitor=null",
             )  # fmt: skip
         before = random_state()
-        metrics = self.evaluate("eval", dataset=FirstBatch(self.dataset)).metrics
+        metrics = self.evaluate("eval", dataset=first_batch(self.dataset)).metrics
         load_random_state(before)
         self.selection.check(list(metrics))
 

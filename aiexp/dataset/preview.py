@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, final
+from typing import Any, cast, final
 
 from aiexp.dataset.base import Dataset
 
 
+def first_batch(dataset: Dataset) -> Dataset:
+    """`dataset` with evaluation splits that end after one batch."""
+    return cast(Dataset, _FirstBatch(dataset))
+
+
 @final
-class FirstBatch:
-    """A data set whose evaluation splits end after one batch; everything else is passed on."""
+class _FirstBatch:
+    """Everything but `eval_batches` is passed on."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset

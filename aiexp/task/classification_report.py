@@ -8,6 +8,7 @@ import numpy as np
 from aiexp.report import Table
 
 Array = np.ndarray[Any, Any]
+ZERO: Any = 0.0  # value where nothing was predicted or nothing is true (scikit-learn's stub says str)
 
 
 def classification_metrics(truth: Array, predicted: Array) -> dict[str, float]:
@@ -16,7 +17,7 @@ def classification_metrics(truth: Array, predicted: Array) -> dict[str, float]:
 
     return {
         "accuracy": float(accuracy_score(truth, predicted)),
-        "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0.0)),
+        "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=ZERO)),
     }
 
 
@@ -46,7 +47,7 @@ def class_table(truth: Array, predicted: Array, class_names: list[str]) -> Table
     from sklearn.metrics import precision_recall_fscore_support
 
     numbers = range(len(class_names))
-    columns = precision_recall_fscore_support(truth, predicted, labels=list(numbers), zero_division=0.0)
+    columns: Any = precision_recall_fscore_support(truth, predicted, labels=list(numbers), zero_division=ZERO)
     rows = [
         [class_names[i], *(round(float(c[i]), 4) for c in columns[:3]), int(columns[3][i])] for i in numbers
     ]

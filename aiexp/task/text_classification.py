@@ -97,6 +97,7 @@ class TextClassification(Task):
         for group in groups[:frozen_layers]:
             for parameter in group:
                 parameter.requires_grad_(False)
+        self.class_weights: Tensor | None
         weights = weigh_classes(class_weights, dataset.class_counts())
         self.register_buffer("class_weights", weights, persistent=False)
         dataset.tokenize(model.tokenizer, model.max_tokens)
@@ -109,8 +110,7 @@ class TextClassification(Task):
     def train_step(self, batch: dict[str, Tensor]) -> Iterator[Update]:
         """One update: cross entropy over the batch."""
         logits, labels = self(batch), batch["labels"]
-        weights = self.get_buffer("class_weights") if self.class_weights is not None else None
-        loss = F.cross_entropy(logits, labels, weights, label_smoothing=self.label_smoothing)
+        loss = F.cross_entropy(logits, labels, self.class_weights, label_smoothing=self.label_smoothing)
         accuracy = (logits.detach().argmax(1) == labels).float().mean()
         yield Update(loss=loss, metrics={"accuracy": accuracy})
 

@@ -1,0 +1,168 @@
+"""`aiexp doctor [RUN]`: is this machine, or this run directory, healthy? Imports no torch."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from aiexp.errors import AiexpError, CheckpointError
+from aiexp.hardware import count_gpus, cpu_flags, cpu_name
+from aiexp.manifest import saved_steps, verify
+from aiexp.rundir import RunDirectory
+
+HELP = """\
+usage: aiexp doctor          this machine: versions, device, folders, W&B
+       aiexp doctor RUN      a run directory: config, state, checkpoints, metrics, reference value
+"""
+PACKAGES = ("torch", "transformers", "torchvision", "gymnasium", "wandb", "hydra-core", "omegaconf")
+OPTIONAL = {"torchvision": "vision", "gymnasium": "rl"}
+
+
+def main(argv: list[str]) -> int:
+    """Prints one line for each check; returns 0, or the exit code of the worst problem."""
+    if {"-h", "--help"} & set(argv):
+        print(HELP, end="")
+        return 0
+    checks = examine_run(RunDirectory.open(Path(argv[0]))) if argv else examine_machine()
+    worst = 0
+    for name, check in checks:
+        try:
+            print(f"ok    {name}: {check()}")
+        except AiexpError as error:
+            worst = max(worst, error.exit_code)
+            print(f"BAD   {name}: {error.what}{f' ({error.where})' if error.where else ''}")
+            if error.fix:
+                print(f"      fix: {error.fix}")
+    return worst
+
+
+Check = tuple[str, Callable[[], str]]
+
+
+def examine_machine() -> Iterator[Check]:
+    """Checks that need no run."""
+    from aiexp.source.cache import data_dir
+
+    yield "python", lambda: f"{platform.python_version()} at {sys.executable}"
+    for package in PACKAGES:
+        yield package, lambda package=package: installed(package)
+    yield "processor", describe_processor
+    yield "gpu", lambda: f"{count} found" if (count := count_gpus()) else "none (hardware=auto uses the CPU)"
+    yield "outputs folder", lambda: writable(Path("outputs"))
+    yield "data folder", lambda: writable(data_dir())
+    yield "W&B", describe_wandb
+
+
+def installed(package: str) -> str:
+    """Version of a package, or how to get it."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        if package in OPTIONAL:
+            return f"not installed (optional: pip install 'aiexp[{OPTIONAL[package]}]')"
+        raise AiexpError(f"{package} is not installed", fix="pip install aiexp") from None
+
+
+def describe_processor() -> str:
+    """Name, cores, and whether bf16 is fast."""
+    fast = sorted(cpu_flags() & {"amx_bf16", "avx512_bf16"})
+    precision = "fast with " + " ".join(fast) if fast else "not native, fp32 is used"
+    return f"{cpu_name()}, {os.cpu_count()} cores, bf16 {precision}"
+
+
+def writable(folder: Path) -> str:
+    """Free space of a folder that can be written."""
+    from aiexp.errors import StorageError
+    from aiexp.storage import nearest_existing
+
+    there = nearest_existing(folder.absolute())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise StorageError("cannot be written", where=str(folder), fix="choose another folder")
+    return f"{folder} ({shutil.disk_usage(there).free / 1e9:.0f} GB free)"
+
+
+def describe_wandb() -> str:
+    """Whether a key is configured, without any network."""
+    netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    configured = "WANDB_API_KEY" in os.environ or (
+        netrc.is_file() and "wandb" in netrc.read_text(errors="replace")
+    )
+    return "key configured" if configured else "no key: runs are logged offline (wandb login to change that)"
+
+
+def examine_run(directory: RunDirectory) -> Iterator[Check]:
+    """Checks of a run directory."""
+    yield "config", lambda: check_config(directory)
+    yield "state", lambda: check_state(directory)
+    yield "metrics", lambda: check_metrics(directory)
+    checkpoints = directory.path / "checkpoints"
+    for step in saved_steps(checkpoints):
+        yield f"checkpoint {step}", lambda step=step: verified(checkpoints / f"step-{step:08d}")
+    yield "reference", lambda: check_reference(directory)
+
+
+def check_config(directory: RunDirectory) -> str:
+    """The stored config still composes and may be run."""
+    from aiexp.config import validate
+
+    validate(directory.read_config(), source=str(directory.path / "config.yaml"))
+    return "valid"
+
+
+def check_state(directory: RunDirectory) -> str:
+    """What status.json says, and whether a process really works on it."""
+    status = directory.read_json("status.json")
+    state, step, total = status.get("state"), status.get("step", 0), status.get("total_steps", "?")
+    if state in ("running", "starting"):
+        try:
+            directory.lock().close()
+        except AiexpError:
+            return f"running, step {step} of {total}"
+        raise CheckpointError(
+            f"died at step {step} of {total} without a word",
+            fix=f"aiexp resume {os.path.relpath(directory.path)}",
+        )
+    if state == "finished":
+        return f"finished, {status.get('seconds')} s"
+    where = f"{state} at step {step} of {total}: {status.get('error')}"
+    return f"{where}; continue with: aiexp resume {os.path.relpath(directory.path)}"
+
+
+def check_metrics(directory: RunDirectory) -> str:
+    """Every line of metrics.jsonl can be read."""
+    from aiexp.metrics import read_metrics
+
+    try:
+        lines = read_metrics(directory.path / "metrics.jsonl")
+    except ValueError as error:
+        raise CheckpointError(f"a line cannot be read: {error}", where="metrics.jsonl") from error
+    return f"{len(lines)} lines"
+
+
+def verified(path: Path) -> str:
+    """A checkpoint whose every byte is as it was written."""
+    verify(path)
+    return "intact"
+
+
+def check_reference(directory: RunDirectory) -> str:
+    """The result against the task's own `reference:` block.
+
+    Raises:
+        AiexpError: the result lies outside the tolerance.
+    """
+    reference = directory.read_config()["task"].get("reference")
+    if not reference:
+        return "the task states none"
+    if directory.read_typed()[1]:
+        return "not compared: the run has overrides of its own"
+    value = directory.read_json("status.json").get("metrics", {}).get(reference["metric"])
+    if value is None:
+        return "not reached yet"
+    text = f"{reference['metric']} {value:.4f}, expected {reference['value']} +- {reference['tolerance']}"
+    if abs(value - reference["value"]) > reference["tolerance"]:
+        raise AiexpError(f"{text} ({reference['source']})")
+    return text

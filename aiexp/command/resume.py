@@ -1,0 +1,69 @@
+"""`aiexp resume RUN [KEY=VALUE ...]`: continue a run exactly where it stopped."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aiexp.changes import check_changes, flatten
+from aiexp.config import validate
+from aiexp.errors import ConfigError, nearest
+from aiexp.rundir import RunDirectory
+
+HELP = """\
+usage: aiexp resume RUN [KEY=VALUE ...]
+
+Continues a stopped, failed or killed run in its own directory, from its newest intact checkpoint:
+same weights, same data order, same random numbers, same W&B run. RUN is a run directory, for
+example outputs/latest.
+
+KEY=VALUE changes what may change: length, evaluation and checkpoint intervals, tracker, hardware.
+  aiexp resume outputs/latest
+  aiexp resume outputs/latest trainer.epochs=5
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Resumes a run; returns its exit code."""
+    if not argv or {"-h", "--help"} & set(argv):
+        print(HELP, end="")
+        return 0 if argv else 2
+    from aiexp.build import build
+    from aiexp.run import train
+
+    path, *overrides = argv
+    directory = RunDirectory.open(Path(path))
+    old = directory.read_config()
+    config = apply_overrides(validate(old, source=str(directory.path / "config.yaml")), overrides)
+    if directory.read_json("status.json").get("state") == "finished" and not overrides:
+        print(f"already complete: {path}")
+        return 0
+    hardware = build(config["hardware"])
+    if overrides:
+        check_changes(old, config)
+        validate(config, source="aiexp resume")
+        choices, typed = directory.read_typed()
+        directory.write_config(config, choices, typed + overrides)
+    return train(directory, hardware)
+
+
+def apply_overrides(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """`config` with `key=value` assignments made; only keys that exist can be assigned.
+
+    Raises:
+        ConfigError: not an assignment, or no such key.
+    """
+    config = yaml.safe_load(yaml.safe_dump(config))
+    known = flatten(config)
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise ConfigError(f"'{override}' is not KEY=VALUE", where="aiexp resume")
+        if key not in known:
+            raise ConfigError(f"unknown key '{key}'.{nearest(key, known)}", where="aiexp resume")
+        *parents, last = key.split(".")
+        node = config
+        for parent in parents:
+            node = node[parent]
+        node[last] = yaml.safe_load(value)
+    return config
