@@ -26,11 +26,11 @@ def run(composed: Composed, job: Job | None = None) -> int:
 
 def train(directory: RunDirectory, hardware: "Hardware") -> int:
     """Trains what the directory's config says, from its newest checkpoint if it has one."""
-    config = directory.read_config()
     from aiexp.session import Session
     from aiexp.state import seed_everything
 
     with Session(directory) as session:
+        config = session.config
         with session.preparing():
             hardware.start()
             seed_everything(config["seed"])

@@ -50,6 +50,7 @@ class Session:
 
     def __enter__(self) -> Self:
         directory = self.directory
+        self.config = directory.read_config()
         self._exit.callback(directory.lock().close)
         self._exit.enter_context(self.stop)
         self.display = Display(directory.path / "run.log")
@@ -157,7 +158,7 @@ class Session:
             ),
             group=environment.get("sweep"),
             tags=[choices[group] for group in ("task", "model", "dataset")],
-            config=config,
+            config=self.config,
             previous=environment.get("tracker"),
         )
         self._tracker = GuardedTracker(tracker)
@@ -232,8 +233,7 @@ class Session:
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold of the session."""
         seconds = self._elapsed_before + time.time() - self._started
-        config = self.directory.read_config()
-        return {"metrics_bytes": self.metrics.sync(), "elapsed_seconds": seconds, "config": config}
+        return {"metrics_bytes": self.metrics.sync(), "elapsed_seconds": seconds, "config": self.config}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Cuts the metrics where the checkpoint was written.
@@ -241,7 +241,7 @@ class Session:
         Raises:
             ConfigError: the config has changed since in a way that makes the steps so far another run's.
         """
-        for change in check_changes(state["config"], self.directory.read_config()):
+        for change in check_changes(state["config"], self.config):
             self.say(f"changed since the checkpoint: {change}")
         self.metrics.cut(state["metrics_bytes"])
         self._elapsed_before = state["elapsed_seconds"]

@@ -18,7 +18,7 @@ from aiexp.state import seed_everything
 from aiexp.task.base import Task
 from aiexp.trainer import Loop
 from tests.forks import in_fork
-from tests.toys import Adversaries, Classify, Points, Replay, make_hardware, make_trainer
+from tests.toys import Adversaries, Classify, Points, Replay, make_hardware, make_trainer, new_run
 
 STEPS = 12
 TASKS: list[type[Task]] = [Classify, Adversaries, Replay]
@@ -59,7 +59,7 @@ def task_class(request: pytest.FixtureRequest) -> type[Task]:
 
 
 def reference(tmp_path: Path, task_class: type[Task]) -> str:
-    directory = RunDirectory.create(tmp_path, "reference")
+    directory = new_run(tmp_path, "reference")
     train(directory, task_class)
     return digest(directory)
 
@@ -83,7 +83,7 @@ def test_the_same_run_twice_is_the_same(tmp_path: Path, task_class: type[Task]) 
 def test_killed_at_every_step(tmp_path: Path, task_class: type[Task]) -> None:
     expected = reference(tmp_path, task_class)
     for number in range(1, STEPS + 1):
-        directory = RunDirectory.create(tmp_path, f"killed-{number}")
+        directory = new_run(tmp_path, f"killed-{number}")
 
         def killed(number: int = number, directory: RunDirectory = directory) -> None:
             at_step(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
@@ -100,7 +100,7 @@ def test_stopped_at_every_step_loses_no_step(
 ) -> None:
     expected = reference(tmp_path, task_class)
     for step in range(1, STEPS, 2):
-        directory = RunDirectory.create(tmp_path, f"stopped-{step}")
+        directory = new_run(tmp_path, f"stopped-{step}")
 
         def stopped(step: int = step, directory: RunDirectory = directory) -> None:
             at_step(step, lambda: os.kill(os.getpid(), number))
@@ -119,7 +119,7 @@ def test_killed_at_every_disk_operation(tmp_path: Path) -> None:
     """Dies at the n-th fsync, rename or write, for n = 1, 2, ... until a run gets through."""
     expected = reference(tmp_path, Classify)
     for count in range(1, 400, 3):
-        directory = RunDirectory.create(tmp_path, f"disk-{count}")
+        directory = new_run(tmp_path, f"disk-{count}")
 
         def dying(count: int = count, directory: RunDirectory = directory) -> None:
             die_at_operation(count)
@@ -155,7 +155,7 @@ def die_at_operation(count: int) -> None:
 
 def test_stop_during_evaluation_evaluates_once(tmp_path: Path) -> None:
     expected = reference(tmp_path, Classify)
-    directory = RunDirectory.create(tmp_path, "evaluation")
+    directory = new_run(tmp_path, "evaluation")
 
     def stopped() -> None:
         calls = [0]
@@ -180,7 +180,7 @@ def test_stop_during_evaluation_evaluates_once(tmp_path: Path) -> None:
 def test_each_part_of_the_state_matters(tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaving one part out must change the end; otherwise the tests above prove nothing about it."""
     expected = reference(tmp_path, Classify)
-    directory = RunDirectory.create(tmp_path, "ablation")
+    directory = new_run(tmp_path, "ablation")
 
     def stopped() -> None:
         at_step(7, lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -201,7 +201,7 @@ def test_each_part_of_the_state_matters(tmp_path: Path, part: str, monkeypatch: 
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
-    directory = RunDirectory.create(tmp_path, "finished")
+    directory = new_run(tmp_path, "finished")
     train(directory, Classify)
     before = digest(directory)
     train(directory, Classify)
@@ -211,7 +211,7 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
 def test_evaluation_leaves_training_alone(tmp_path: Path) -> None:
     weights: list[bytes] = []
     for every in (1, 12):
-        directory = RunDirectory.create(tmp_path, f"every-{every}")
+        directory = new_run(tmp_path, f"every-{every}")
         train(directory, Classify, evaluate_every=every)
         weights.append((directory.path / f"checkpoints/step-{STEPS:08d}/model.safetensors").read_bytes())
     assert weights[0] == weights[1]

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from aiexp.checkpoint import CheckpointPolicy
 from aiexp.hardware import Hardware
 from aiexp.report import Evaluation
+from aiexp.rundir import RunDirectory
 from aiexp.schedule import Schedule
 from aiexp.selection import Selection
 from aiexp.task.base import Task, Update
@@ -171,6 +173,12 @@ class Replay(Task):
         self.random.bit_generator.state = state["random"]
         self.observation, self.updates = state["observation"], state["updates"]
         self.buffer = state["buffer"].tolist()
+
+
+def new_run(folder: Path, slug: str = "") -> RunDirectory:
+    directory = RunDirectory.create(folder, slug)
+    directory.write_config({"seed": 0, "trainer": {"steps": 12}}, {"task": "toy"}, [])
+    return directory
 
 
 def make_trainer(**changes: Any) -> Trainer:
