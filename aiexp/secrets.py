@@ -1,7 +1,8 @@
 """Redaction: what is written, printed or sent goes through here, so that keys and passwords stay at home.
 
-A string is taken for a secret when its key says so (`hf_token`, `db.password`), when an environment variable with
-such a name holds it, when it looks like a known kind of key (`hf_...`, `ghp_...`), or when it is the user part of a URL.
+A string is taken for a secret when its key says so (`hf_token`, `db.password`), when an environment
+variable with such a name holds it, when it looks like a known kind of key (`hf_...`, `ghp_...`), or when it is
+the user part of a URL.
 """
 
 import os
@@ -11,22 +12,25 @@ from typing import Any, cast
 
 MASK = "***"
 
-SECRET_WORDS = frozenset(
-    "secret secrets password passwords passwd passphrase pwd credential credentials apikey authorization".split()
+
+def words_of(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(re.findall(r"\w+", text))
+
+
+SECRET_WORDS = words_of(
+    "secret secrets password passwords passwd passphrase pwd credential credentials apikey authorization"
 )
 # `key` is a secret only after one of these: `api_key`, but not `sort_key`.
-KEY_OWNERS = frozenset(
-    "access account api deploy encryption license private secret signing ssh storage".split()
-)
+KEY_OWNERS = words_of("access account api deploy encryption license private secret signing ssh storage")
 # `token` is a unit of text beside one of these: `cls_token`, `max_token_length`. The plural always is.
-TEXT_WORDS = frozenset(
-    """additional begin bos budget class classification cls count decoder dim dimension dropout embedding end
-    eos first ids id image index last length limit level loss mask max mean min new next num number pad padding
-    per position prob prompt rate sep size special start stop text type unk unknown vocab vocabulary weight word""".split()
+TEXT_WORDS = words_of(
+    """additional begin bos budget class classification cls count decoder dim dimension dropout embedding
+    end eos first id ids image index last length level limit loss mask max mean min new next num number pad
+    padding per position prob prompt rate sep size special start stop text type unk unknown vocab vocabulary
+    weight word"""
 )
-PLACE_WORDS = frozenset(
-    "dir directory file path socket url uri".split()
-)  # `TOKEN_FILE` names a place, no secret
+PLACE_WORDS = words_of("dir directory file path socket url uri")  # `TOKEN_FILE` names a place, no secret
 
 KNOWN_KEYS = re.compile(
     r"""(?<![A-Za-z0-9])(?:

@@ -1,0 +1,307 @@
+"""Weights & Biases beside the run directory: one run is one W&B run, online or offline."""
+
+import contextlib
+import logging
+import math
+import os
+import re
+import threading
+import uuid
+from pathlib import Path
+from typing import Any, final
+
+from aiexp.errors import ConfigError, HardwareError, nearest
+from aiexp.report import Table
+from aiexp.secrets import redact, redact_text
+from aiexp.tracker.base import RunInfo
+from aiexp.tracker.notice import notice, short_path
+from aiexp.tracker.wandb_server import connection_problem
+
+logger = logging.getLogger(__name__)
+
+MODES = ("auto", "online", "offline", "disabled", "required")
+# What WANDB_MODE and wandb's settings files may say, in our words.
+WANDB_MODES = {
+    "online": "online",
+    "run": "online",
+    "shared": "online",
+    "offline": "offline",
+    "dryrun": "offline",
+    "disabled": "disabled",
+}
+MAX_NAME_CHARACTERS, MAX_TAG_CHARACTERS = 128, 64  # the server refuses longer ones
+GRACE_SECONDS = 5.0  # beyond its own timeouts wandb's service process counts as hung
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@final
+class WandbTracker:
+    """A W&B run that follows the run; offline whenever the server cannot be used.
+
+    Args:
+        mode: auto (WANDB_MODE, then wandb's settings, then online if a key is configured and the server
+            answers), online (as auto, ignoring WANDB_MODE), offline, disabled, or required (fails with exit
+            code 5 instead of going offline).
+        project: W&B project.
+        entity: W&B user or team; None is the account's default.
+        name: Name shown in W&B; None is the task and the overrides.
+        tags: Tags beside the task, model and dataset.
+        lower_is_better: Words in a metric's name for which `best/<metric>` is the minimum.
+        has_system_metrics: Whether processor, memory and GPU load are recorded every 15 s.
+        probe_seconds: How long the server may take to answer the question whether it is there.
+        init_timeout_seconds: How long opening a run online may take.
+        finish_timeout_seconds: How long the last upload may take.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: str,
+        project: str,
+        entity: str | None,
+        name: str | None,
+        tags: list[str],
+        lower_is_better: list[str],
+        has_system_metrics: bool,
+        probe_seconds: float,
+        init_timeout_seconds: float,
+        finish_timeout_seconds: float,
+    ) -> None:
+        if mode not in MODES:
+            fix = f"one of {', '.join(MODES)}.{nearest(mode, MODES)}"
+            raise ConfigError(f"unknown mode '{mode}'", where="tracker.mode", fix=fix)
+        self.mode, self.project, self.entity, self.name = mode, project, entity, name
+        self.tags, self.lower_is_better = list(tags), frozenset(lower_is_better)
+        self.has_system_metrics, self.probe_seconds = has_system_metrics, probe_seconds
+        self.init_timeout_seconds, self.finish_timeout_seconds = init_timeout_seconds, finish_timeout_seconds
+        self.messages = Messages()
+        self.run: Any = None
+        self.upload = ""
+        self.best: dict[str, float] = {}
+
+    def start(self, run: RunInfo) -> dict[str, Any]:
+        """Opens the W&B run, or continues it; says in one line where it is.
+
+        Returns:
+            {"mode"} when disabled, else also id, url (None offline), project, entity, dir (relative to the
+            run directory) and upload (the command that uploads what is still on disk).
+
+        Raises:
+            ConfigError: If WANDB_MODE is not a mode.
+            HardwareError: If mode is required and the server cannot be used.
+        """
+        mode = self._environment_mode() or self.mode
+        if mode == "disabled":
+            return {"mode": "disabled"}
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # no telemetry behind the user's back
+        settings = self._set_up()
+        if mode == "auto":
+            mode = WANDB_MODES.get(settings.mode, "online")
+        if mode == "disabled":
+            return {"mode": "disabled"}
+        problem = None if mode == "offline" else connection_problem(settings, self.probe_seconds)
+        if mode != "offline" and problem is None:
+            problem = self._open_online(run)
+        if problem is not None and self.mode == "required":
+            fix = "`wandb login`, check the network, or tracker.mode=auto"
+            raise HardwareError(f"W&B is required, but {problem}", where="tracker.mode=required", fix=fix)
+        if self.run is None:
+            self._open("offline", run)
+        return self._announce(run, problem)
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Metrics with our step as a field: W&B's own step would drop what a resumed run repeats."""
+        if self.run is None:
+            return
+        self.run.log({"step": step, **metrics})
+        for name, value in metrics.items():
+            if name.startswith("eval/") and self._is_best(name, value):
+                self.best[name] = value
+                self.run.summary[f"best/{name.removeprefix('eval/')}"] = value
+
+    def log_picture(self, step: int, name: str, path: Path) -> None:
+        """A PNG or GIF file as W&B media; W&B keeps a copy."""
+        if self.run is None:
+            return
+        import wandb
+
+        self.run.log({"step": step, name: wandb.Image(str(path))})
+
+    def log_table(self, step: int, name: str, table: Table) -> None:
+        """A table as W&B media."""
+        if self.run is None:
+            return
+        import wandb
+
+        self.run.log({"step": step, name: wandb.Table(columns=[*table.columns], data=[*table.rows])})
+
+    def close(self, exit_code: int) -> None:
+        """Waits at most `finish_timeout_seconds` for the upload; says what to type when something is left.
+
+        Raises:
+            Exception: Whatever wandb raises when its service process is dead.
+        """
+        run, self.run = self.run, None
+        if run is None:
+            return
+        watchdog = threading.Timer(self.finish_timeout_seconds + GRACE_SECONDS, kill_service)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            run.finish(exit_code=exit_code)
+        except TimeoutError:
+            self.messages.note_loss()
+        except Exception:
+            discard_service()
+            raise
+        finally:
+            watchdog.cancel()
+        if self.messages.is_incomplete:
+            notice(f"W&B has not received everything; upload the rest: {self.upload}")
+
+    def _is_best(self, name: str, value: float) -> bool:
+        if math.isnan(value):
+            return False
+        is_lower_better = not self.lower_is_better.isdisjoint(re.split(r"[/_]", name))
+        best = self.best.get(name)
+        return best is None or (value < best if is_lower_better else value > best)
+
+    def _announce(self, run: RunInfo, problem: str | None) -> dict[str, Any]:
+        """One line that says where the W&B run is; what `start` returns."""
+        folder = Path(self.run.dir).parent  # <run directory>/wandb/<mode>run-<time>-<id>/files
+        is_online = not self.run.offline
+        segments = folder if run.previous is None else folder.parent / f"*run-*-{self.run.id}"
+        self.upload = f"wandb sync {'--include-online ' if is_online else ''}{short_path(segments)}"
+        if is_online:
+            notice(f"W&B: {self.run.url}")
+        else:
+            notice(f"W&B offline{f': {problem}' if problem else ''}; upload later: {self.upload}")
+        return {
+            "id": self.run.id,
+            "mode": "online" if is_online else "offline",
+            "url": self.run.url if is_online else None,
+            "project": self.run.project,
+            "entity": self.run.entity or None,
+            "dir": str(folder.relative_to(run.directory.resolve())),
+            "upload": self.upload,
+        }
+
+    def _environment_mode(self) -> str | None:
+        """The mode WANDB_MODE asks for; it counts only where the config leaves it open."""
+        word = os.environ.get("WANDB_MODE", "")
+        if word and word not in WANDB_MODES:
+            fix = f"one of {', '.join(WANDB_MODES)}.{nearest(word, WANDB_MODES)}"
+            raise ConfigError(f"unknown mode '{word}'", where="environment variable WANDB_MODE", fix=fix)
+        return WANDB_MODES.get(word) if self.mode == "auto" else None
+
+    def _set_up(self) -> Any:
+        """Wandb's settings from files and environment; what wandb would print goes to `messages`."""
+        import wandb
+
+        settings = wandb.setup(wandb.Settings(silent=True)).settings
+        wandb.termsetup(settings, self.messages)
+        return settings
+
+    def _open_online(self, run: RunInfo) -> str | None:
+        """None when the run is open, else the reason in a few words."""
+        import wandb
+
+        try:
+            self._open("online", run)
+        except Exception as error:
+            wandb.teardown()  # else the next init with this id is refused: "run ID is in use"
+            reason = " ".join(str(error).split()) or type(error).__name__
+            return f"opening the run failed: {reason}"
+        return None
+
+    def _open(self, mode: str, run: RunInfo) -> None:
+        import wandb
+
+        self._set_up()
+        previous = run.previous or {}
+        in_sweep = bool(os.environ.get("WANDB_SWEEP_ID"))  # then W&B's agent has chosen id and project
+        project = previous.get("project") or self.project or os.environ.get("WANDB_PROJECT") or "aiexp"
+        tags = dict.fromkeys(redact_text(tag)[:MAX_TAG_CHARACTERS] for tag in [*run.tags, *self.tags] if tag)
+        self.run = wandb.init(
+            mode=mode,  # pyright: ignore[reportArgumentType]
+            id=None if in_sweep else previous.get("id") or uuid.uuid4().hex[:10],
+            resume="allow" if previous.get("id") and not in_sweep else None,
+            project=None if in_sweep else project,
+            entity=None if in_sweep else previous.get("entity") or self.entity,
+            name=redact_text(self.name or run.name)[:MAX_NAME_CHARACTERS],
+            group=redact_text(run.group)[:MAX_NAME_CHARACTERS] if run.group else None,
+            job_type=run.task[:MAX_TAG_CHARACTERS],
+            tags=list(tags),
+            config=redact(run.config),
+            dir=str(run.directory.resolve()),
+            reinit="finish_previous",
+            settings=self._settings(),
+        )
+        self.run.define_metric("*", step_metric="step")
+
+    def _settings(self) -> Any:
+        import wandb
+
+        return wandb.Settings(
+            silent=True,
+            console="off",  # run.log has it
+            save_code=False,
+            disable_code=True,
+            disable_git=True,
+            disable_job_creation=True,
+            host="",
+            program="aiexp",
+            x_disable_meta=True,
+            x_save_requirements=False,
+            x_disable_stats=not self.has_system_metrics,
+            x_transaction_log_flush_interval=1.0,  # a killed process loses at most a second, not 15
+            init_timeout=self.init_timeout_seconds,
+            finish_timeout=self.finish_timeout_seconds,
+            finish_timeout_raises=True,
+        )
+
+
+@final
+class Messages:
+    """What wandb would print: kept out of the terminal, watched for the end of uploading."""
+
+    def __init__(self) -> None:
+        self.is_incomplete = False
+
+    def info(self, msg: str) -> None:
+        """Greetings and hints."""
+
+    def warning(self, msg: str) -> None:
+        """Warnings; "Fatal error while uploading data" is one."""
+        text = ANSI.sub("", msg).removeprefix("wandb: ").removeprefix("WARNING ")
+        logger.info("wandb: %s", text)
+        if "uploading data" in text and not self.is_incomplete:
+            self.note_loss()
+            notice("W&B stopped uploading, the run goes on and keeps everything on disk")
+
+    def error(self, msg: str) -> None:
+        """Errors."""
+        self.warning(msg)
+
+    def note_loss(self) -> None:
+        """Something is not uploaded."""
+        self.is_incomplete = True
+
+
+def kill_service() -> None:
+    """Kills wandb's service process, so that calls that wait for it raise instead of waiting for ever."""
+    import wandb
+
+    connection: Any = getattr(wandb.setup(), "_connection", None)  # not public, see pyproject.toml's bound
+    process = getattr(getattr(connection, "_proc", None), "_process", None)
+    if process is not None:
+        process.kill()
+
+
+def discard_service() -> None:
+    """Forgets a dead service process; without it wandb prints a traceback when Python exits."""
+    import wandb
+
+    kill_service()
+    with contextlib.suppress(Exception, SystemExit):
+        wandb.teardown()
