@@ -1,5 +1,6 @@
 """A composed config as plain values, with every problem of reading it collected instead of raised."""
 
+import re
 from typing import Any, Final, final
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -16,6 +17,7 @@ class Unreadable:
 
 UNREADABLE: Final = Unreadable()
 _DEPTH = 30
+_REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
 def resolve(config: DictConfig) -> tuple[dict[str, Any], list[Problem]]:
@@ -36,6 +38,18 @@ def keys_of(config: DictConfig, prefix: str = "") -> list[str]:
             if isinstance(value, DictConfig):
                 keys += keys_of(value, key + ".")
     return keys
+
+
+def references(config: DictConfig) -> dict[str, str]:
+    """Each key that only repeats another one (`${seed}`), and that other one."""
+    found: dict[str, str] = {}
+    for key in keys_of(config):
+        parent, _, name = key.rpartition(".")
+        node = OmegaConf.select(config, parent) if parent else config
+        match = _REFERENCE.fullmatch(str(node._get_node(name)))
+        if match:
+            found[key] = match[1]
+    return found
 
 
 def _container(

@@ -12,7 +12,7 @@ from aiexp.config.hydra_settings import check_node
 from aiexp.config.node import check_values
 from aiexp.config.origin import Origin
 from aiexp.config.problem import raise_all
-from aiexp.config.resolve import resolve
+from aiexp.config.resolve import references, resolve
 from aiexp.errors import AiexpError, ConfigError
 
 
@@ -25,6 +25,9 @@ def check_composed(full: DictConfig, dirs: ConfDirs) -> tuple[Composed, list[Aie
     values, unresolved = resolve(composed.config)
     problems += unresolved
     problems += check_values(values, [g for g in choices if g not in GROUPS])
+    # One wrong value must not be said again by every key that repeats it.
+    wrong, repeats = {p.key for p in problems}, references(composed.config) if problems else {}
+    problems = [p for p in problems if p.is_refusal or repeats.get(p.key) not in wrong]
     origin = Origin(overrides=overrides, choices=choices, dirs=dirs)
     return composed, [p.error(origin.where(p.key)) for p in problems]
 

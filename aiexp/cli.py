@@ -1,0 +1,117 @@
+"""The `aiexp` command: finds the sub-command, imports only that, turns errors into lines and exit codes."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+
+from aiexp.errors import AiexpError, ConfigError, nearest
+
+# Order of the help page.
+COMMANDS = {
+    "run": "compose an experiment from conf/ and train it; -m runs a sweep",
+    "list": "every task, model, data set, ... with one line each",
+    "check": "everything short of training: build, one batch, estimated time",
+    "resume": "continue a stopped run exactly where it stopped",
+    "data": "data sets and pretrained weights: list, fetch, path",
+    "doctor": "is this machine, or a run directory, healthy",
+    "completion": "print the completion script for bash, zsh or fish",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command line; returns its exit code.
+
+    Args:
+        argv: Arguments without the program's name; None for those of the process.
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    # A switch of Hydra's that allows more targets; aiexp has its own list.
+    os.environ.pop("HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE", None)
+    try:
+        return _dispatch(arguments)
+    except AiexpError as e:
+        _say(e.lines())
+        return e.exit_code
+    except KeyboardInterrupt:
+        _say(["interrupted"])
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) has left; Python must not try to flush into the closed pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:
+        return _report_bug(arguments)
+
+
+def _dispatch(argv: list[str]) -> int:
+    """The exit code of the command that `argv` names."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        from aiexp.command.help import overview
+
+        print(overview(COMMANDS))
+        return 0 if argv else 2
+    if argv[0] in ("--version", "-V"):
+        from aiexp import __version__
+
+        print(f"aiexp {__version__}")
+        return 0
+    name, rest = argv[0], argv[1:]
+    if name not in COMMANDS:
+        hint = nearest(name, COMMANDS)
+        if "=" in name:
+            hint = f" To run it, type: aiexp run {' '.join(argv)}"
+        raise ConfigError(f"unknown command '{name}'.{hint}", fix=f"commands are {' '.join(COMMANDS)}")
+    main_of: Callable[[list[str]], int] = importlib.import_module(f"aiexp.command.{name}").main
+    try:
+        return main_of(_take_trust(rest))
+    except SystemExit as e:
+        # argparse leaves this way: 0 after --help, 2 after a wrong argument.
+        return e.code if isinstance(e.code, int) else int(e.code is not None)
+
+
+def _take_trust(argv: list[str]) -> list[str]:
+    """`argv` without `--trust PACKAGE`, which is put into the environment so that child processes know it."""
+    rest: list[str] = []
+    trusted = [p for p in os.environ.get("AIEXP_TRUST", "").split(",") if p]
+    words = iter(argv)
+    for word in words:
+        if word != "--trust" and not word.startswith("--trust="):
+            rest.append(word)
+            continue
+        package = next(words, "") if word == "--trust" else word.partition("=")[2]
+        if not package.isidentifier():
+            raise ConfigError(
+                f"'{package}' is not the name of a package", where="--trust", fix="type --trust PACKAGE"
+            )
+        trusted.append(package)
+    if trusted:
+        os.environ["AIEXP_TRUST"] = ",".join(dict.fromkeys(trusted))
+    return rest
+
+
+def _say(lines: list[str]) -> None:
+    """Lines to stderr, secrets masked."""
+    from aiexp.secrets import redact_text
+
+    for line in lines:
+        print(f"aiexp: {redact_text(line)}", file=sys.stderr)
+
+
+def _report_bug(argv: list[str]) -> int:
+    """Prints the traceback of an error nobody expected, with what a report needs; returns 1."""
+    import platform
+    import traceback
+
+    from aiexp import __version__
+    from aiexp.secrets import redact_text
+
+    print(redact_text(traceback.format_exc()), file=sys.stderr, end="")
+    _say(
+        [
+            "this is a bug in aiexp or in your own code; if it is ours, please report the lines above with",
+            f"  aiexp {__version__}, Python {platform.python_version()}, {platform.system()}: "
+            f"aiexp {' '.join(argv)}",
+        ]
+    )
+    return 1

@@ -1,0 +1,57 @@
+"""`aiexp run --cfg`, `--info` and `--hydra-help`: shows what would be run, and runs nothing."""
+
+import sys
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from aiexp.config.compose import check_hydra_settings, compose, prepare
+from aiexp.config.conf_dir import PRIMARY, conf_dirs
+from aiexp.config.resolve import keys_of
+from aiexp.errors import ConfigError, nearest
+
+
+def show_config(flags: dict[str, str], overrides: list[str]) -> int:
+    """Prints the checked config of one job as YAML, for `--cfg job`; Hydra's with it for the others."""
+    if "multirun" in flags:
+        raise ConfigError("--cfg shows one job, not a sweep", where="command line", fix="leave out -m")
+    composed = compose(overrides, config_dir=flags.get("config-dir"))
+    if flags["cfg"] != "job":
+        return show_hydra(flags, overrides)
+    package = flags.get("package", "_global_")
+    part = composed.config if package == "_global_" else OmegaConf.select(composed.config, package)
+    if part is None:
+        keys = keys_of(composed.config)
+        raise ConfigError(
+            f"no key '{package}'.{nearest(package, keys)}", where="--package", fix="see --cfg job"
+        )
+    if isinstance(part, DictConfig | ListConfig):
+        sys.stdout.write(OmegaConf.to_yaml(part, resolve="resolve" in flags))
+    else:
+        print(part)
+    return 0
+
+
+def show_hydra(flags: dict[str, str], overrides: list[str]) -> int:
+    """Lets Hydra print its own view: `--info`, `--hydra-help`, `--cfg hydra|all`."""
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import get_args_parser
+    from hydra.types import RunMode
+
+    from aiexp.config.loader import make_loader
+
+    dirs = conf_dirs(flags.get("config-dir"))
+    prepare()
+    check_hydra_settings(overrides, dirs)
+    if "info" in flags:
+        compose(overrides, config_dir=flags.get("config-dir"))
+    hydra = Hydra(task_name="aiexp", config_loader=make_loader(dirs))
+    if "hydra-help" in flags:
+        parser = get_args_parser()
+        hydra.hydra_help(config_name=PRIMARY, args_parser=parser, args=parser.parse_args([]))
+    elif "info" in flags:
+        mode = RunMode.MULTIRUN if "multirun" in flags else RunMode.RUN
+        hydra.show_info(flags["info"], config_name=PRIMARY, overrides=overrides, run_mode=mode)
+    else:
+        package, is_resolved = flags.get("package"), "resolve" in flags
+        hydra.show_cfg(PRIMARY, overrides, cfg_type=flags["cfg"], package=package, resolve=is_resolved)
+    return 0

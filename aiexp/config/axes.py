@@ -1,0 +1,100 @@
+"""The values of a sweep, checked one by one before its first job starts."""
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiexp.config.compose import Composed, check_hydra_settings, compose, prepare
+from aiexp.config.conf_dir import ConfDirs, conf_dirs
+from aiexp.config.diagnose import parse
+from aiexp.config.problem import raise_all
+from aiexp.errors import AiexpError, ConfigError, ConfigErrors
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axes:
+    """A sweep taken apart.
+
+    Args:
+        fixed: Overrides with one value.
+        groups: For each group with several options, its overrides: [["model=a", "model=b"]].
+        keys: The same for keys.
+        names: Keys and groups with several values, as typed before the `=`.
+    """
+
+    fixed: list[str]
+    groups: list[list[str]]
+    keys: list[list[str]]
+    names: frozenset[str]
+
+
+def check_sweep(overrides: list[str], *, config_dir: str | None = None) -> tuple[Axes, Composed]:
+    """The axes of a sweep and the config of its first job, once every value of every axis has been checked.
+
+    Each combination of groups is composed with each value of each key, not with each combination of values.
+
+    Raises:
+        ConfigErrors: Every problem of any job.
+        SecurityError: As for `compose`.
+    """
+    dirs = conf_dirs(config_dir)
+    prepare()
+    check_hydra_settings(overrides, dirs)
+    errors: list[AiexpError] = []
+    axes = _axes(parse(overrides, errors), dirs, errors)
+    first: Composed | None = None
+    for groups in itertools.product(*axes.groups):
+        base = [*axes.fixed, *groups]
+        start = [values[0] for values in axes.keys]
+        probes = [
+            [*start[:i], value, *start[i + 1 :]] for i, axis in enumerate(axes.keys) for value in axis[1:]
+        ]
+        for keys in [start, *probes]:
+            try:
+                composed = compose([*base, *keys], config_dir=config_dir)
+                first = first or composed
+            except ConfigErrors as e:
+                errors += e.errors
+            except AiexpError as e:
+                errors.append(e)
+    raise_all(errors)
+    if first is None:
+        raise ConfigError("the sweep has no jobs", where="command line", fix="give each axis a value")
+    return axes, first
+
+
+def _axes(parsed: "list[Override]", dirs: ConfDirs, errors: list[AiexpError]) -> Axes:
+    """Overrides sorted into fixed ones and axes."""
+    options = dirs.options()
+    fixed: list[str] = []
+    groups: list[list[str]] = []
+    keys: list[list[str]] = []
+    names: set[str] = set()
+    is_own_sweeper = any(o.key_or_group == "hydra/sweeper" for o in parsed)
+    for override in parsed:
+        text, name = override.input_line or "", override.get_key_element()
+        if not override.is_sweep_override():
+            fixed.append(text)
+        elif override.is_discrete_sweep():
+            values = [f"{name}={v}" for v in _values(override, dirs)]
+            (groups if override.key_or_group.split("@")[0] in options else keys).append(values)
+            names.add(name)
+        elif not is_own_sweeper:
+            what = f"'{text}' needs a sweeper that searches; the basic one tries every listed value"
+            errors.append(
+                ConfigError(what, where=f"command line: {text}", fix=f"type {name}=1,2,3 or range(...)")
+            )
+    return Axes(fixed=fixed, groups=groups, keys=keys, names=frozenset(names))
+
+
+def _values(override: "Override", dirs: ConfDirs) -> list[str]:
+    """Every value of a discrete axis, as text; globs are matched against the group's options."""
+    from hydra.core.override_parser.types import Glob
+
+    value = override.value()
+    if isinstance(value, Glob):
+        return value.filter(list(dirs.options().get(override.key_or_group, {})))
+    return [str(v) for v in override.sweep_string_iterator()]
