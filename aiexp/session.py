@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
@@ -149,7 +150,6 @@ class Session:
         )
         self.say(f"model     {choices['model']}: {parameters:,} parameters")
         environment = directory.read_json("environment.json")
-        config = directory.read_config()
         info = RunInfo(
             directory=directory.path,
             task=choices["task"],
@@ -209,18 +209,25 @@ class Session:
         if self._tracker is not None:
             self._tracker.log(step, evaluation.metrics)
         self.display.say(f"step {step}  {brief(evaluation.metrics)}{'  best so far' if is_best else ''}")
-        figures = self.directory.path / "figures"
-        with storage_errors("writing figures", figures):
-            figures.mkdir(exist_ok=True) if evaluation.pictures or evaluation.tables else None
-            for name, png in evaluation.pictures.items():
-                path = figures / f"{name}.png"
+        for name, png in evaluation.pictures.items():
+            path = self._figure_path(step, name, "png")
+            with storage_errors("writing a picture", path):
                 path.write_bytes(png)
-                if self._tracker is not None:
-                    self._tracker.log_picture(step, name, path)
-            for name, table in evaluation.tables.items():
-                (figures / f"{name}.csv").write_text(as_csv(table), encoding="utf-8", newline="")
-                if self._tracker is not None:
-                    self._tracker.log_table(step, name, table)
+            if self._tracker is not None:
+                self._tracker.log_picture(step, name, path)
+        for name, table in evaluation.tables.items():
+            path = self._figure_path(step, name, "csv")
+            with storage_errors("writing a table", path):
+                path.write_text(as_csv(table), encoding="utf-8", newline="")
+            if self._tracker is not None:
+                self._tracker.log_table(step, name, table)
+
+    def _figure_path(self, step: int, name: str, suffix: str) -> Path:
+        """`figures/test/confusion_matrix_step-00000753.png`, its folder made."""
+        path = self.directory.path / "figures" / f"{name}_step-{step:08d}.{suffix}"
+        with storage_errors("making a folder", path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
     def finish(self, metrics: dict[str, float]) -> None:
         """The run is complete: records and says its results."""

@@ -184,7 +184,7 @@ class Loop:
         self.session.log(self.step, metrics)
 
     def evaluate(self, split: str, *, report: bool = False, dataset: Dataset | None = None) -> Evaluation:
-        """The task's evaluation of a split, its metrics under their full names."""
+        """The task's evaluation of a split, everything under its full name (`eval/accuracy`)."""
         was_training = self.task.training
         self.task.eval()
         try:
@@ -192,8 +192,11 @@ class Loop:
                 result = self.task.evaluate(dataset or self.dataset, split, report=report)
         finally:
             self.task.train(was_training)
-        metrics = {f"{split}/{name}": float(value) for name, value in result.metrics.items()}
-        return Evaluation(metrics=metrics, pictures=result.pictures, tables=result.tables)
+        return Evaluation(
+            metrics={f"{split}/{name}": float(value) for name, value in result.metrics.items()},
+            pictures={f"{split}/{name}": picture for name, picture in result.pictures.items()},
+            tables={f"{split}/{name}": table for name, table in result.tables.items()},
+        )
 
     def check_metrics(self) -> None:
         """Evaluates one batch, so that a wrong metric name or shape is found before the first step."""
