@@ -26,6 +26,7 @@ _VALUED = {
 }
 _CFG = ("job", "hydra", "all")
 _INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+FLAGS = tuple(f for f in (*_SWITCHES, *_VALUED, "--trust") if f.startswith("--"))
 _ONE_PRIMARY = "aiexp has one primary file; write a file in conf/task and choose it with task=NAME"
 _INSTEAD = {
     "--config-name": _ONE_PRIMARY,
@@ -128,9 +129,8 @@ def split(argv: list[str]) -> Line:
                 value = next(words, "")
             line.flags[flag] = _checked(flag, value)
         else:
-            known = [*_SWITCHES, *_VALUED, "--trust"]
-            fix = _INSTEAD.get(name) or f"flags are {' '.join(k for k in known if k.startswith('--'))}"
-            raise ConfigError(f"unknown flag '{word}'.{nearest(name, known)}", where="command line", fix=fix)
+            fix = _INSTEAD.get(name) or f"flags are {' '.join(FLAGS)}"
+            raise ConfigError(f"unknown flag '{word}'.{nearest(name, FLAGS)}", where="command line", fix=fix)
     return line
 
 

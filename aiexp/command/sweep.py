@@ -139,7 +139,7 @@ def _summary(results: list[Result], directory: Path) -> int:
     """0, or the table of failed jobs and a SweepError."""
     failed = [r for r in results if r.exit_code]
     if not failed:
-        _say(f"all {len(results)} jobs are complete: {shown(directory)}")
+        _say(f"sweep complete, {len(results)} of {len(results)} jobs: {shown(directory)}")
         return 0
     width = max(len(" ".join(r.overrides)) for r in failed)
     _say(f"{'job':>4} {'exit':>4}  {'overrides':<{width}}  error")

@@ -60,7 +60,8 @@ def check_sweep(overrides: list[str], *, config_dir: str | None = None) -> tuple
                 errors += e.errors
             except AiexpError as e:
                 errors.append(e)
-    raise_all(errors)
+    # A misspelled axis is one problem, not one for each of its values.
+    raise_all(list({(e.what, e.fix): e for e in errors}.values()))
     if first is None:
         raise ConfigError("the sweep has no jobs", where="command line", fix="give each axis a value")
     return axes, first

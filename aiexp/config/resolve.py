@@ -1,7 +1,7 @@
 """A composed config as plain values, with every problem of reading it collected instead of raised."""
 
 import re
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
@@ -43,12 +43,15 @@ def keys_of(config: DictConfig, prefix: str = "") -> list[str]:
 def references(config: DictConfig) -> dict[str, str]:
     """Each key that only repeats another one (`${seed}`), and that other one."""
     found: dict[str, str] = {}
-    for key in keys_of(config):
-        parent, _, name = key.rpartition(".")
-        node = OmegaConf.select(config, parent) if parent else config
-        match = _REFERENCE.fullmatch(str(node._get_node(name)))
-        if match:
+
+    def walk(node: Any, key: str) -> None:
+        if isinstance(node, dict):
+            for name, inner in cast(dict[Any, Any], node).items():
+                walk(inner, f"{key}.{name}" if key else str(name))
+        elif isinstance(node, str) and (match := _REFERENCE.fullmatch(node)):
             found[key] = match[1]
+
+    walk(OmegaConf.to_container(config, resolve=False), "")
     return found
 
 

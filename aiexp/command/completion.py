@@ -1,0 +1,153 @@
+"""`aiexp completion SHELL`: prints its script, which asks `aiexp completion --words LINE` for candidates."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from aiexp.errors import AiexpError, ConfigError, nearest
+
+USAGE = """\
+usage: aiexp completion bash|zsh|fish
+
+Prints the completion script. Add the line for your shell to its start-up file:
+  bash  eval "$(aiexp completion bash)"
+  zsh   eval "$(aiexp completion zsh)"        (after compinit)
+  fish  aiexp completion fish | source"""
+
+# bash splits words at `=` too and replaces only what stands after it, so that part is cut off the candidates.
+_BASH = r"""
+_aiexp() {
+  local line="${COMP_LINE:0:COMP_POINT}" word IFS=$'\n'
+  word="${line##* }"
+  COMPREPLY=($("${COMP_WORDS[0]}" completion --words "$line" 2>/dev/null))
+  if [[ "$word" == *=* ]]; then COMPREPLY=("${COMPREPLY[@]#"${word%=*}="}"); fi
+  if [[ "${COMPREPLY[0]}" == *[=./] ]]; then compopt -o nospace; fi
+}
+complete -F _aiexp aiexp
+"""
+_ZSH = r"""
+_aiexp() {
+  local -a found open
+  found=("${(@f)$("${words[1]}" completion --words "${(j: :)words[1,CURRENT]}" 2>/dev/null)}")
+  open=("${(@M)found:#*[=./]}")
+  found=("${(@)found:#*[=./]}")
+  compadd -Q -S '' -a open
+  compadd -Q -a found
+}
+compdef _aiexp aiexp
+"""
+_FISH = r"""
+complete -c aiexp -e
+complete -c aiexp -f -a '(aiexp completion --words (commandline -cp | string collect) 2>/dev/null)'
+"""
+_RUNS_BELOW = ("*/status.json", "*/*/status.json", "*/*/*/status.json")
+SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+
+
+def main(argv: list[str]) -> int:
+    """Prints a script, or the candidates for a line."""
+    if argv[:1] == ["--words"]:
+        sys.stdout.write("".join(f"{w}\n" for w in candidates(argv[1] if len(argv) > 1 else "")))
+        return 0
+    if "-h" in argv or "--help" in argv:
+        print(USAGE)
+        return 0
+    shell = argv[0] if argv else ""
+    if shell not in SCRIPTS or len(argv) > 1:
+        what = f"no completion for '{' '.join(argv)}'.{nearest(shell, SCRIPTS)}" if argv else "which shell?"
+        raise ConfigError(what, where="aiexp completion", fix="type aiexp completion bash, zsh or fish")
+    print(SCRIPTS[shell].strip())
+    return 0
+
+
+def candidates(line: str) -> list[str]:
+    """Every word that can complete the last word of a command line; whole words, sorted."""
+    words = line.split(" ")
+    before, word = [w for w in words[1:-1] if w], words[-1] if len(words) > 1 else ""
+    try:
+        found = _for_command(before, word) if before else _commands()
+    except AiexpError:
+        return []
+    return [w for w in dict.fromkeys(found) if w.startswith(word)]
+
+
+def _commands() -> list[str]:
+    from aiexp.cli import COMMANDS
+
+    return [*COMMANDS, "--help", "--version"]
+
+
+def _for_command(before: list[str], word: str) -> Iterable[str]:
+    """Candidates for an argument of the command `before[0]`."""
+    command, rest = before[0], before[1:]
+    if command in ("run", "check"):
+        return _overrides(command, rest, word)
+    if command == "list":
+        from aiexp.config.conf_dir import conf_dirs
+
+        return conf_dirs().options()
+    if command in ("resume", "doctor"):
+        return _run_directories(word)
+    if command == "data":
+        return _data(rest)
+    return list(SCRIPTS) if command == "completion" and not rest else []
+
+
+def _overrides(command: str, before: list[str], word: str) -> list[str]:
+    """Flags, groups and their options, keys and the values that a key allows."""
+    from aiexp.command.run import FLAGS
+    from aiexp.config.conf_dir import conf_dirs
+
+    dirs = conf_dirs()
+    options = dirs.options()
+    if word.startswith("-"):
+        return [*FLAGS] if command == "run" else ["--help"]
+    name, equals, value = word.partition("=")
+    if equals and name.lstrip("+") in options:
+        done = value.rpartition(",")[0]
+        start = f"{name}={done}," if done else f"{name}="
+        return [f"{start}{o}" for o in options[name.lstrip("+")]]
+    from aiexp.config.suggest import key_values, keys
+
+    typed = [w for w in before if "=" in w]
+    if equals:
+        return [f"{name}={v}" for v in key_values(name, typed, dirs)]
+    return [*(f"{g}=" for g in options), *_next_part(keys(typed, dirs), word)]
+
+
+def _next_part(keys: list[str], word: str) -> list[str]:
+    """Keys cut after the part being typed: `trainer.` first, then `trainer.steps=`."""
+    depth = word.count(".")
+    found: list[str] = []
+    for key in keys:
+        parts = key.split(".")
+        if len(parts) > depth:
+            has_more = len(parts) > depth + 1
+            found.append(".".join(parts[: depth + 1]) + ("." if has_more else "="))
+    nodes = {f[:-1] for f in found if f.endswith(".")}
+    return [f for f in found if f.endswith(".") or f[:-1] not in nodes]
+
+
+def _run_directories(word: str) -> list[str]:
+    """Folders on the way to run directories, and those themselves, below what is typed."""
+    parent = Path(word.rpartition("/")[0] or ".")
+    start = word.rpartition("/")[0]
+    prefix = f"{start}/" if start or word.startswith("/") else ""
+    found: list[str] = []
+    for path in sorted(p for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []:
+        if (path / "status.json").is_file():
+            found.append(f"{prefix}{path.name}")
+        elif not path.name.startswith(".") and any(any(path.glob(p)) for p in _RUNS_BELOW):
+            found.append(f"{prefix}{path.name}/")
+    return found
+
+
+def _data(before: list[str]) -> Iterable[str]:
+    """Actions of `aiexp data`, then names of its catalogue."""
+    if not before:
+        return ["list", "fetch", "path"]
+    if before[0] not in ("fetch", "path"):
+        return []
+    from aiexp.source.catalog import ENTRIES
+
+    return sorted(ENTRIES)
