@@ -98,8 +98,8 @@ class Session:
         """Into status.json if it can still be written: the error under way matters more."""
         try:
             self.directory.write_status(**changes)
-        except AiexpError as error:
-            print(f"aiexp: {error}", file=sys.stderr)  # noqa: T201
+        except AiexpError:
+            return
 
     def _write_traceback(self, error: BaseException) -> None:
         text = "".join(traceback.format_exception(error))

@@ -40,6 +40,8 @@ def storage_error(error: OSError, what: str, path: Path) -> StorageError:
             where=str(path),
             fix="make it writable or choose another folder: outputs=/path",
         )
+    if error.errno == errno.ENOENT:
+        return StorageError(f"a folder has been deleted or never was, while {what}", where=str(path))
     return StorageError(f"storage failed while {what}: {error.strerror or error}", where=str(path))
 
 

@@ -77,6 +77,15 @@ class TextClassification(Task):
         num_worst: int,
     ) -> None:
         super().__init__()
+        groups = model.layer_groups()
+        for key, value, is_valid in (
+            ("dropout", dropout, 0 <= dropout < 1),
+            ("label_smoothing", label_smoothing, 0 <= label_smoothing < 1),
+            ("layer_decay", layer_decay, 0 < layer_decay <= 1),
+            ("frozen_layers", frozen_layers, 0 <= frozen_layers <= len(groups)),
+        ):
+            if not is_valid:
+                raise ConfigError(f"{key} is {value}: out of range", where=f"task.{key}")
         self.model: Any = model
         self.class_names: list[str] = dataset.class_names
         self.dropout = nn.Dropout(dropout)
@@ -85,15 +94,6 @@ class TextClassification(Task):
         nn.init.zeros_(self.head.bias)
         self.optimizer, self.label_smoothing, self.layer_decay = optimizer, label_smoothing, layer_decay
         self.num_worst = num_worst
-        groups = self.model.layer_groups()
-        for key, value, valid in (
-            ("label_smoothing", label_smoothing, 0 <= label_smoothing < 1),
-            ("layer_decay", layer_decay, 0 < layer_decay <= 1),
-            ("frozen_layers", frozen_layers, 0 <= frozen_layers <= len(groups)),
-            ("dropout", dropout, 0 <= dropout < 1),
-        ):
-            if not valid:
-                raise ConfigError(f"{key} is {value}; out of range", where=f"task.{key}")
         for group in groups[:frozen_layers]:
             for parameter in group:
                 parameter.requires_grad_(False)
