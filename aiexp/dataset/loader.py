@@ -1,12 +1,18 @@
 """Batches in order from a function of their number, made here or by worker processes."""
 
+import atexit
 import ctypes
 import itertools
+import multiprocessing
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
@@ -16,6 +22,7 @@ from aiexp.errors import AiexpError, DataError
 
 # A worker that has not answered for so long is taken for stuck.
 WORKER_TIMEOUT_SECONDS = 300.0
+_WAIT_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -41,19 +48,18 @@ def ordered_batches(
         for number in numbers:
             yield _opened(_Guarded(make)[number], number, name)
         return
-    batches = _worker_batches(make, start, stop, num_workers)
-    for number in numbers:
-        try:
-            batch = next(batches)
-        except (RuntimeError, OSError, EOFError) as e:
-            # PyTorch says "killed by signal", "exited unexpectedly" or "timed out" here.
-            first = str(e).strip().splitlines() or [type(e).__name__]
-            raise DataError(
-                f"a loader worker failed at {name} batch {number}: {first[0]}",
-                where=f"dataset.num_workers={num_workers}",
-                fix="look for a full memory or a full /dev/shm, or use dataset.num_workers=0",
-            ) from e
-        yield _opened(batch, number, name)
+    with _workers(make, start, stop, num_workers) as batches:
+        for number in numbers:
+            try:
+                batch = _next(batches)
+            except (RuntimeError, OSError, EOFError) as e:
+                first = str(e).strip().splitlines() or [type(e).__name__]
+                raise DataError(
+                    f"a loader worker failed at {name} batch {number}: {first[0]}",
+                    where=f"dataset.num_workers={num_workers}",
+                    fix="look for a full memory or a full /dev/shm, or use dataset.num_workers=0",
+                ) from e
+            yield _opened(batch, number, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +103,24 @@ def _opened(batch: Any, number: int, name: str) -> Any:
     raise DataError(f"{name} batch {number} cannot be made: {batch.error}", where="dataset") from batch.error
 
 
-def _worker_batches(
+def _next(batches: Iterator[Any]) -> Any:
+    """The next batch; PyTorch looks for dead workers only when a wait ends, so the waits are short."""
+    deadline = time.monotonic() + WORKER_TIMEOUT_SECONDS
+    while True:
+        try:
+            return next(batches)
+        except RuntimeError as e:
+            if "timed out" not in str(e):
+                raise
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no answer for {WORKER_TIMEOUT_SECONDS:.0f} s") from None
+
+
+@contextmanager
+def _workers(
     make: Callable[[int], Any], start: int, stop: int | None, num_workers: int
-) -> Iterator[Any]:
+) -> Generator[Iterator[Any], None, None]:
+    """Batches from worker processes, which are gone when this ends, however it ends."""
     is_main = threading.current_thread() is threading.main_thread()
     on_child_death = signal.getsignal(signal.SIGCHLD) if is_main and hasattr(signal, "SIGCHLD") else None
     loader: DataLoader[Any] = DataLoader(
@@ -107,17 +128,31 @@ def _worker_batches(
         batch_size=None,
         sampler=_Numbers(start, stop),
         num_workers=num_workers,
-        timeout=WORKER_TIMEOUT_SECONDS,
+        timeout=_WAIT_SECONDS,
         worker_init_fn=_WorkerStart(dies_with_parent=is_main),
         # Its own, so that making workers draws nothing from the run's random numbers.
         generator=torch.Generator(),
     )
+    others = set(multiprocessing.active_children())
     batches = iter(loader)
+    workers = [child for child in multiprocessing.active_children() if child not in others]
     if on_child_death is not None:
         # PyTorch's handler raises wherever the program happens to be, even while a checkpoint is written.
-        # Without it the loss of a worker shows within 5 s when the next batch is asked for.
+        # Without it the loss of a worker shows when the next batch is asked for.
         signal.signal(signal.SIGCHLD, on_child_death)
-    return batches
+    # Workers ignore SIGTERM, with which multiprocessing would end them at exit before waiting for them.
+    kill = atexit.register(partial(_kill, workers))
+    try:
+        yield batches
+    finally:
+        _kill(workers)
+        atexit.unregister(kill)
+
+
+def _kill(workers: list[BaseProcess]) -> None:
+    """Ends processes that hold nothing worth keeping; a second call does nothing."""
+    while workers:
+        workers.pop().kill()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
