@@ -13,23 +13,29 @@ from aiexp.errors import AiexpError
 
 
 class Ended(NamedTuple):
-    """How a child ended: its exit code (negative: the signal) and what it wrote to stderr."""
+    """How a child ended: its exit code (negative: the signal) and what it wrote."""
 
     code: int
     stderr: str
+    stdout: str
 
 
 def in_fork(body: Callable[[], object], folder: Path, *, seconds: float = 30.0) -> Ended:
-    """Runs `body` in a fork; an AiexpError becomes its line on stderr and its exit code."""
-    error_path = folder / f"stderr-{time.monotonic_ns()}"
+    """Runs `body` in a fork.
+
+    Its exit code is the number that `body` returns, else 0; an AiexpError becomes its line on stderr and
+    its own exit code.
+    """
+    error_path, output_path = (folder / f"{name}-{time.monotonic_ns()}" for name in ("stderr", "stdout"))
     pid = os.fork()
     if pid == 0:
-        with error_path.open("w") as errors:
+        with error_path.open("w") as errors, output_path.open("w") as output:
             os.dup2(errors.fileno(), 2)
-            sys.stderr = errors
+            os.dup2(output.fileno(), 1)
+            sys.stderr, sys.stdout = errors, output
             try:
-                body()
-                code = 0
+                result = body()
+                code = result if isinstance(result, int) else 0
             except AiexpError as error:
                 errors.write("\n".join(error.lines()) + "\n")
                 code = error.exit_code
@@ -37,14 +43,16 @@ def in_fork(body: Callable[[], object], folder: Path, *, seconds: float = 30.0) 
                 traceback.print_exc(file=errors)
                 code = 1
             errors.flush()
+            output.flush()
             os._exit(code)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
-            stderr = error_path.read_text()
+            ended = Ended(os.waitstatus_to_exitcode(status), error_path.read_text(), output_path.read_text())
             error_path.unlink()
-            return Ended(os.waitstatus_to_exitcode(status), stderr)
+            output_path.unlink()
+            return ended
         time.sleep(0.002)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
