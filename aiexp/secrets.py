@@ -1,8 +1,8 @@
 """Redaction: what is written, printed or sent goes through here, so that keys and passwords stay at home.
 
 A string is taken for a secret when its key says so (`hf_token`, `db.password`), when an environment
-variable with such a name holds it, when it looks like a known kind of key (`hf_...`, `ghp_...`), or when it is
-the user part of a URL.
+variable with such a name holds it, when it looks like a known kind of key (`hf_...`, `ghp_...`), or when it
+is the user part of a URL.
 """
 
 import os

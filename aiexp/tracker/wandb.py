@@ -1,10 +1,6 @@
 """Weights & Biases beside the run directory: one run is one W&B run, online or offline."""
 
-import contextlib
-import logging
-import math
 import os
-import re
 import threading
 import uuid
 from pathlib import Path
@@ -14,10 +10,10 @@ from aiexp.errors import ConfigError, HardwareError, nearest
 from aiexp.report import Table
 from aiexp.secrets import redact, redact_text
 from aiexp.tracker.base import RunInfo
+from aiexp.tracker.best import Best
 from aiexp.tracker.notice import notice, short_path
 from aiexp.tracker.wandb_server import connection_problem
-
-logger = logging.getLogger(__name__)
+from aiexp.tracker.wandb_service import Messages, discard_service, kill_service
 
 MODES = ("auto", "online", "offline", "disabled", "required")
 # What WANDB_MODE and wandb's settings files may say, in our words.
@@ -31,7 +27,6 @@ WANDB_MODES = {
 }
 MAX_NAME_CHARACTERS, MAX_TAG_CHARACTERS = 128, 64  # the server refuses longer ones
 GRACE_SECONDS = 5.0  # beyond its own timeouts wandb's service process counts as hung
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @final
@@ -46,7 +41,6 @@ class WandbTracker:
         entity: W&B user or team; None is the account's default.
         name: Name shown in W&B; None is the task and the overrides.
         tags: Tags beside the task, model and dataset.
-        lower_is_better: Words in a metric's name for which `best/<metric>` is the minimum.
         has_system_metrics: Whether processor, memory and GPU load are recorded every 15 s.
         probe_seconds: How long the server may take to answer the question whether it is there.
         init_timeout_seconds: How long opening a run online may take.
@@ -61,7 +55,6 @@ class WandbTracker:
         entity: str | None,
         name: str | None,
         tags: list[str],
-        lower_is_better: list[str],
         has_system_metrics: bool,
         probe_seconds: float,
         init_timeout_seconds: float,
@@ -71,13 +64,12 @@ class WandbTracker:
             fix = f"one of {', '.join(MODES)}.{nearest(mode, MODES)}"
             raise ConfigError(f"unknown mode '{mode}'", where="tracker.mode", fix=fix)
         self.mode, self.project, self.entity, self.name = mode, project, entity, name
-        self.tags, self.lower_is_better = list(tags), frozenset(lower_is_better)
-        self.has_system_metrics, self.probe_seconds = has_system_metrics, probe_seconds
+        self.tags, self.has_system_metrics, self.probe_seconds = list(tags), has_system_metrics, probe_seconds
         self.init_timeout_seconds, self.finish_timeout_seconds = init_timeout_seconds, finish_timeout_seconds
         self.messages = Messages()
         self.run: Any = None
         self.upload = ""
-        self.best: dict[str, float] = {}
+        self.best = Best(monitor=None, mode="max")
 
     def start(self, run: RunInfo) -> dict[str, Any]:
         """Opens the W&B run, or continues it; says in one line where it is.
@@ -107,6 +99,7 @@ class WandbTracker:
             raise HardwareError(f"W&B is required, but {problem}", where="tracker.mode=required", fix=fix)
         if self.run is None:
             self._open("offline", run)
+        self.best = Best.of(run)
         return self._announce(run, problem)
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
@@ -114,10 +107,8 @@ class WandbTracker:
         if self.run is None:
             return
         self.run.log({"step": step, **metrics})
-        for name, value in metrics.items():
-            if name.startswith("eval/") and self._is_best(name, value):
-                self.best[name] = value
-                self.run.summary[f"best/{name.removeprefix('eval/')}"] = value
+        if self.best.update(metrics):
+            self.run.summary[f"best/{self.best.monitor}"] = self.best.value
 
     def log_picture(self, step: int, name: str, path: Path) -> None:
         """A PNG or GIF file as W&B media; W&B keeps a copy."""
@@ -125,7 +116,9 @@ class WandbTracker:
             return
         import wandb
 
-        self.run.log({"step": step, name: wandb.Image(str(path))})
+        is_film = path.suffix.lower() == ".gif"  # wandb.Image takes one too, but never closes the file
+        media = wandb.Video(str(path), format="gif") if is_film else wandb.Image(str(path))
+        self.run.log({"step": step, name: media})
 
     def log_table(self, step: int, name: str, table: Table) -> None:
         """A table as W&B media."""
@@ -159,19 +152,13 @@ class WandbTracker:
         if self.messages.is_incomplete:
             notice(f"W&B has not received everything; upload the rest: {self.upload}")
 
-    def _is_best(self, name: str, value: float) -> bool:
-        if math.isnan(value):
-            return False
-        is_lower_better = not self.lower_is_better.isdisjoint(re.split(r"[/_]", name))
-        best = self.best.get(name)
-        return best is None or (value < best if is_lower_better else value > best)
-
     def _announce(self, run: RunInfo, problem: str | None) -> dict[str, Any]:
         """One line that says where the W&B run is; what `start` returns."""
         folder = Path(self.run.dir).parent  # <run directory>/wandb/<mode>run-<time>-<id>/files
         is_online = not self.run.offline
-        segments = folder if run.previous is None else folder.parent / f"*run-*-{self.run.id}"
-        self.upload = f"wandb sync {'--include-online ' if is_online else ''}{short_path(segments)}"
+        is_continued = (run.previous or {}).get("id") == self.run.id
+        folders = f"{short_path(folder.parent)}/*run-*-{self.run.id}*" if is_continued else short_path(folder)
+        self.upload = f"wandb sync {'--include-online ' if is_online else ''}{folders}"
         if is_online:
             notice(f"W&B: {self.run.url}")
         else:
@@ -259,49 +246,3 @@ class WandbTracker:
             finish_timeout=self.finish_timeout_seconds,
             finish_timeout_raises=True,
         )
-
-
-@final
-class Messages:
-    """What wandb would print: kept out of the terminal, watched for the end of uploading."""
-
-    def __init__(self) -> None:
-        self.is_incomplete = False
-
-    def info(self, msg: str) -> None:
-        """Greetings and hints."""
-
-    def warning(self, msg: str) -> None:
-        """Warnings; "Fatal error while uploading data" is one."""
-        text = ANSI.sub("", msg).removeprefix("wandb: ").removeprefix("WARNING ")
-        logger.info("wandb: %s", text)
-        if "uploading data" in text and not self.is_incomplete:
-            self.note_loss()
-            notice("W&B stopped uploading, the run goes on and keeps everything on disk")
-
-    def error(self, msg: str) -> None:
-        """Errors."""
-        self.warning(msg)
-
-    def note_loss(self) -> None:
-        """Something is not uploaded."""
-        self.is_incomplete = True
-
-
-def kill_service() -> None:
-    """Kills wandb's service process, so that calls that wait for it raise instead of waiting for ever."""
-    import wandb
-
-    connection: Any = getattr(wandb.setup(), "_connection", None)  # not public, see pyproject.toml's bound
-    process = getattr(getattr(connection, "_proc", None), "_process", None)
-    if process is not None:
-        process.kill()
-
-
-def discard_service() -> None:
-    """Forgets a dead service process; without it wandb prints a traceback when Python exits."""
-    import wandb
-
-    kill_service()
-    with contextlib.suppress(Exception, SystemExit):
-        wandb.teardown()
