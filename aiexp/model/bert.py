@@ -5,7 +5,7 @@ Tensor letters: `B` batch, `T` tokens, `H` hidden size, `N` heads, `D` head size
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import cast, final
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from aiexp.errors import ConfigError
-from aiexp.model.dropout import dropout
+from aiexp.model.attention import attend, attend_apart
+from aiexp.model.dropout import dropout, dropout_add
 from aiexp.model.tokenizer import letter_pair_tokenizer
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -102,11 +103,21 @@ class Bert(nn.Module):
         Returns:
             (B, T, H) float; rows of padding tokens hold nothing of use.
         """
-        bias = self._attention_bias(attention_mask)
-        hidden = self.embedding(input_ids)  # (B, T, H)
+        hidden, bias = self.embedding(input_ids), self._attention_bias(attention_mask)  # (B, T, H)
         for layer in self.layers:
             hidden = layer(hidden, bias)
         return hidden
+
+    def sentence_vectors(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """`pool(forward(...))`, (B, H), at the price of one layer less.
+
+        Only the first token of the last layer is looked at, so that layer computes only that one: the same
+        numbers and gradients up to rounding, and a sixth of MiniLM's work saved.
+        """
+        hidden, bias = self.embedding(input_ids), self._attention_bias(attention_mask)  # (B, T, H)
+        for layer in self.layers[:-1]:
+            hidden = layer(hidden, bias)
+        return self.pool(cast(BertLayer, self.layers[-1]).first_token(hidden, bias))
 
     def pool(self, hidden: Tensor) -> Tensor:
         """Sentence vectors: a dense layer and tanh over the first token; (B, T, H) to (B, H)."""
@@ -174,27 +185,24 @@ class BertLayer(nn.Module):
 
     def forward(self, hidden: Tensor, bias: Tensor | None) -> Tensor:
         """(B, T, H) to (B, T, H); `bias` is added to the attention scores."""
-        update = self.attention_output(self._attend(self.query_key_value(hidden), bias))
-        hidden = self.attention_norm(hidden + dropout(update, self.dropout, training=self.training))
-        update = self.output(self.activation(self.intermediate(hidden)))
-        return self.output_norm(hidden + dropout(update, self.dropout, training=self.training))
-
-    def _attend(self, projected: Tensor, bias: Tensor | None) -> Tensor:
-        """(B, T, 3H) queries, keys and values to (B, T, H)."""
-        batch, tokens, width = projected.shape
-        size = width // 3 // self.num_heads
-        query, key, value = projected.view(batch, tokens, 3, self.num_heads, size).permute(2, 0, 3, 1, 4)
-        if bias is not None:
-            bias = bias.to(query.dtype)
         p = self.attention_dropout if self.training else 0.0
-        if projected.device.type != "cpu" or torch.compiler.is_compiling():
-            context = F.scaled_dot_product_attention(query, key, value, bias, p)
-        else:
-            scores = (query * size**-0.5) @ key.transpose(-1, -2)  # (B, N, T, T)
-            scores = scores if bias is None else scores + bias
-            weights = dropout(scores.softmax(-1), p, training=True)
-            context = weights @ value
-        return context.transpose(1, 2).reshape(batch, tokens, -1)  # (B, N, T, D) -> (B, T, H)
+        return self._finish(attend(self.query_key_value(hidden), bias, self.num_heads, p), hidden)
+
+    def first_token(self, hidden: Tensor, bias: Tensor | None) -> Tensor:
+        """`forward(hidden, bias)[:, :1]`: (B, T, H) to (B, 1, H)."""
+        size, first = hidden.shape[-1], hidden[:, :1]
+        weight, offset = self.query_key_value.weight, self.query_key_value.bias
+        query = F.linear(first, weight[:size], offset[:size])
+        key, value = F.linear(hidden, weight[size:], offset[size:]).chunk(2, -1)
+        p = self.attention_dropout if self.training else 0.0
+        return self._finish(attend_apart(query, key, value, bias, self.num_heads, p), first)
+
+    def _finish(self, context: Tensor, hidden: Tensor) -> Tensor:
+        """What follows attention, token by token; both (B, T, H)."""
+        update = self.attention_output(context)
+        hidden = self.attention_norm(dropout_add(update, hidden, self.dropout, training=self.training))
+        update = self.output(self.activation(self.intermediate(hidden)))
+        return self.output_norm(dropout_add(update, hidden, self.dropout, training=self.training))
 
 
 def random_bert(

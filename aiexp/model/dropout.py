@@ -1,20 +1,24 @@
-"""Dropout whose mask costs little on a CPU."""
+"""Dropout whose mask costs little on a CPU.
+
+`torch.nn.functional.dropout` draws one Mersenne Twister number per element there, and a small encoder
+spends a quarter of its step on it. Here a 64-bit number makes the mask of four elements, so `p` is rounded
+to a multiple of 1/32768 (0.1 becomes 0.100006; the divisor uses the rounded value: the mean is exact).
+Masks follow from torch's global CPU generator alone, so its state is all that exact resuming needs.
+"""
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+LEVELS = 32768  # of probability: fifteen bits
 
 
 def dropout(x: Tensor, p: float, *, training: bool) -> Tensor:
     """`x` with each element zero with probability `p` and the others divided by `1 - p`.
-
-    On a CPU `torch.nn.functional.dropout` draws one Mersenne Twister number per element and spends most
-    of a small encoder's forward pass there. This draws 64 bits for four elements at once, so `p` is
-    rounded to a multiple of 1/32768 (0.1 becomes 0.100006; the divisor uses the rounded value, so the
-    mean is exact). The bits come from torch's global CPU generator alone, so
-    its state is all that resuming needs.
 
     Args:
         x: Any shape, any float dtype.
@@ -23,39 +27,64 @@ def dropout(x: Tensor, p: float, *, training: bool) -> Tensor:
     """
     if not training or p == 0.0:
         return x
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
+    if not is_eager_cpu(x):
         return F.dropout(x, p, training=True)
-    return _Dropout.apply(x, keep_bits(x.shape, p), 1.0 / (1.0 - round(p * 32768) / 32768))  # pyright: ignore
+    return _DropoutAdd.apply(x, None, p)  # pyright: ignore[reportReturnType]
 
 
-def keep_bits(shape: torch.Size, p: float) -> Tensor:
-    """`shape` int16 mask from the global CPU generator: -1 (all bits set) keeps an element, 0 drops it."""
+def dropout_add(x: Tensor, residual: Tensor, p: float, *, training: bool) -> Tensor:
+    """`residual + dropout(x, p)`, in one pass less."""
+    if not training or p == 0.0:
+        return residual + x
+    if not is_eager_cpu(x):
+        return residual + F.dropout(x, p, training=True)
+    return _DropoutAdd.apply(x, residual, p)  # pyright: ignore[reportReturnType]
+
+
+def is_eager_cpu(x: Tensor) -> bool:
+    """Whether hand-made CPU kernels apply: not on a GPU, not inside torch.compile, not on the meta device."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def keep_mask(shape: torch.Size, p: float) -> Tensor:
+    """int16 mask of `shape`: -1 (all bits set) keeps an element, 0 drops it with probability `p`."""
     size = shape.numel()
-    bits = torch.empty((size + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    bits = bits.view(torch.int16)[:size].view(shape)
+    seed = int(torch.randint(2**63 - 1, ()))
+    numbers = np.random.SFC64(seed).random_raw((size + 3) // 4).view(np.int16)
+    bits = torch.from_numpy(numbers)[:size].view(shape)
     # Fifteen uniform bits minus the threshold: the sign says "drop", an arithmetic shift spreads it.
-    return bits.bitwise_and_(32767).sub_(round(p * 32768)).bitwise_right_shift_(15).bitwise_not_()
+    return bits.bitwise_and_(LEVELS - 1).sub_(round(p * LEVELS)).bitwise_right_shift_(15).bitwise_not_()
+
+
+def keep_scale(p: float) -> float:
+    """What kept elements are multiplied with."""
+    return LEVELS / (LEVELS - round(p * LEVELS))
 
 
 def masked(x: Tensor, keep: Tensor) -> Tensor:
-    """`x` where `keep` is -1, else 0.0."""
+    """A new tensor: `x` where `keep` is -1, else 0."""
     if x.element_size() == 2:
         return x.view(torch.int16).bitwise_and(keep).view(x.dtype)
     return x * -keep
 
 
-class _Dropout(torch.autograd.Function):
-    """Mask and scale; saves the int16 mask only."""
+class _DropoutAdd(torch.autograd.Function):
+    """Mask, scale and optional sum; saves the int16 mask only."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, keep: Tensor, scale: float) -> Tensor:  # pyright: ignore
-        """Applies mask and scale."""
+    def forward(ctx: Any, x: Tensor, residual: Tensor | None, p: float) -> Tensor:  # pyright: ignore
+        """`x` masked and scaled, plus `residual` if there is one."""
+        keep = keep_mask(x.shape, p)
         ctx.save_for_backward(keep)
-        ctx.scale = scale
-        return masked(x, keep).mul_(scale)
+        ctx.scale, ctx.dtype = keep_scale(p), x.dtype
+        ctx.residual_dtype = None if residual is None else residual.dtype
+        kept = masked(x, keep)
+        return kept.mul_(ctx.scale) if residual is None else torch.add(residual, kept, alpha=ctx.scale)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore
-        """Applies the same mask and scale to the gradient."""
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
+        """The same mask and scale for the gradient."""
         (keep,) = ctx.saved_tensors
-        return masked(grad, keep).mul_(ctx.scale), None, None
+        residual_grad = None if ctx.residual_dtype is None else grad.to(ctx.residual_dtype)
+        return masked(grad.to(ctx.dtype).contiguous(), keep).mul_(ctx.scale), residual_grad, None

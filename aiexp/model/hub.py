@@ -96,6 +96,10 @@ class HubEncoder(nn.Module):
         mask = None if attention_mask is None else attention_mask.long()
         return self.model(input_ids=input_ids, attention_mask=mask).last_hidden_state
 
+    def sentence_vectors(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """`pool(forward(...))`: (B, H)."""
+        return self.pool(self(input_ids, attention_mask))
+
     def pool(self, hidden: Tensor) -> Tensor:
         """Sentence vectors, by the model's own pooler or the first token; (B, T, H) to (B, H)."""
         if self.pooler is None:
