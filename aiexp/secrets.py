@@ -46,9 +46,13 @@ PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
 )
 URL_USER = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<user>[^\s/?#@'\"]+)@", re.IGNORECASE)
-VALUE = r"""(?P<value>"[^"]*"|'[^']*'|[^\s&'"}\]]+)"""
-ASSIGNED = re.compile(rf"(?P<key>[\w.\-/@+~]+)(?P<sign>=){VALUE}")  # dataset.token=abc, ?token=abc
-MAPPED = re.compile(rf"""(?P<key>(?<=[{{,\s])['"]?[\w.\-]+['"]?)(?P<sign>\s*:\s*){VALUE}""")  # {token: abc}
+ENCLOSED = r"""\*\*\*|\$\{[^{}]*\}|\{[^{}]*\}|\[[^\[\]]*\]|"[^"]*"|'[^']*'"""
+ASSIGNED = re.compile(  # dataset.token=abc, ?token=abc
+    rf"""(?P<key>[\w.\-/@+~]+)(?P<sign>=)(?P<value>{ENCLOSED}|[^\s&'"{{}}\]]+)"""
+)
+MAPPED = re.compile(  # {token: abc}
+    rf"""(?P<key>(?<=[{{,\s])['"]?[\w.\-]+['"]?)(?P<sign>\s*:\s*)(?P<value>{ENCLOSED}|[^\s,&'"{{}}\]]+)"""
+)
 MAPPING = re.compile(r"\{.*\}", re.DOTALL)
 INTERPOLATION = re.compile(r"\$\{[^{}]*\}")
 MIN_SECRET_CHARACTERS = 6  # shorter values of the environment ("1", "true") would be masked all over the text

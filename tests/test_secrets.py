@@ -1,0 +1,178 @@
+"""Redaction: planted canaries are found nowhere, and nothing else changes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from aiexp.secrets import is_secret_name, redact, redact_text
+from aiexp.tracker.base import RunInfo
+from tests.tracker.conftest import home, make_run, make_tracker  # noqa: F401  fixtures
+
+PASSWORD = "${oc.env:PW}"
+CANARY = "CANARY0a1b2c3d4e5f"
+SECRET = """
+api_key apiKey API_KEY api-key WANDB_API_KEY dataset.api_key hf_token HF_TOKEN token accessToken
+auth_token secret client_secret SECRET_KEY aws_secret_access_key password db.password DB_PASSWD
+db_pwd passphrase credentials private_key ssh_key authorization storage_key model.hub.token
+"""
+CONF = Path(__file__).parents[1] / "conf"
+
+
+@pytest.mark.parametrize(
+    "name",
+    SECRET.split(),
+)
+def test_secret_names(name: str) -> None:
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "num_tokens",
+        "max_tokens",
+        "tokens",
+        "tokenizer",
+        "tokenize",
+        "cls_token",
+        "pad_token",
+        "sep_token",
+        "mask_token",
+        "unk_token",
+        "bos_token",
+        "eos_token",
+        "pad_token_id",
+        "token_type_ids",
+        "max_token_length",
+        "token_dropout",
+        "token_embedding",
+        "tokens_per_batch",
+        "token_file",
+        "GOOGLE_APPLICATION_CREDENTIALS_PATH",
+        "key",
+        "sort_key",
+        "keys",
+        "monkey",
+        "passes",
+        "compass",
+        "width",
+        "secretary",
+        "author",
+        "label_key",
+    ],
+)
+def test_harmless_names(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+def test_redact_by_key() -> None:
+    config = {
+        "dataset": {"token": CANARY, "name": "x", "credentials": {"user": "me", "pin": 12, "list": ["a"]}},
+        "model": {
+            "pad_token": "[PAD]",
+            "max_tokens": 3,
+            "token": None,
+            "api_key": "",
+            "password": "${oc.env:PW}",
+        },
+        "steps": [1, 2.5, True, None, ("a", "b")],
+    }
+    before = repr(config)
+    assert redact(config, {}) == {
+        "dataset": {
+            "token": "***",
+            "name": "x",
+            "credentials": {"user": "***", "pin": "***", "list": ["***"]},
+        },
+        "model": {
+            "pad_token": "[PAD]",
+            "max_tokens": 3,
+            "token": None,
+            "api_key": "",
+            "password": "${oc.env:PW}",
+        },
+        "steps": [1, 2.5, True, None, ["a", "b"]],
+    }
+    assert repr(config) == before
+
+
+def test_redact_by_value_of_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.touch()
+    environment = {"MY_TOKEN": CANARY, "DB_PASSWORD": CANARY + "longer", "CI_TOKEN": "1", "NAME": "harmless"}
+    environment |= {"OTHER_TOKEN": str(file)}
+    config = {"url": f"x{CANARY}y", "list": [CANARY + "longer"], "n": "1", "name": "harmless", "p": str(file)}
+    expected = {"url": "x***y", "list": ["***"], "n": "1", "name": "harmless", "p": str(file)}
+    assert redact(config, environment) == expected
+    assert redact_text(f"cannot open {CANARY}", environment) == "cannot open ***"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"load hf_{CANARY} now", "load *** now"),
+        ("hf_tokenizers hf_transformers", "hf_tokenizers hf_transformers"),
+        ("sk-proj-a1b2c3d4e5f6g7h8i9", "***"),
+        ("scikit sk-learn-is-a-fine-library-name", "scikit sk-learn-is-a-fine-library-name"),
+        ("ghp_a1B2c3D4e5F6g7H8i9J0k1L2", "***"),
+        ("github_pat_a1B2c3D4e5F6g7H8i9J0", "***"),
+        ("AKIAIOSFODNN7EXAMPLE", "***"),
+        ("eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSMeKKF2QT", "***"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----", "***"),
+        (f"https://me:{CANARY}@host/x", "https://***@host/x"),
+        (f"https://{CANARY}@host/x?a=1", "https://***@host/x?a=1"),
+        ("ssh://git@host/x", "ssh://git@host/x"),
+        ("https://host/a@b", "https://host/a@b"),
+        (f"https://host/x?name=a&token={CANARY}&b=2", "https://host/x?name=a&token=***&b=2"),
+        (f"dataset.token={CANARY}", "dataset.token=***"),
+        (f"+dataset.api_key='{CANARY} and more'", "+dataset.api_key=***"),
+        (f"dataset.token=first,{CANARY}", "dataset.token=***"),
+        (f"dataset={{name: x, token: {CANARY}}}", "dataset={name: x, token: ***}"),
+        (f'{{"token": "{CANARY}", "steps": 3}}', '{"token": ***, "steps": 3}'),
+        (f"credentials={{user: me, pin: {CANARY}}} seed=1", "credentials=*** seed=1"),
+        (f"dataset.token=[a, {CANARY}] seed=1", "dataset.token=*** seed=1"),
+        ("dataset.token=null", "dataset.token=null"),
+        ("dataset.token=${oc.env:HF_TOKEN}", "dataset.token=${oc.env:HF_TOKEN}"),
+        ("task.optimizer.lr=1e-3 num_tokens=5", "task.optimizer.lr=1e-3 num_tokens=5"),
+        ("unexpected token: something", "unexpected token: something"),
+    ],
+)
+def test_redact_text(text: str, expected: str) -> None:
+    assert redact_text(text, {}) == expected
+    assert redact_text(expected, {}) == expected  # once is enough
+
+
+def test_our_own_configs_stay_as_they_are() -> None:
+    files = sorted(CONF.rglob("*.yaml"))
+    assert files
+    for path in files:
+        config = yaml.safe_load(path.read_text())
+        assert redact(config, {}) == config, path
+
+
+def test_no_canary_in_the_files_of_a_wandb_run(
+    home: Path,  # noqa: F811
+    make_run: Callable[..., RunInfo],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("SOME_PASSWORD", "ENV" + CANARY)
+    monkeypatch.setattr("sys.argv", ["aiexp", "run", f"dataset.token=ARGV{CANARY}"])
+    config = {
+        "dataset": {"token": "KEY" + CANARY, "url": f"https://u:URL{CANARY}@host/x", "note": "ENV" + CANARY},
+        "model": {"name": f"hf_{CANARY}"},
+        "overrides": [f"dataset.token=OVERRIDE{CANARY}"],
+    }
+    tracker = make_tracker(mode="offline", tags=[f"hf_{CANARY}tag"])
+    record = tracker.start(make_run(config=config, name=f"t dataset.token=NAME{CANARY}"))
+    tracker.log(1, {"train/loss": 1.0})
+    tracker.close(0)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    [data] = [path.read_bytes() for path in files if path.suffix == ".wandb"]
+    assert b"https://***@host/x" in data  # plain text: what is looked for below would be found
+    assert any(path.name == "debug.log" for path in files)
+    assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
+    assert CANARY not in repr(record) + "".join(capfd.readouterr())
