@@ -101,7 +101,7 @@ def builtin_dirs() -> ConfDirs:
     Raises:
         ConfigError: The installation has no `conf/`.
     """
-    here = Path(__file__).resolve().parent.parent
+    here = Path(__file__).resolve().parent
     # In a wheel conf/ lies inside the package, in a checkout beside it.
     builtin = next(
         (d for d in (here / "conf", here.parent / "conf") if (d / f"{PRIMARY}.yaml").is_file()), None

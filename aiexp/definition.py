@@ -55,14 +55,11 @@ class NotFoundError(LookupError):
         why: What is missing where, as a sentence part.
         part: The name that was not found, when the module around it was.
         module: That module.
-        value: What the name is assigned there, when it is neither a definition nor a name for one.
     """
 
-    def __init__(
-        self, why: str, *, part: str = "", module: Module | None = None, value: ast.expr | None = None
-    ) -> None:
+    def __init__(self, why: str, *, part: str = "", module: Module | None = None) -> None:
         super().__init__(why)
-        self.part, self.module, self.value = part, module, value
+        self.part, self.module = part, module
 
 
 def find(target: str, *, skip_packages: bool = False) -> Found:
@@ -78,6 +75,26 @@ def find(target: str, *, skip_packages: bool = False) -> Found:
     while skip_packages and len(rest) > 1 and (inner := _submodule(module, rest[0])):
         module, rest = inner, rest[1:]
     return find_in(module, rest)
+
+
+def find_alias(module: Module, name: str, *, depth: int = 0) -> tuple[ast.expr | ast.ClassDef, Module] | None:
+    """The class `name`, or what is assigned to it (`Precision = Literal["fp32", "bf16"]`), and where.
+
+    Imports are followed inside the package only: other packages have long files and no aliases of interest.
+    """
+    for node in module.body if depth < 10 else []:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return node, module
+        value = _assigned(node, name)
+        if value is not None:
+            return value, module
+        if isinstance(node, ast.ImportFrom):
+            source = _absolute(node, module)
+            for alias in node.names:
+                is_near = source.split(".")[0] == module.name.split(".")[0]
+                if (alias.asname or alias.name) == name and is_near:
+                    return find_alias(_module(source), alias.name, depth=depth + 1)
+    return None
 
 
 def public_names(module: Module) -> list[str]:
@@ -211,7 +228,7 @@ def _bound(node: ast.stmt, name: str, rest: list[str], module: Module, depth: in
         path = dotted(value)
         if path is None or path[0] == name:
             why = f"'{name}' in {module.path} is made at run time, not defined there"
-            raise NotFoundError(why, module=module, value=value)
+            raise NotFoundError(why, module=module)
         return find_in(module, [*path, *rest], depth=depth + 1)
     return None
 

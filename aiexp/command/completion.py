@@ -83,7 +83,7 @@ def _for_command(before: list[str], word: str) -> Iterable[str]:
     if command in ("run", "check"):
         return _overrides(command, rest, word)
     if command == "list":
-        from aiexp.config.conf_dir import conf_dirs
+        from aiexp.conf_dir import conf_dirs
 
         return conf_dirs().options()
     if command in ("resume", "doctor"):
@@ -96,7 +96,7 @@ def _for_command(before: list[str], word: str) -> Iterable[str]:
 def _overrides(command: str, before: list[str], word: str) -> list[str]:
     """Flags, groups and their options, keys and the values that a key allows."""
     from aiexp.command.run import FLAGS
-    from aiexp.config.conf_dir import conf_dirs
+    from aiexp.conf_dir import conf_dirs
 
     dirs = conf_dirs()
     options = dirs.options()

@@ -86,8 +86,8 @@ def main(argv: list[str]) -> int:
 
 def _run_one(line: Line) -> int:
     """Composes and runs one job."""
+    from aiexp.conf_dir import conf_dirs
     from aiexp.config.compose import compose, shadow_notes
-    from aiexp.config.conf_dir import conf_dirs
 
     composed = compose(line.overrides, config_dir=line.config_dir)
     for note in shadow_notes(composed, conf_dirs(line.config_dir)):

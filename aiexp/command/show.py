@@ -4,8 +4,8 @@ import sys
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from aiexp.conf_dir import PRIMARY, conf_dirs
 from aiexp.config.compose import check_hydra_settings, compose, prepare
-from aiexp.config.conf_dir import PRIMARY, conf_dirs
 from aiexp.config.resolve import keys_of
 from aiexp.errors import ConfigError, nearest
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from aiexp.command.run import start_collector
+from aiexp.conf_dir import PRIMARY, conf_dirs, shown
 from aiexp.config.axes import Axes, check_sweep
 from aiexp.config.compose import Composed, Job, compose, shadow_notes
-from aiexp.config.conf_dir import PRIMARY, conf_dirs, shown
 from aiexp.errors import AiexpError, Stopped, SweepError
 from aiexp.secrets import redact_text
 from aiexp.storage import storage_errors

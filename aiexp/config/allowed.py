@@ -12,7 +12,7 @@ import sysconfig
 from functools import lru_cache
 from pathlib import Path
 
-from aiexp.config.conf_dir import GROUPS, builtin_dirs, shown
+from aiexp.conf_dir import GROUPS, builtin_dirs, shown
 from aiexp.config.library import LIBRARY
 from aiexp.definition import NotFoundError, public_names
 from aiexp.errors import AiexpError, ConfigError, SecurityError, nearest

@@ -4,9 +4,9 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aiexp.conf_dir import ConfDirs, conf_dirs
 from aiexp.config.compose import Composed, check_hydra_settings, compose, prepare
-from aiexp.config.conf_dir import ConfDirs, conf_dirs
-from aiexp.config.diagnose import parse
+from aiexp.config.overrides import parse
 from aiexp.config.problem import raise_all
 from aiexp.errors import AiexpError, ConfigError, ConfigErrors
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from aiexp.conf_dir import GROUPS, PRIMARY, ConfDirs, conf_dirs, shown
 from aiexp.config.allowed import add_working_directory
-from aiexp.config.conf_dir import GROUPS, PRIMARY, ConfDirs, conf_dirs, shown
-from aiexp.config.hydra_settings import check_override
+from aiexp.config.hydra_settings import check_override, is_hydra_setting
 from aiexp.config.problem import raise_all
-from aiexp.errors import SecurityError
+from aiexp.errors import AiexpError, SecurityError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,22 +55,34 @@ def compose(overrides: list[str], *, config_dir: str | None = None) -> Composed:
         ConfigErrors: Every problem found, one line each.
         SecurityError: A target, resolver or Hydra setting is refused.
     """
-    from aiexp.config.diagnose import diagnose
+    from hydra.types import RunMode
+
+    from aiexp.config.explain import explain
+    from aiexp.config.loader import apply, make_loader
+    from aiexp.config.overrides import key_fits, parse, split
     from aiexp.config.validate import check_composed
 
     dirs = conf_dirs(config_dir)
     prepare()
     check_hydra_settings(overrides, dirs)
-    full, failure = None, None
+    errors: list[AiexpError] = []
+    groups, keys = split(parse(overrides, errors), dirs, errors)
     try:
-        full = compose_raw(overrides, dirs)
+        full = make_loader(dirs).load_configuration(PRIMARY, groups, run_mode=RunMode.RUN)
     except Exception as e:
-        failure = e
-    if full is None:
-        # Outside the handler, so that the search for reasons does not drag Hydra's error along.
-        raise diagnose(failure, overrides, dirs)
-    composed, errors = check_composed(full, dirs)
-    raise_all(errors)
+        errors.append(explain(e, dirs))
+        raise_all(errors)
+        raise
+    for override in keys:
+        # The options are merged once; keys are put in one by one, so that each problem has its word.
+        if key_fits(override, full, errors):
+            try:
+                apply(override, full)
+            except Exception as e:
+                errors.append(explain(e, dirs, where=f"command line: {override.input_line}"))
+    typed = [o for o in overrides if not is_hydra_setting(o)]
+    composed, more = check_composed(full, typed, dirs)
+    raise_all(errors + more)
     return composed
 
 
@@ -80,15 +92,6 @@ def prepare() -> None:
     # Hydra's own switch to allow more targets; aiexp's list is the only one.
     os.environ.pop("HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE", None)
     OmegaConf.register_new_resolver("oc.env", _environment, replace=True)
-
-
-def compose_raw(overrides: list[str], dirs: ConfDirs) -> DictConfig:
-    """What Hydra composes for one job, its own node included, unchecked."""
-    from hydra.types import RunMode
-
-    from aiexp.config.loader import make_loader
-
-    return make_loader(dirs).load_configuration(PRIMARY, overrides, run_mode=RunMode.RUN)
 
 
 def check_hydra_settings(overrides: list[str], dirs: ConfDirs) -> None:

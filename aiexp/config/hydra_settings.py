@@ -24,11 +24,16 @@ _INSTEAD = {
 }
 
 
+def is_hydra_setting(text: str) -> bool:
+    """Whether an override concerns Hydra, not the experiment."""
+    return text.lstrip("+~").partition("=")[0].replace("/", ".").split(".")[0].split("@")[0] == "hydra"
+
+
 def check_override(text: str) -> Problem | None:
     """What is wrong with an override of Hydra's settings; None when allowed or about something else."""
     name, _, value = text.lstrip("+~").partition("=")
     key = name.split("@")[0].replace("/", ".")
-    if key.split(".")[0] != "hydra":
+    if not is_hydra_setting(text):
         return None
     if any(key == r or key.startswith(r + ".") for r in _REFUSED):
         what = f"'{name}' is refused: it makes Hydra run or read what a config names"

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, cast
 
+from aiexp.conf_dir import GROUPS
 from aiexp.config.allowed import check_target
-from aiexp.config.conf_dir import GROUPS
 from aiexp.config.problem import Problem
 from aiexp.config.resolve import UNREADABLE
 from aiexp.config.value_type import mismatch
@@ -17,7 +17,7 @@ GIVEN: dict[str, frozenset[str]] = {"task": frozenset({"model", "dataset"})}
 EXTRA_BLOCKS: dict[str, dict[str, frozenset[str]]] = {
     "task": {"reference": frozenset({"metric", "value", "tolerance", "source"})}
 }
-_OPTIONAL_GROUPS = ("model", "dataset")
+OPTIONAL_GROUPS = ("model", "dataset")
 _TOP_LEVEL = ("seed", "outputs")
 
 
@@ -33,7 +33,7 @@ def check_values(values: dict[str, Any], extra_groups: Iterable[str] = ()) -> li
         node = values.get(group)
         if isinstance(node, dict) and "_target_" in node:
             problems += _node(cast(dict[str, Any], node), group, group)
-        elif node is not UNREADABLE and not (node is None and group in _OPTIONAL_GROUPS):
+        elif node is not UNREADABLE and not (node is None and group in OPTIONAL_GROUPS):
             what = f"group '{group}' has no option" if node is None else f"'{group}' has no _target_"
             problems.append(
                 Problem(key=group, what=what, fix=f"choose one with {group}=..., see `aiexp list {group}`")
@@ -52,7 +52,9 @@ def _top_level(values: dict[str, Any], extra: set[str]) -> list[Problem]:
         for k in values
         if k not in allowed
     ]
-    seed, outputs = values.get("seed"), values.get("outputs")
+    seed, outputs = values.get("seed", UNREADABLE), values.get("outputs", UNREADABLE)
+    missing = [k for k in _TOP_LEVEL if k not in values]
+    problems += [Problem(key=k, what=f"there is no '{k}'", fix=f"leave {k} in") for k in missing]
     if seed is not UNREADABLE and (not isinstance(seed, int) or isinstance(seed, bool) or seed < 0):
         problems.append(Problem(key="seed", what=f"'seed' is {seed!r}, not a whole number >= 0"))
     if outputs is not UNREADABLE and (not isinstance(outputs, str) or not outputs.strip() or "\0" in outputs):

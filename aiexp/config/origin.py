@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from aiexp.config.conf_dir import PRIMARY, ConfDirs, Option, shown
+from aiexp.conf_dir import PRIMARY, ConfDirs, Option, shown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,42 +1,21 @@
-"""Finds every reason why a command line does not compose, and says each in one line.
+"""What is typed after `aiexp run`: words that choose options, words that change keys, what is wrong there.
 
-Hydra stops at the first one, and for a misspelled `trainer.lrr=1` it advises `+trainer.lrr=1`.
+Hydra stops at the first problem, and for a misspelled `trainer.lrr=1` it advises `+trainer.lrr=1`.
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from aiexp.config.conf_dir import GROUPS, PRIMARY, ConfDirs, shown
+from aiexp.conf_dir import GROUPS, ConfDirs
 from aiexp.config.node import GIVEN
 from aiexp.config.resolve import keys_of
 from aiexp.definition import NotFoundError
-from aiexp.errors import AiexpError, ConfigError, ConfigErrors, nearest
+from aiexp.errors import AiexpError, ConfigError, nearest
 from aiexp.signature import read
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
-
-
-def diagnose(error: Exception | None, overrides: list[str], dirs: ConfDirs) -> AiexpError:
-    """The error to show instead of Hydra's, with all problems of the command line and the files."""
-    from aiexp.config.compose import compose_raw
-    from aiexp.config.validate import check_composed
-
-    errors: list[AiexpError] = []
-    parsed = parse(overrides, errors)
-    groups, keys = _split(parsed, dirs, errors)
-    try:
-        base = compose_raw([o.input_line or "" for o in groups], dirs)
-        good = [o for o in keys if _key_fits(o, base, errors)]
-        full = compose_raw([o.input_line or "" for o in [*groups, *good]], dirs)
-        _, more = check_composed(full, dirs)
-        errors += more
-    except Exception as e:
-        errors.append(explain(e, dirs))
-    unique = list({e.line(): e for e in errors}.values()) or [explain(error or ValueError(), dirs)]
-    return unique[0] if len(unique) == 1 else ConfigErrors(sorted(unique, key=lambda e: -e.exit_code))
 
 
 def parse(overrides: list[str], errors: list[AiexpError]) -> "list[Override]":
@@ -63,12 +42,12 @@ def parse(overrides: list[str], errors: list[AiexpError]) -> "list[Override]":
     return parsed
 
 
-def _split(
+def split(
     parsed: "list[Override]", dirs: ConfDirs, errors: list[AiexpError]
-) -> "tuple[list[Override], list[Override]]":
-    """Usable group choices and usable keys; what is wrong with the others becomes errors."""
+) -> "tuple[list[str], list[Override]]":
+    """Usable choices of groups and Hydra's settings, and usable keys; the rest becomes errors."""
     options = dirs.options()
-    groups: list[Override] = []
+    groups: list[str] = []
     keys: list[Override] = []
     lost: set[str] = set()
     for override in parsed:
@@ -77,11 +56,11 @@ def _split(
             errors.append(_sweep_without_m(override))
         elif group in options:
             if _option_fits(override, group, options, errors):
-                groups.append(override)
+                groups.append(override.input_line or "")
             else:
                 lost |= set(GROUPS) if group == "task" else {group}
         elif group.startswith("hydra"):
-            groups.append(override)
+            groups.append(override.input_line or "")
         else:
             keys.append(override)
     # Without its option a group's keys cannot be judged: one typo must not bring ten messages.
@@ -109,14 +88,19 @@ def _option_fits(
     if override.is_add() and group in GROUPS:
         errors.append(ConfigError(f"'{group}' is there already", where=where, fix=f"type {group}={value}"))
         return False
-    if value is None or str(value) in options[group]:
+    if value is None:
+        errors.append(
+            ConfigError(f"'{group}=null' is not an option", where=where, fix=f"type ~{group} for none")
+        )
+        return False
+    if str(value) in options[group]:
         return True
     what = f"no option '{value}' in group '{group}'.{nearest(str(value), options[group])}"
     errors.append(ConfigError(what, where=where, fix=f"options are {' '.join(options[group])}"))
     return False
 
 
-def _key_fits(override: "Override", base: DictConfig, errors: list[AiexpError]) -> bool:
+def key_fits(override: "Override", base: DictConfig, errors: list[AiexpError]) -> bool:
     """Whether a key override can be applied to the config that the chosen options make."""
     key = override.key_or_group
     where = f"command line: {override.input_line}"
@@ -135,9 +119,13 @@ def _key_fits(override: "Override", base: DictConfig, errors: list[AiexpError]) 
     names = [k for k in keys_of(base) if k != "hydra" and not k.startswith("hydra.") and "._" not in k]
     names += [f"{node}.{p}" for node in names for p in _parameters(base, node)]
     parent = key.rpartition(".")[0]
-    near = nearest(key, names)
+    near = nearest(key, [n for n in names if "." in n or "." not in key])
     siblings = [n.rpartition(".")[2] for n in dict.fromkeys(names) if n.rpartition(".")[0] == parent]
-    fix = f"keys of {parent or 'the config'} are {' '.join(siblings)}" if siblings else ""
+    fix = (
+        f"keys of {parent or 'the config'} are {' '.join(siblings)}"
+        if siblings
+        else "see aiexp run --cfg job"
+    )
     errors.append(ConfigError(f"unknown key '{key}'.{near}", where=where, fix=fix))
     return False
 
@@ -161,43 +149,3 @@ def _parameters(base: DictConfig, key: str) -> list[str]:
     except NotFoundError:
         return []
     return [name for name in found or {} if name not in GIVEN.get(key, frozenset())]
-
-
-def explain(error: BaseException, dirs: ConfDirs) -> AiexpError:
-    """An error of YAML, OmegaConf or Hydra in one line, with the file where that is known."""
-    chain = [error]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        chain.append(inner)
-    for e in chain:
-        if isinstance(e, AiexpError):
-            return e
-        mark = getattr(e, "problem_mark", None)
-        if mark is not None:
-            where = f"{shown(Path(mark.name))}: line {mark.line + 1}"
-            return ConfigError(f"not valid YAML: {getattr(e, 'problem', e)}", where=where)
-    lines = [line for e in reversed(chain) for line in str(e).splitlines()[:1] if line.strip()]
-    text = str(error).splitlines()
-    missing = next((e for e in chain if type(e).__name__ == "MissingConfigException"), None)
-    if missing is not None:
-        return _missing_option(str(missing), dirs)
-    what = "; ".join(dict.fromkeys(lines)) or type(error).__name__
-    return ConfigError(what, where=" ".join(t.strip() for t in text if "full_key" in t))
-
-
-def _missing_option(text: str, dirs: ConfDirs) -> AiexpError:
-    """Hydra's message on an option that a file's defaults list names and no folder has."""
-    first = text.splitlines()[0]
-    name = first.split("'")[-2] if first.count("'") >= 2 else first
-    group, _, option = name.rpartition("/")
-    options = dirs.options()
-    origin = first.split("'")[1] if first.startswith("In '") else PRIMARY
-    near = nearest(option, options.get(group, {})) if group in options else nearest(name, options)
-    fix = f"options are {' '.join(options[group])}" if group in options else f"groups are {' '.join(options)}"
-    source = next(
-        (o.path for g in options.values() for o in g.values() if f"{o.group}/{o.name}" == origin), None
-    )
-    return ConfigError(
-        f"no option '{option}' in group '{group}'.{near}" if group else f"no file '{name}.yaml'.{near}",
-        where=f"{shown(source)}: defaults" if source else origin,
-        fix=fix,
-    )

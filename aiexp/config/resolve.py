@@ -89,7 +89,7 @@ def _unresolved(error: BaseException, key: str, text: str, root: DictConfig) -> 
     while cause is not None:
         if isinstance(cause, SecurityError):
             return Problem(key=key, what=cause.what, fix=cause.fix, is_refusal=True)
-        cause = cause.__cause__
+        cause = cause.__cause__ or cause.__context__
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, InterpolationKeyError):
         name = text.removeprefix("${").removesuffix("}")

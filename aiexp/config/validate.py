@@ -6,22 +6,27 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from aiexp.conf_dir import GROUPS, ConfDirs
 from aiexp.config.compose import Composed, choices_of, prepare, without_hydra
-from aiexp.config.conf_dir import GROUPS, ConfDirs
 from aiexp.config.hydra_settings import check_node
-from aiexp.config.node import check_values
+from aiexp.config.node import OPTIONAL_GROUPS, check_values
 from aiexp.config.origin import Origin
 from aiexp.config.problem import raise_all
 from aiexp.config.resolve import references, resolve
 from aiexp.errors import AiexpError, ConfigError
 
 
-def check_composed(full: DictConfig, dirs: ConfDirs) -> tuple[Composed, list[AiexpError]]:
-    """The config out of what Hydra composed, and everything wrong with it."""
+def check_composed(
+    full: DictConfig, overrides: list[str], dirs: ConfDirs
+) -> tuple[Composed, list[AiexpError]]:
+    """The config out of what Hydra composed from `overrides`, and everything wrong with it."""
     choices = choices_of(full)
-    overrides = [str(o) for o in full.hydra.overrides.task]
     problems = check_node(full.hydra)
     composed = Composed(config=without_hydra(full), choices=choices, overrides=overrides)
+    for group in OPTIONAL_GROUPS:
+        if group not in composed.config:
+            # Left out with `~dataset`: there, and empty.
+            OmegaConf.update(composed.config, group, None, force_add=True)
     values, unresolved = resolve(composed.config)
     problems += unresolved
     problems += check_values(values, [g for g in choices if g not in GROUPS])

@@ -3,7 +3,7 @@
 import ast
 from typing import Any
 
-from aiexp.definition import Module, NotFoundError, dotted, find_in
+from aiexp.definition import Module, NotFoundError, dotted, find_alias
 from aiexp.errors import nearest
 
 _SCALARS: dict[str, tuple[type, ...]] = {
@@ -18,6 +18,7 @@ _SCALARS: dict[str, tuple[type, ...]] = {
 }
 _LISTS = {"list", "List", "Sequence", "Iterable", "Collection", "set", "frozenset", "MutableSequence"}
 _DICTS = {"dict", "Dict", "Mapping", "MutableMapping"}
+_PLAIN_BASES = {"str", "int", "float", "Enum", "StrEnum", "IntEnum", "TypedDict", "NamedTuple"}
 _NAMES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 
 
@@ -64,10 +65,13 @@ def _constant(value: Any, node: ast.Constant, module: Module, depth: int) -> lis
 
 
 def _either(value: Any, nodes: list[ast.expr], module: Module, depth: int) -> list[str] | None:
-    answers = [_misfits(value, n, module, depth + 1) for n in nodes]
-    if any(a is None for a in answers):
-        return None
-    return [name for a in answers for name in a or []]
+    names: list[str] = []
+    for node in nodes:
+        expected = _misfits(value, node, module, depth + 1)
+        if expected is None:
+            return None
+        names += expected
+    return names
 
 
 def _subscript(value: Any, node: ast.Subscript, module: Module, depth: int) -> list[str] | None:
@@ -133,9 +137,19 @@ def _name(value: Any, path: list[str], module: Module, depth: int) -> list[str] 
     if name in _DICTS:
         return None if isinstance(value, dict) else ["a mapping"]
     try:
-        find_in(module, path)
-    except NotFoundError as e:
-        # An alias such as `Precision = Literal["fp32", "bf16"]` is read; what is unknown fits.
-        is_alias = e.value is not None and e.module is not None
-        return _misfits(value, e.value, e.module, depth + 1) if is_alias and e.module else None
-    return None
+        alias = find_alias(module, name) if len(path) == 1 else None
+    except NotFoundError:
+        return None
+    if alias is None:
+        return None  # unknown, a class of another package for instance
+    if isinstance(alias[0], ast.ClassDef):
+        return _instance(value, alias[0])
+    return _misfits(value, alias[0], alias[1], depth + 1)
+
+
+def _instance(value: Any, node: ast.ClassDef) -> list[str] | None:
+    """A plain value is no instance of a class, unless the class is one of plain values."""
+    bases = {(dotted(b) or [""])[-1] for b in node.bases}
+    if value is not None and bases & _PLAIN_BASES:
+        return None
+    return [f"a block with the _target_ of a {node.name}"]
