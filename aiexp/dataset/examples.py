@@ -42,8 +42,10 @@ def check_splits(splits: dict[str, Examples], class_names: Sequence[str], where:
         where: File or data set, for the message.
 
     Raises:
-        DataError: A label outside the class names, an empty split, one class only, no text at all.
+        DataError: Two classes of one name, a label without a class, an empty split, one class only, or no text.
     """
+    if len(set(class_names)) < len(class_names):
+        raise DataError(f"two classes have the same name: {', '.join(class_names)}", where=where)
     for split, examples in splits.items():
         outside = examples.labels[(examples.labels < 0) | (examples.labels >= len(class_names))]
         if outside.size:

@@ -1,6 +1,7 @@
 """Splits that never move: an example's place follows from the sha256 of its text, not from row or seed."""
 
 import hashlib
+import logging
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from aiexp.dataset.examples import Examples
 from aiexp.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 _NOT_WORD = re.compile(r"[\W_]+")
 
@@ -110,3 +113,40 @@ def limited(examples: Examples, limit: int | None) -> Examples:
         members = order[examples.labels[order] == label]
         shares[members] = (np.arange(len(members)) + 0.5) / len(members)
     return examples.at(np.sort(np.argsort(shares, kind="stable")[:limit]))
+
+
+def split_as_needed(
+    given: dict[str, Examples], fractions: dict[str, float], source: str
+) -> dict[str, Examples]:
+    """The given splits, and those that are not given cut off the training examples.
+
+    Duplicates leave the training examples only when something is cut off, so that none lies on both sides;
+    given splits stay as they are, and texts they share with the training examples are logged.
+
+    Args:
+        given: Examples of "train" and any other splits.
+        fractions: Share of each class for a split that is not given; 0 for no such split.
+        source: File or data set, for messages.
+
+    Raises:
+        DataError: Nothing would be left for training.
+    """
+    train = given["train"]
+    wanted = {name: part for name, part in fractions.items() if name not in given and part > 0}
+    others = {name: examples for name, examples in given.items() if name != "train"}
+    if wanted:
+        train, dropped = without_duplicates(train)
+        if dropped.repeated or dropped.conflicting:
+            logger.warning(
+                "%s: left out %d repeated texts and %d that occur with different labels",
+                source,
+                dropped.repeated,
+                dropped.conflicting,
+            )
+        others |= stratified(train, wanted)
+        train = others.pop("train")
+    seen = {text_hash(text) for text in train.texts}
+    for name, examples in others.items():
+        if shared := sum(text_hash(text) in seen for text in examples.texts):
+            logger.warning("%s: %d texts of split %s also occur in the training split", source, shared, name)
+    return {"train": train, **others}

@@ -22,7 +22,6 @@ def fetch_files(source: Hub, entry: Entry, target: Path) -> None:
     """
     try:
         import huggingface_hub
-        from huggingface_hub import constants
     except ImportError:
         raise SourceFailed("huggingface_hub is not installed") from None
     if entry.trees:
@@ -34,7 +33,8 @@ def fetch_files(source: Hub, entry: Entry, target: Path) -> None:
         if isinstance(cached, str):
             found[path] = Path(cached)
     if len(found) < len(names):
-        _require_reachable(constants.ENDPOINT, constants.HF_HUB_OFFLINE)
+        if problem := why_unreachable():
+            raise SourceFailed(problem)
         if not sys.stderr.isatty():
             huggingface_hub.utils.disable_progress_bars()
         try:
@@ -49,16 +49,18 @@ def fetch_files(source: Hub, entry: Entry, target: Path) -> None:
         shutil.copyfile(local, target / path)
 
 
-def _require_reachable(endpoint: str, is_hub_offline: bool) -> None:
-    """Fails within about `PROBE_SECONDS` when the hub does not answer."""
+def why_unreachable() -> str:
+    """Why the hub cannot be used, "" when it answers; takes about `PROBE_SECONDS` at most."""
+    from huggingface_hub import constants
+
     if is_offline():
-        raise SourceFailed("AIEXP_OFFLINE forbids the network")
-    if is_hub_offline:
-        raise SourceFailed("HF_HUB_OFFLINE forbids the network")
+        return "AIEXP_OFFLINE forbids the network"
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE forbids the network"
     outcome: list[str] = []
 
     def probe() -> None:
-        request = urllib.request.Request(endpoint, method="HEAD", headers={"User-Agent": "aiexp"})
+        request = urllib.request.Request(constants.ENDPOINT, method="HEAD", headers={"User-Agent": "aiexp"})
         try:
             urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
             outcome.append("")
@@ -73,5 +75,4 @@ def _require_reachable(endpoint: str, is_hub_offline: bool) -> None:
     thread.start()
     thread.join(PROBE_SECONDS + 0.5)
     problem = outcome[0] if outcome else f"did not answer within {PROBE_SECONDS:.0f} s"
-    if problem:
-        raise SourceFailed(f"the hub {problem}")
+    return f"the hub {problem}" if problem else ""
