@@ -13,7 +13,7 @@ from aiexp.tracker.base import RunInfo
 from aiexp.tracker.best import Best
 from aiexp.tracker.notice import notice, short_path
 from aiexp.tracker.wandb_server import connection_problem
-from aiexp.tracker.wandb_service import Messages, discard_service, kill_service
+from aiexp.tracker.wandb_service import Messages, avoid_unwritable_home, discard_service, kill_service
 
 MODES = ("auto", "online", "offline", "disabled", "required")
 # What WANDB_MODE and wandb's settings files may say, in our words.
@@ -86,6 +86,7 @@ class WandbTracker:
         if mode == "disabled":
             return {"mode": "disabled"}
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # no telemetry behind the user's back
+        avoid_unwritable_home(run.directory.resolve() / "wandb" / "cache")
         settings = self._set_up()
         if mode == "auto":
             mode = WANDB_MODES.get(settings.mode, "online")

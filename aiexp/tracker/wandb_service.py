@@ -2,7 +2,9 @@
 
 import contextlib
 import logging
+import os
 import re
+from pathlib import Path
 from typing import Any, final
 
 from aiexp.tracker.notice import notice
@@ -37,6 +39,21 @@ class Messages:
     def note_loss(self) -> None:
         """Something is not uploaded."""
         self.is_incomplete = True
+
+
+def avoid_unwritable_home(fallback: Path) -> None:
+    """Lets wandb keep its caches in `fallback` where the home directory is read-only or missing.
+
+    Else its service process prints its log to the terminal, and tables fail.
+    """
+    from wandb import env
+
+    folders = {"WANDB_CACHE_DIR": Path(env.get_cache_dir()), "WANDB_DATA_DIR": Path(env.get_data_dir())}
+    for variable, folder in folders.items():
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            os.environ[variable] = str(fallback)
 
 
 def kill_service() -> None:

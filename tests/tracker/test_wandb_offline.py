@@ -155,3 +155,41 @@ def test_sweep_agent_chooses_the_run(home: Path, make_run: MakeRun, monkeypatch:
     record = tracker.start(make_run())
     tracker.close(0)
     assert (record["id"], record["project"]) == ("agentrun1", "agentproject")
+
+
+KILLED = """
+import os, signal, time
+from pathlib import Path
+from aiexp.report import Table
+from aiexp.tracker.base import RunInfo
+from aiexp.tracker.guard import GuardedTracker
+from tests.tracker.conftest import make_tracker
+
+run = RunInfo(directory=Path.cwd(), task="t", name="n", group=None, tags=[], config={}, previous=None)
+tracker = GuardedTracker(make_tracker(mode="offline"))
+tracker.start(run)
+tracker.log_table(0, "test/errors", Table(columns=["text"], rows=[["bad film"]]))
+for step in range(50):
+    tracker.log(step, {"train/loss": 1.0})
+time.sleep(2)
+print(tracker.failure)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_killed_run_in_a_home_that_cannot_be_written(home: Path, tmp_path: Path) -> None:
+    environment = {
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "HOME": "/proc/nobody",
+        "PYTHONUNBUFFERED": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED],
+        env=os.environ | environment, cwd=tmp_path, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (-9, "None\n")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("aiexp: W&B offline")
+    [path] = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    found = read_wandb_file(path)
+    assert [row["step"] for row in found.rows if "train/loss" in row] == list(range(50))
