@@ -1,9 +1,12 @@
 """Errors of YAML, OmegaConf and Hydra, said in one line with the file they come from."""
 
+import re
 from pathlib import Path
 
 from aiexp.conf_dir import PRIMARY, ConfDirs, shown
 from aiexp.errors import AiexpError, ConfigError, nearest
+
+_OVERRIDE = re.compile(r"In '([^']+)': Could not override '([^']+)'")
 
 
 def explain(error: BaseException, dirs: ConfDirs, *, where: str = "") -> AiexpError:
@@ -29,6 +32,12 @@ def explain(error: BaseException, dirs: ConfDirs, *, where: str = "") -> AiexpEr
     if missing is not None:
         return _missing_option(str(missing), dirs)
     what = "; ".join(dict.fromkeys(lines)) or type(error).__name__
+    unknown = _OVERRIDE.search(str(error))
+    if unknown:
+        near = nearest(unknown[2].split("@")[0], dirs.options())
+        what = f"the defaults override '{unknown[2]}', which is no group.{near}"
+        path = _file_of(unknown[1], dirs)
+        where = f"{shown(path)}: defaults" if path else unknown[1]
     return ConfigError(what, where=where)
 
 
@@ -37,18 +46,30 @@ def _missing_option(text: str, dirs: ConfDirs) -> AiexpError:
     first = text.splitlines()[0]
     name = first.split("'")[-2] if first.count("'") >= 2 else first
     group, _, option = name.rpartition("/")
-    options = dirs.options()
-    origin = first.split("'")[1] if first.startswith("In '") else PRIMARY
     if group.startswith("hydra/"):
         what = f"no option '{option}' in group '{group}'"
         return ConfigError(what, where="command line", fix="install its Hydra plugin, or leave it out")
-    near = nearest(option, options.get(group, {})) if group in options else nearest(name, options)
-    fix = f"options are {' '.join(options[group])}" if group in options else f"groups are {' '.join(options)}"
-    source = next(
-        (o.path for g in options.values() for o in g.values() if f"{o.group}/{o.name}" == origin), None
-    )
-    return ConfigError(
-        f"no option '{option}' in group '{group}'.{near}" if group else f"no file '{name}.yaml'.{near}",
-        where=f"{shown(source)}: defaults" if source else origin,
-        fix=fix,
-    )
+    options = dirs.options()
+    origin = first.split("'")[1] if first.startswith("In '") else PRIMARY
+    path = _overriding_file(group, option, dirs) or _file_of(origin, dirs)
+    where = f"{shown(path)}: defaults" if path else origin
+    if group not in options:
+        what = f"no option '{option}' in group '{group}'" if group else f"no file '{name}.yaml'"
+        return ConfigError(
+            f"{what}.{nearest(group or name, options)}", where=where, fix=f"groups are {' '.join(options)}"
+        )
+    what = f"no option '{option}' in group '{group}'.{nearest(option, options[group])}"
+    return ConfigError(what, where=where, fix=f"options are {' '.join(options[group])}")
+
+
+def _file_of(name: str, dirs: ConfDirs) -> Path | None:
+    """The file that Hydra calls `task/mine`, or `aiexp`."""
+    paths = (d / f"{name}.yaml" for d in dirs.ordered())
+    return next((p for p in paths if p.is_file()), None)
+
+
+def _overriding_file(group: str, option: str, dirs: ConfDirs) -> Path | None:
+    """The file whose defaults list has `override /group: option`; Hydra names the primary one instead."""
+    line = re.compile(rf"override\s+/?{re.escape(group)}(@[\w.]+)?\s*:\s*{re.escape(option)}\b")
+    files = (o.path for options in dirs.options().values() for o in options.values())
+    return next((p for p in files if line.search(p.read_text(encoding="utf-8", errors="replace"))), None)

@@ -72,7 +72,9 @@ def make_loader(dirs: ConfDirs) -> ConfigLoaderImpl:
     if dirs.user is not None:
         path.prepend("aiexp-user", f"file://{dirs.user}")
     if dirs.extra is not None:
+        schema = path.get_path().pop()  # must stay the last
         path.append("command-line", f"file://{dirs.extra}")
+        path.get_path().append(schema)
     loader = ConfigLoaderImpl(path)
     loader.repository = Repository(path)
     return loader

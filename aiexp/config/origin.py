@@ -33,8 +33,9 @@ class Origin:
         """The last override of this key or of a key around it."""
         for text in reversed(self.overrides):
             name = text.lstrip("+~").split("=", 1)[0]
-            is_group = name.split("@")[0] in self.choices
-            if name == key or (not is_group and (key.startswith(f"{name}.") or key.startswith(f"{name}["))):
+            # Choosing an option is not writing what its file says; leaving a group out is.
+            is_choice = name.split("@")[0] in self.choices and not text.startswith("~")
+            if not is_choice and (name == key or key.startswith((f"{name}.", f"{name}["))):
                 return text
         return None
 

@@ -56,6 +56,7 @@ def validate(config: DictConfig | Mapping[str, Any], *, source: str = "config.ya
     except (OmegaConfBaseException, ValueError) as e:
         raise ConfigError(f"not a config: {str(e).splitlines()[0]}", where=source) from e
     values, problems = resolve(node)
-    problems += check_values(values)
+    # Groups of a user's own are not known here; what they contain is checked all the same.
+    problems += check_values(values, extra_groups=values)
     raise_all([p.error(f"{source}: {p.key}") for p in problems])
     return values
