@@ -80,7 +80,8 @@ class Hardware:
                 "the GPU's driver answers but this torch cannot use it", where=f"torch {torch.__version__}",
                 fix="install a torch built for your CUDA driver, or hardware=cpu",
             )  # fmt: skip
-        torch.use_deterministic_algorithms(self.deterministic)
+        if self.deterministic:  # only then: the call imports torch's compiler, which takes seconds
+            torch.use_deterministic_algorithms(True)
         if self.precision == "auto":
             self.precision = "bf16" if has_fast_bf16(self.device_type) else "fp32"
 

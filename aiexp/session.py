@@ -13,7 +13,7 @@ from typing import Any, Self, final
 from aiexp.changes import check_changes
 from aiexp.checkpoint import CheckpointStore
 from aiexp.dataset.base import Dataset
-from aiexp.errors import AiexpError, CheckpointError, MemoryFullError, Stopped
+from aiexp.errors import AiexpError, CheckpointError, DataError, MemoryFullError, Stopped
 from aiexp.hardware import Hardware
 from aiexp.metrics import MetricsFile
 from aiexp.progress import Display
@@ -161,10 +161,17 @@ class Session:
             config=self.config,
             previous=environment.get("tracker"),
         )
+        fingerprint = dataset.fingerprint()
+        if environment.get("dataset", {}).get("fingerprint", fingerprint) != fingerprint:
+            raise DataError(
+                "the data set is not the one that this run began with",
+                where=f"dataset={choices['dataset']}",
+                fix="restore its files, or start a new run",
+            )
         self._tracker = GuardedTracker(tracker)
         directory.write_environment(
             hardware=hardware.record(),
-            dataset={"examples": sizes, "fingerprint": dataset.fingerprint()},
+            dataset={"examples": sizes, "fingerprint": fingerprint},
             parameters=parameters,
             tracker=self._tracker.start(info),
         )

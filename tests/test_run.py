@@ -19,7 +19,7 @@ from tests.forks import Ended, in_fork
 
 TINY = [
     "model=bert_tiny", "model.hidden_size=32", "model.intermediate_size=64", "dataset=text_files",
-    "dataset.train=texts.csv", "dataset.batch_size=8", "tracker=none", "hardware.threads=1",
+    "dataset.train_file=texts.csv", "dataset.batch_size=8", "tracker=none", "hardware.threads=1",
     "hardware.precision=fp32", "trainer.log_every=3",
 ]  # fmt: skip
 
@@ -192,6 +192,15 @@ def test_resume_falls_back_when_the_newest_checkpoint_is_damaged(folder: Path) -
     assert "no intact checkpoint" in ended.stderr
 
 
+def test_resume_refuses_other_data(folder: Path) -> None:
+    assert aiexp(folder, "run", *TINY, "trainer.epochs=1").code == 0
+    with (folder / "texts.csv").open("a") as file:
+        file.write("one more warm film,pos\n")
+    ended = aiexp(folder, "resume", "outputs/latest", "trainer.epochs=2")
+    assert ended.code == 3
+    assert "not the one that this run began with" in ended.stderr
+
+
 def test_check_says_what_it_would_take_and_writes_nothing(folder: Path) -> None:
     ended = aiexp(folder, "check", *TINY, "trainer.epochs=2")
     assert ended.code == 0, ended.stderr
@@ -204,7 +213,7 @@ def test_check_says_what_it_would_take_and_writes_nothing(folder: Path) -> None:
     ("words", "code", "expected"),
     [
         (["trainer.selection.monitor=eval/acuracy"], 2, "Did you mean 'eval/accuracy'?"),
-        (["dataset.train=nowhere.csv"], 3, "nowhere.csv"),
+        (["dataset.train_file=nowhere.csv"], 3, "nowhere.csv"),
         (["hardware=gpu"], 5, "no GPU on this machine"),
         (["outputs=texts.csv"], 8, "texts.csv"),
         (["task.optimizer.lr=1e30", "trainer.clip=null", "trainer.schedule.warmup=0"], 6, "not applied"),
@@ -224,7 +233,7 @@ def test_bad_input_is_one_line_and_its_exit_code(
 
 
 def test_status_of_a_failed_run_says_why(folder: Path) -> None:
-    ended = aiexp(folder, "run", *TINY, "dataset.train=nowhere.csv")
+    ended = aiexp(folder, "run", *TINY, "dataset.train_file=nowhere.csv")
     status = json.loads((only_run(folder).path / "status.json").read_text())
     assert (status["state"], status["exit_code"]) == ("failed", 3)
     assert status["error"] in ended.stderr
