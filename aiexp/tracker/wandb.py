@@ -37,7 +37,7 @@ class WandbTracker:
         mode: auto (WANDB_MODE, then wandb's settings, then online if a key is configured and the server
             answers), online (as auto, ignoring WANDB_MODE), offline, disabled, or required (fails with exit
             code 5 instead of going offline).
-        project: W&B project.
+        project: W&B project; None is WANDB_PROJECT, else "aiexp".
         entity: W&B user or team; None is the account's default.
         name: Name shown in W&B; None is the task and the overrides.
         tags: Tags beside the task, model and dataset.
@@ -51,7 +51,7 @@ class WandbTracker:
         self,
         *,
         mode: str,
-        project: str,
+        project: str | None,
         entity: str | None,
         name: str | None,
         tags: list[str],
@@ -142,9 +142,7 @@ class WandbTracker:
         watchdog.daemon = True
         watchdog.start()
         try:
-            run.finish(exit_code=exit_code)
-        except TimeoutError:
-            self.messages.note_loss()
+            self._finish(run, exit_code)
         except Exception:
             discard_service()
             raise
@@ -152,6 +150,15 @@ class WandbTracker:
             watchdog.cancel()
         if self.messages.is_incomplete:
             notice(f"W&B has not received everything; upload the rest: {self.upload}")
+
+    def _finish(self, run: Any, exit_code: int) -> None:
+        import wandb
+
+        try:
+            run.finish(exit_code=exit_code)
+        except TimeoutError:
+            self.messages.note_loss()
+        wandb.teardown()  # `finish` returns before the file is complete: this waits for wandb's service
 
     def _announce(self, run: RunInfo, problem: str | None) -> dict[str, Any]:
         """One line that says where the W&B run is; what `start` returns."""
