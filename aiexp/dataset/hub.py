@@ -99,7 +99,7 @@ def _load(name: str, config: str | None, revision: str | None, where: str) -> Ma
     datasets.disable_progress_bars()
     folder = Path(name).expanduser()
     problem = "" if folder.is_dir() else why_unreachable()
-    switches = (datasets.config, huggingface_hub.constants)
+    switches: list[Any] = [datasets.config, huggingface_hub.constants]
     before = [switch.HF_HUB_OFFLINE for switch in switches]
     try:
         if problem:  # what was fetched before can still be used, and nothing waits for the network

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -66,8 +67,10 @@ class Connection:
             # "Unredirected": never sent on to another host.
             request.add_unredirected_header("Authorization", authorization)
         try:
-            handler = urllib.request.HTTPSHandler(context=self._context(host, parts.port))
-            return urllib.request.build_opener(handler).open(request, timeout=TIMEOUT_SECONDS)
+            handlers: list[urllib.request.BaseHandler] = []
+            if parts.scheme != "file":  # http may redirect to https
+                handlers.append(urllib.request.HTTPSHandler(context=self._context(host, parts.port)))
+            return urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT_SECONDS)
         except urllib.error.HTTPError as e:
             e.close()
             raise SourceFailed(f"{redacted(url)} answered {e.code} {e.reason}") from None
@@ -77,14 +80,7 @@ class Connection:
     def _context(self, host: str, port: int | None) -> ssl.SSLContext:
         if host in self.trusted_hosts or f"{host}:{port}" in self.trusted_hosts:
             return ssl._create_unverified_context()  # pyright: ignore[reportPrivateUsage]
-        if self.certificates:
-            return ssl.create_default_context(cafile=self.certificates)
-        context = ssl.create_default_context()
-        if not context.cert_store_stats()["x509_ca"] and not ssl.get_default_verify_paths().capath:
-            import certifi  # Python from python.org on macOS has no certificates of its own
-
-            context.load_verify_locations(certifi.where())
-        return context
+        return _trusting(self.certificates)
 
     def _authorization(self, user: str | None, password: str | None, host: str) -> str:
         if user is not None:
@@ -100,6 +96,17 @@ class Connection:
                 return ""
             pair = found[0], found[2] or ""
         return "Basic " + base64.b64encode(":".join(pair).encode()).decode()
+
+
+@cache
+def _trusting(certificates: str | None) -> ssl.SSLContext:
+    """Trusts the certificates of a file, or the system's; reading them takes a tenth of a second."""
+    context = ssl.create_default_context(cafile=certificates)
+    if not context.cert_store_stats()["x509_ca"] and not ssl.get_default_verify_paths().capath:
+        import certifi  # Python from python.org on macOS has no certificates of its own
+
+        context.load_verify_locations(certifi.where())
+    return context
 
 
 def read_text(

@@ -1,0 +1,69 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from aiexp.source import cache
+from aiexp.source.catalog import ENTRIES
+from aiexp.source.entry import Archive, Hub
+
+
+@pytest.mark.parametrize("entry", ENTRIES.values(), ids=lambda e: e.name)
+def test_entries_pin_everything(entry) -> None:
+    assert ENTRIES[entry.name] is entry
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", entry.name)
+    assert entry.what
+    assert entry.licence
+    assert entry.files or entry.trees
+    for item in (*entry.files, *entry.trees, *(s for s in entry.sources if isinstance(s, Archive))):
+        assert re.fullmatch(r"[0-9a-f]{64}", item.sha256)
+    for item in (*entry.files, *entry.trees):
+        path = PurePosixPath(item.path)
+        assert not path.is_absolute()
+        assert ".." not in path.parts
+    for source in entry.sources:
+        if isinstance(source, Hub):
+            assert re.fullmatch(r"[0-9a-f]{40}", source.revision)
+
+
+def test_data_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("AIEXP_DATA_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.data_dir() == tmp_path / "aiexp"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # invalid by the XDG rules
+    assert cache.data_dir() == Path.home() / ".cache" / "aiexp"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert cache.data_dir() == Path.home() / "Library" / "Caches" / "aiexp"
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+    assert cache.data_dir() == tmp_path / "local" / "aiexp"
+
+
+def test_new_content_is_a_new_folder() -> None:
+    from tests.source.toy import entry, tree
+
+    assert cache.entry_dir(entry()) != cache.entry_dir(entry(trees=(tree(),)))
+
+
+def test_no_address_of_a_registry_is_written_down() -> None:
+    root = Path(cache.__file__).parents[2]
+    text = "".join(
+        p.read_text()
+        for folder in ("aiexp/source", "conf/dataset")
+        for p in (root / folder).iterdir()
+        if p.is_file()
+    )
+    assert not re.search(r"https?://", text)
+
+
+def test_command_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from aiexp.command.data import main; main(['list']); import aiexp.source.fetch\n"
+        "heavy = {'torch', 'numpy', 'transformers', 'huggingface_hub', 'datasets'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, env=dict(os.environ))
