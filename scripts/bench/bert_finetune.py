@@ -1,0 +1,333 @@
+"""Examples a second when fine-tuning and evaluating MiniLM: ours against Hugging Face's Trainer.
+
+    .venv/bin/python scripts/bench/bert_finetune.py --json outputs/bert_finetune.json
+
+Each side is a process of its own, as a user would start it, and the sides take turns in every round: one
+epoch over the same texts (batch size 32), then one pass of evaluation over the same other texts. A first
+round warms everything up and is not counted; the median over the other rounds is printed. The share of the
+peak counts the multiplications of real tokens only, against a large bfloat16 product in the same round.
+
+- hf: Trainer as it comes: fp32, random order, each batch padded to its longest text; evaluation batch 32.
+- hf_best: bf16, texts of like length grouped (all of the epoch at once, its own groups are smaller here),
+  fused AdamW; bf16 evaluation of sorted texts in batches of 128.
+- hf_128: fp32, padded to 128 tokens.
+- ours: `aiexp run task=bert_finetune`.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+SIDES = ("ours", "hf", "hf_best", "hf_128")
+BATCH_SIZE, MAX_TOKENS = 32, 128
+OVERRIDES = [
+    "task=bert_finetune", "tracker=none", f"dataset.batch_size={BATCH_SIZE}", "trainer.epochs=1",
+    "trainer.log_every=1000000", "trainer.checkpoint.every=1000000", "trainer.selection.monitor=null",
+]  # fmt: skip
+Texts = tuple[list[str], list[int]]
+Side = tuple[Callable[[], float], Callable[[], float]]  # seconds of an epoch, seconds of an evaluation
+
+
+def ours(limit: int) -> tuple[Side, dict[str, Any]]:
+    """Through the shipped config, Trainer, Task and Dataset; nothing is special to the benchmark."""
+    from aiexp.build import build
+    from aiexp.config.compose import compose
+
+    config = compose([*OVERRIDES, f"dataset.limit={limit}"]).config
+    hardware = build(config["hardware"])
+    hardware.start()
+    import torch
+
+    from aiexp.rundir import RunDirectory
+    from aiexp.session import Session
+
+    torch.manual_seed(0)
+    dataset = build(config["dataset"])
+    task = build(config["task"], model=build(config["model"]), dataset=dataset)
+    train_only = TrainOnly(dataset)
+
+    def train() -> float:
+        trainer = build(config["trainer"])
+        with tempfile.TemporaryDirectory() as folder:
+            directory = RunDirectory.create(Path(folder), "")
+            directory.write_config({"seed": 0}, {}, [])
+            with Session(directory) as session:
+                trainer.fit(task, train_only, hardware, session)
+            lines = (directory.path / "metrics.jsonl").read_text().splitlines()
+        rows = [json.loads(line) for line in lines]
+        step_seconds = next(r["time/step_seconds"] for r in reversed(rows) if "time/step_seconds" in r)
+        return step_seconds * dataset.batches_per_epoch()
+
+    def evaluate() -> float:
+        task.eval()
+        start = time.perf_counter()
+        with torch.inference_mode(), hardware.autocast():
+            task.evaluate(dataset, "test")
+        return time.perf_counter() - start
+
+    return (train, evaluate), work(task.model, dataset)
+
+
+class TrainOnly:
+    """A data set whose other splits are hidden, so that `fit` trains and does nothing else."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.dataset, name)
+
+    def num_examples(self, split: str) -> int:
+        return self.dataset.num_examples(split) if split == "train" else 0
+
+
+def work(model: Any, dataset: Any) -> dict[str, Any]:
+    """Texts, tokens and floating-point operations of one epoch; also the texts themselves for the others."""
+    shape, result = model.shape, {}
+    H, I = shape.hidden_size, shape.intermediate_size  # noqa: E741 (widths, as in the paper)
+    for split in ("train", "test"):
+        texts, labels = dataset.texts(split), dataset.labels(split).tolist()
+        lengths = [min(len(e.ids), MAX_TOKENS) for e in model.tokenizer.encode_batch(texts)]
+        tokens, squares = sum(lengths), sum(n * n for n in lengths)
+        full = shape.num_layers * (tokens * 2 * (4 * H * H + 2 * H * I) + squares * 4 * H)
+        # The last layer's queries, scores, output and feed-forward block are needed for one token a text.
+        spared = (tokens - len(texts)) * 2 * (2 * H * H + 2 * H * I) + (squares - tokens) * 4 * H
+        factor = 3 if split == "train" else 1  # backwards, each product becomes two
+        result[split] = {
+            "texts": texts, "labels": labels, "examples": len(texts), "tokens": tokens,
+            "flop": factor * full, "flop_needed": factor * (full - spared),
+        }  # fmt: skip
+    return result
+
+
+def hugging_face(name: str, limit: int) -> tuple[Side, dict[str, Any]]:
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    import torch
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DataCollatorWithPadding,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+    )
+    from transformers.trainer_pt_utils import LengthGroupedSampler
+    from transformers.utils import logging
+
+    from aiexp.source.fetch import fetch
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    best, padding = name == "hf_best", "max_length" if name == "hf_128" else False
+    folder = str(fetch("minilm"))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
+    collator = DataCollatorWithPadding(tokenizer)
+    data = json.loads(sys.stdin.readline())
+
+    def rows(split: str, by_length: bool) -> list[dict[str, Any]]:
+        encoded = tokenizer(data[split]["texts"], truncation=True, max_length=MAX_TOKENS, padding=padding)
+        keys = ("input_ids", "attention_mask")
+        columns = [{k: encoded[k][i] for k in keys} for i in range(len(encoded["input_ids"]))]
+        result = [{**c, "labels": y} for c, y in zip(columns, data[split]["labels"], strict=True)]
+        return sorted(result, key=lambda r: -len(r["input_ids"])) if by_length else result
+
+    train_rows, test_rows = rows("train", False), rows("test", best)
+
+    class Grouped(Trainer):
+        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            if not best:
+                return super()._get_train_sampler(train_dataset)
+            sampler = LengthGroupedSampler(BATCH_SIZE, lengths=[len(r["input_ids"]) for r in train_rows])
+            order = sorted(range(len(train_rows)), key=lambda i: sampler.lengths[i])
+            batches = [order[i : i + BATCH_SIZE] for i in range(0, len(order), BATCH_SIZE)]
+            return [i for k in torch.randperm(len(batches)).tolist() for i in batches[k]]
+
+    arguments = TrainingArguments(
+        output_dir=tempfile.mkdtemp(), num_train_epochs=1, use_cpu=True, bf16=best,
+        per_device_train_batch_size=BATCH_SIZE, per_device_eval_batch_size=128 if best else BATCH_SIZE,
+        save_strategy="no", report_to="none", logging_strategy="no", disable_tqdm=True,
+        dataloader_pin_memory=False,
+    )  # fmt: skip
+
+    def trainer() -> Trainer:
+        return Grouped(
+            model=model,
+            args=arguments,
+            train_dataset=train_rows,
+            eval_dataset=test_rows,
+            data_collator=collator,
+        )
+
+    class Clock(TrainerCallback):
+        seconds = 0.0
+
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            self.seconds = -time.perf_counter()
+
+        def on_train_end(self, *_: Any, **__: Any) -> None:
+            self.seconds += time.perf_counter()
+
+    def train() -> float:
+        peer, clock = trainer(), Clock()
+        peer.add_callback(clock)
+        peer.train()
+        return clock.seconds
+
+    def evaluate() -> float:
+        peer = trainer()
+        start = time.perf_counter()
+        peer.evaluate()
+        return time.perf_counter() - start
+
+    return (train, evaluate), {}
+
+
+def peak_flops() -> float:
+    """Floating-point operations a second of bfloat16 matrix products, 2048 x 2048: the median of 15."""
+    import torch
+
+    a, b = (torch.randn(2048, 2048).bfloat16() for _ in range(2))
+    seconds: list[float] = []
+    for _ in range(17):
+        start = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - start)
+    return 2 * 2048**3 / median(seconds[2:])
+
+
+def serve(name: str, limit: int) -> None:
+    """Answers each line "train" or "eval" with its seconds, until the input ends."""
+    answers = sys.stdout
+    with redirect_stdout(sys.stderr):
+        (train, evaluate), facts = ours(limit) if name == "ours" else hugging_face(name, limit)
+        actions = {"train": train, "eval": evaluate, "peak": peak_flops, "facts": lambda: facts}
+        answers.write("ready\n")
+        answers.flush()
+        for line in sys.stdin:
+            answers.write(json.dumps(actions[line.strip()]()) + "\n")
+            answers.flush()
+
+
+class Worker:
+    """A side in its own process, idle until asked."""
+
+    def __init__(self, name: str, limit: int, data: str | None) -> None:
+        command = [sys.executable, __file__, "--worker", name, "--limit", str(limit)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.input, self.output = self.process.stdin, self.process.stdout
+        if data is not None:
+            self.input.write(data + "\n")
+            self.input.flush()
+        if self.output.readline() != "ready\n":
+            raise SystemExit(f"{name} did not start; try: {' '.join(command)}")
+
+    def ask(self, what: str) -> Any:
+        self.input.write(what + "\n")
+        self.input.flush()
+        return json.loads(self.output.readline())
+
+    def close(self) -> None:
+        self.input.close()
+        self.process.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="write the numbers here")
+    parser.add_argument("--rounds", type=int, default=3, help="counted rounds")
+    parser.add_argument("--limit", type=int, default=320, help="texts of an epoch and of an evaluation")
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
+    parser.add_argument("--worker", choices=SIDES, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        return serve(options.worker, options.limit)
+    result = compare(options.sides, options.rounds, options.limit)
+    print(table(result))
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def compare(sides: list[str], rounds: int, limit: int) -> dict[str, Any]:
+    """Seconds of every round and side, and what they amount to."""
+    first = Worker("ours", limit, None)
+    facts = first.ask("facts")
+    workers = {s: first if s == "ours" else Worker(s, limit, json.dumps(facts)) for s in sides}
+    workers.setdefault("ours", first)
+    seconds: dict[str, dict[str, list[float]]] = {s: {"train": [], "eval": []} for s in sides}
+    peaks: list[float] = []
+    for number in range(rounds + 1):
+        for side in sides:
+            for what in ("train", "eval"):
+                taken = workers[side].ask(what)
+                if number:
+                    seconds[side][what].append(taken)
+        peaks.append(workers["ours"].ask("peak"))
+        print(f"round {number} of {rounds} done", file=sys.stderr)
+    for worker in workers.values():
+        worker.close()
+    for part in facts.values():
+        del part["texts"], part["labels"]
+    return summarise(seconds, facts, median(peaks))
+
+
+def summarise(
+    seconds: dict[str, dict[str, list[float]]], facts: dict[str, Any], peak: float
+) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    result: dict[str, Any] = {
+        "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
+        "batch_size": BATCH_SIZE, "peak_bf16_flops": peak, "work": facts, "seconds": seconds, "sides": {},
+    }  # fmt: skip
+    for side, by_kind in seconds.items():
+        train, test = median(by_kind["train"]), median(by_kind["eval"])
+        result["sides"][side] = {
+            "train_examples_per_second": facts["train"]["examples"] / train,
+            "eval_examples_per_second": facts["test"]["examples"] / test,
+            "train_share_of_peak": facts["train"]["flop"] / train / peak,
+            "train_share_of_peak_needed": facts["train"]["flop_needed"] / train / peak,
+            "eval_share_of_peak": facts["test"]["flop"] / test / peak,
+        }
+    return result
+
+
+def table(result: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    ours_row = result["sides"].get("ours")
+    lines = [versions, f"bf16 matrix product 2048: {result['peak_bf16_flops'] / 1e12:.2f} Tflop/s"]
+    lines.append(
+        f"{'side':8} {'train ex/s':>11} {'ours is':>8} {'of peak':>8} {'eval ex/s':>10} {'ours is':>8}"
+    )
+    for side, row in result["sides"].items():
+        train, test = row["train_examples_per_second"], row["eval_examples_per_second"]
+        ratios = ["", ""]
+        if ours_row is not None:
+            ratios = [
+                f"{ours_row[f'{k}_examples_per_second'] / v:.2f}x"
+                for k, v in (("train", train), ("eval", test))
+            ]
+        share = f"{row['train_share_of_peak']:.1%}"
+        lines.append(f"{side:8} {train:11.1f} {ratios[0]:>8} {share:>8} {test:10.1f} {ratios[1]:>8}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
