@@ -63,15 +63,15 @@ def infer_class_names(rows: Rows) -> list[str]:
         raise DataError(
             f"labels are mixed: number {rows.labels[number]} ({rows.places[number]}) and "
             f"name '{rows.labels[name]}' ({rows.places[name]})",
-            where="dataset.label_column",
+            where=rows.places[name],
             fix="write all labels the same way, or list them in dataset.class_names",
         )
     classes = sorted(set(rows.labels))  # pyright: ignore[reportArgumentType]  # one type, checked above
     if len(classes) == len(rows.labels) > 2:
         raise DataError(
             f"each of the {len(classes)} rows has a label of its own",
-            where="dataset.label_column",
-            fix="name the column that holds the class",
+            where=rows.places[0],
+            fix="dataset.label_column=<the column that holds the class>",
         )
     return [str(label) for label in classes]
 

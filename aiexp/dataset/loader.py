@@ -55,7 +55,7 @@ def ordered_batches(
             except (RuntimeError, OSError, EOFError) as e:
                 first = str(e).strip().splitlines() or [type(e).__name__]
                 raise DataError(
-                    f"a loader worker failed at {name} batch {number}: {first[0]}",
+                    f"{name} batch {number} did not come from its worker: {first[0]}",
                     where=f"dataset.num_workers={num_workers}",
                     fix="look for a full memory or a full /dev/shm, or use dataset.num_workers=0",
                 ) from e
@@ -142,11 +142,12 @@ def _workers(
         signal.signal(signal.SIGCHLD, on_child_death)
     # Workers ignore SIGTERM, with which multiprocessing would end them at exit before waiting for them.
     kill = atexit.register(partial(_kill, workers))
+    unregister = atexit.unregister  # when this ends with the interpreter, globals are already gone
     try:
         yield batches
     finally:
-        _kill(workers)
-        atexit.unregister(kill)
+        kill()
+        unregister(kill)
 
 
 def _kill(workers: list[BaseProcess]) -> None:
