@@ -17,7 +17,7 @@ def test_list_shows_the_whole_catalog(capsys: pytest.CaptureFixture[str], data_d
 def test_fetch_then_path(add_entry, data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = archive(wheel())
     add_entry(entry(source))
-    with pytest.raises(DataError, match="'toy' is not in the cache .* aiexp data fetch toy"):
+    with pytest.raises(DataError, match=r"'toy' is not in the cache .* aiexp data fetch toy"):
         main(["path", "toy"])
     (data_dir / "archives").mkdir(parents=True)
     (data_dir / "archives" / source.filename).write_bytes(wheel())
