@@ -50,7 +50,7 @@ def test_fetches_from_the_index_once(index, add_entry: Add, data_dir: Path, caps
     assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.parametrize("bad", [b"", b"not an archive", wheel()[:-1], wheel() + b"x"])
+@pytest.mark.parametrize("bad", [b"", b"not an archive", wheel()[:-1], wheel() + b"x", wheel()[:-1] + b"x"])
 def test_wrong_archive_is_not_opened_and_the_next_source_is_used(
     bad: bytes, index, add_entry: Add, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
