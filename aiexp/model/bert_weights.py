@@ -183,7 +183,7 @@ def _assign(model: Bert, theirs: dict[str, Tensor], path: Path) -> None:
     expected = model.state_dict()
     missing = [key for name in expected for key in _their_names(name) if key not in theirs]
     if missing:
-        raise DataError(f"{len(missing)} weights are missing: {_first(missing)}", where=str(path))
+        raise DataError(f"{len(missing)} weights are missing: {first_names(missing)}", where=str(path))
     state = {name: torch.cat([theirs[key] for key in _their_names(name)]).float() for name in expected}
     wrong = [
         f"{name} {tuple(state[name].shape)} for {tuple(value.shape)}"
@@ -192,7 +192,7 @@ def _assign(model: Bert, theirs: dict[str, Tensor], path: Path) -> None:
     ]
     if wrong:
         raise DataError(
-            f"{len(wrong)} weights have a shape unlike config.json's: {_first(wrong)}", where=str(path)
+            f"{len(wrong)} weights have a shape unlike config.json's: {first_names(wrong)}", where=str(path)
         )
     model.load_state_dict(state, assign=True)
     model.requires_grad_(True)
@@ -204,7 +204,7 @@ def _modern(name: str) -> str:
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
-def _first(names: list[str]) -> str:
+def first_names(names: list[str]) -> str:
     """The first five names, and dots when there are more."""
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
@@ -235,7 +235,7 @@ def _shape(config: dict[str, Any], path: Path) -> Shape:
         raise DataError(f"the model is of type {kind}, not a plain BERT encoder", where=str(path), fix=fix)
     missing = [theirs for ours, theirs in FIELDS.items() if theirs not in config and ours not in OPTIONAL]
     if missing:
-        raise DataError(f"{len(missing)} sizes are missing: {_first(missing)}", where=str(path))
+        raise DataError(f"{len(missing)} sizes are missing: {first_names(missing)}", where=str(path))
     if config.get("hidden_act", "gelu") not in ACTIVATIONS:
         raise DataError(
             f"activation {config['hidden_act']} is unknown",

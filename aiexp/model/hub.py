@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from aiexp.errors import DataError, SecurityError
 from aiexp.model.bert import Bert
-from aiexp.model.bert_weights import load_bert, weights_file
+from aiexp.model.bert_weights import first_names, load_bert, weights_file
 
 FILES = [
     "config.json",
@@ -80,7 +81,7 @@ class HubEncoder(nn.Module):
             _set_dropout(config, HIDDEN_DROPOUT, dropout)
             _set_dropout(config, ATTENTION_DROPOUT, attention_dropout)
             self.model = _load(folder, config)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise DataError(f"transformers cannot load the model: {error}", where=str(folder)) from error
         self.tokenizer = _backend(tokenizer, folder)
         self.hidden_size = int(config.hidden_size)
@@ -180,7 +181,13 @@ def _load(folder: Path, config: Any) -> Any:
 
     if torch.get_default_device().type == "meta":
         return AutoModel.from_config(config, trust_remote_code=False)
-    return AutoModel.from_pretrained(folder, config=config, use_safetensors=True, trust_remote_code=False)
+    model, found = AutoModel.from_pretrained(
+        folder, config=config, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+    )
+    missing = sorted(key for key in found["missing_keys"] if "pooler" not in key)
+    if missing:
+        raise DataError(f"{len(missing)} weights are missing: {first_names(missing)}", where=str(folder))
+    return model
 
 
 def _set_dropout(config: Any, names: tuple[str, ...], p: float | None) -> None:
