@@ -5,6 +5,7 @@ import logging
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,7 @@ def normalised(text: str) -> str:
     return _NOT_WORD.sub(" ", text).strip() or " ".join(text.split())
 
 
+@lru_cache(maxsize=1 << 17)  # one text is asked for up to four times; for long texts that takes seconds
 def text_hash(text: str) -> bytes:
     """sha256 of the normalised text."""
     return hashlib.sha256(normalised(text).encode("utf-8", "surrogatepass")).digest()

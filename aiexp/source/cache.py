@@ -135,6 +135,9 @@ def lock(entry: Entry) -> Generator[None, None, None]:
         return
     with stream:
         try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(f"waiting for another process that fetches {entry.name}\n")
             fcntl.flock(stream, fcntl.LOCK_EX)
         except OSError:  # a network file system without locks
             yield

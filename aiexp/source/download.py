@@ -167,7 +167,7 @@ def _read(stream: IO[bytes], url: str) -> bytes:
 def progress(name: str, size_bytes: int) -> Generator[Callable[[int], None], None, None]:
     """A progress bar on a terminal, one line elsewhere; call it with the bytes that came."""
     if not sys.stderr.isatty():
-        print(f"fetching {name} ({size_bytes / 1e6:.1f} MB)", file=sys.stderr, flush=True)  # noqa: T201
+        sys.stderr.write(f"fetching {name} ({size_bytes / 1e6:.1f} MB)\n")
         yield lambda _: None
         return
     from rich.console import Console

