@@ -1,6 +1,9 @@
 """What a run says while it works: lines for people in run.log and on the terminal, and a progress bar."""
 
+import logging
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
@@ -44,6 +47,17 @@ class Display:
         if terminal:
             self.console.print(line, markup=False)
 
+    @contextmanager
+    def repeat_warnings(self) -> Generator[None]:
+        """A body in which warnings of aiexp's own loggers (skipped rows, repeated texts) are lines too."""
+        handler = SayingHandler(self)
+        logger = logging.getLogger("aiexp")
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+
     def begin(self, step: int, total_steps: int) -> None:
         """Starts the bar, on a terminal."""
         if not self.console.is_terminal:
@@ -82,3 +96,16 @@ class Display:
         """Removes the bar and closes run.log."""
         self.end()
         self._log.close()
+
+
+@final
+class SayingHandler(logging.Handler):
+    """Hands warnings to a display."""
+
+    def __init__(self, display: Display) -> None:
+        super().__init__(logging.WARNING)
+        self._display = display
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Says one record."""
+        self._display.say(f"{record.levelname.lower()}: {record.getMessage()}")

@@ -56,6 +56,7 @@ class Session:
         self._exit.enter_context(self.stop)
         self.display = Display(directory.path / "run.log")
         self._exit.callback(self.display.close)
+        self._exit.enter_context(self.display.repeat_warnings())
         self.metrics = MetricsFile(directory.path / "metrics.jsonl")
         self._exit.callback(self.metrics.close)
         self.checkpoints.clean()
