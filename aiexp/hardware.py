@@ -105,8 +105,8 @@ class Hardware:
         """Moves a task to the device and compiles its networks if asked."""
         task.to(self.device)
         if self.compile:
-            for network in task.children():
-                network.compile()
+            for module in (task, *task.children()):
+                module.compile()
 
     def describe(self) -> str:
         """One line for the user."""

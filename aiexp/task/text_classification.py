@@ -14,7 +14,7 @@ from aiexp.report import Evaluation
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.classification_report import classification_metrics, classification_report
 
-# Tensor letters: B batch, T tokens, C classes, H hidden width.
+# Tensor letters: B batch, T tokens, C classes, H hidden size.
 
 
 class Encoder(Protocol):
@@ -24,12 +24,8 @@ class Encoder(Protocol):
     max_tokens: int
     tokenizer: Any
 
-    def __call__(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
-        """Token vectors (B, T, H) of input_ids (B, T) int64 and attention_mask (B, T) bool."""
-        ...
-
-    def pool(self, hidden: Tensor) -> Tensor:
-        """One vector (B, H) for each text from its token vectors (B, T, H)."""
+    def sentence_vectors(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """One vector (B, H) for each text: input_ids (B, T) int64, attention_mask (B, T) bool."""
         ...
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
@@ -104,8 +100,8 @@ class TextClassification(Task):
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Logits (B, C) float32."""
-        hidden = self.model(batch["input_ids"], batch["attention_mask"])  # (B, T, H)
-        return self.head(self.dropout(self.model.pool(hidden))).float()
+        vectors = self.model.sentence_vectors(batch["input_ids"], batch["attention_mask"])  # (B, H)
+        return self.head(self.dropout(vectors)).float()
 
     def train_step(self, batch: dict[str, Tensor]) -> Iterator[Update]:
         """One update: cross entropy over the batch."""
