@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import final
 
+_MOST_LOOKUPS = 200
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -71,7 +72,7 @@ def find(target: str, *, skip_packages: bool = False) -> Found:
     parts = target.split(".")
     if not all(p.isidentifier() for p in parts):
         raise NotFoundError(f"'{target}' is not a dotted Python name")
-    module, rest = _top_module(parts[0]), parts[1:]
+    module, rest = locate(parts[0]), parts[1:]
     while skip_packages and len(rest) > 1 and (inner := _submodule(module, rest[0])):
         module, rest = inner, rest[1:]
     return find_in(module, rest)
@@ -114,7 +115,7 @@ def _parse(path: Path, changed: int) -> list[ast.stmt]:
     return _statements(ast.parse(path.read_bytes(), filename=str(path)).body)
 
 
-def _top_module(name: str) -> Module:
+def locate(name: str) -> Module:
     """The top-level module or package `name`, located but not imported."""
     try:
         spec = find_spec(name)
@@ -156,7 +157,7 @@ def _submodules(module: Module) -> list[str]:
 def _module(name: str) -> Module:
     """The module with dotted name `name`, located but not imported."""
     first, *rest = name.split(".")
-    module = _top_module(first)
+    module = locate(first)
     for part in rest:
         inner = _submodule(module, part)
         if inner is None:
@@ -173,41 +174,51 @@ def _statements(body: list[ast.stmt]) -> list[ast.stmt]:
         if isinstance(node, ast.If):
             flat += _statements(node.body)[::-1] + _statements(node.orelse)[::-1]
         elif isinstance(node, ast.Try):
-            blocks = [node.body, *(h.body for h in node.handlers), node.orelse, node.finalbody]
+            # What a handler binds instead (`X = None`) counts less than the body.
+            blocks = [*(h.body for h in node.handlers), node.body, node.orelse, node.finalbody]
             flat += [s for block in blocks for s in _statements(block)[::-1]]
         elif isinstance(node, ast.With):
             flat += _statements(node.body)[::-1]
     return flat[::-1]
 
 
-def find_in(module: Module, parts: list[str], *, depth: int = 0) -> Found:
+def find_in(module: Module, parts: list[str], seen: set[tuple[str, str]] | None = None) -> Found:
     """What the attribute path `parts` of `module` leads to.
+
+    Args:
+        module: Where to look.
+        parts: Names, as after the dots of `module.a.b`.
+        seen: Names looked up on the way, for circles and for libraries of thousands of star imports.
 
     Raises:
         NotFoundError: Nowhere, in a circle, or to a value made at run time.
     """
-    if depth > 30:
-        raise NotFoundError(f"imports around '{module.name}' go in a circle", module=module)
     if not parts:
         return Found(module=module, node=None)
     name, rest = parts[0], parts[1:]
+    seen = set() if seen is None else seen
+    if (module.name, name) in seen or len(seen) >= _MOST_LOOKUPS:
+        raise NotFoundError(f"no definition of '{name}' behind the imports of {module.path}", module=module)
+    seen.add((module.name, name))
     for node in module.body:
-        found = _bound(node, name, rest, module, depth)
+        found = _bound(node, name, rest, module, seen)
         if found is not None:
             return found
     inner = _submodule(module, name)
     if inner is not None:
-        return find_in(inner, rest, depth=depth + 1)
+        return find_in(inner, rest, seen)
     for node in module.body:
         if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
             try:
-                return find_in(_module(_absolute(node, module)), parts, depth=depth + 1)
+                return find_in(_module(_absolute(node, module)), parts, seen)
             except NotFoundError:
                 continue
     raise NotFoundError(f"no '{name}' in {module.path}", part=name, module=module)
 
 
-def _bound(node: ast.stmt, name: str, rest: list[str], module: Module, depth: int) -> Found | None:
+def _bound(
+    node: ast.stmt, name: str, rest: list[str], module: Module, seen: set[tuple[str, str]]
+) -> Found | None:
     """What `name` followed by `rest` means when `node` is the statement that binds it, else None."""
     if isinstance(node, Definition) and node.name == name:
         return _inside(node, rest, module)
@@ -216,20 +227,20 @@ def _bound(node: ast.stmt, name: str, rest: list[str], module: Module, depth: in
             source = _absolute(node, module)
             # `from . import x` in a package names its submodule x, found below.
             if (alias.asname or alias.name) == name and (source, alias.name) != (module.name, name):
-                return find_in(_module(source), [alias.name, *rest], depth=depth + 1)
+                return find_in(_module(source), [alias.name, *rest], seen)
     if isinstance(node, ast.Import):
         for alias in node.names:
             if alias.asname == name:
-                return find_in(_module(alias.name), rest, depth=depth + 1)
+                return find_in(_module(alias.name), rest, seen)
             if alias.asname is None and alias.name.split(".")[0] == name:
-                return find_in(_top_module(name), rest, depth=depth + 1)
+                return find_in(locate(name), rest, seen)
     value = _assigned(node, name)
     if value is not None:
         path = dotted(value)
         if path is None or path[0] == name:
             why = f"'{name}' in {module.path} is made at run time, not defined there"
             raise NotFoundError(why, module=module)
-        return find_in(module, [*path, *rest], depth=depth + 1)
+        return find_in(module, [*path, *rest], seen)
     return None
 
 

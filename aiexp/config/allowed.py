@@ -14,8 +14,8 @@ from pathlib import Path
 
 from aiexp.conf_dir import GROUPS, builtin_dirs, shown
 from aiexp.config.library import LIBRARY
-from aiexp.definition import NotFoundError, public_names
-from aiexp.errors import AiexpError, ConfigError, SecurityError, nearest
+from aiexp.definition import NotFoundError, locate, public_names
+from aiexp.errors import ConfigError, SecurityError, nearest
 from aiexp.signature import Signature, read
 
 _NOT_USER_CODE = {"site-packages", "dist-packages", "node_modules", "outputs", "wandb"}
@@ -54,6 +54,7 @@ def check_target(target: object, *, where: str, group: str | None = None) -> Sig
     add_working_directory()
     if target in LIBRARY and group in (None, "model"):
         return _read_library(target, where)
+    _check_package(target, where, group)
     try:
         signature = read(target)
     except NotFoundError as e:
@@ -161,25 +162,33 @@ def _read_library(target: str, where: str) -> Signature:
         raise ConfigError(f"'{target}' is not installed: {e}", where=where, fix=extra) from e
 
 
-def _unreadable(target: str, error: NotFoundError, where: str) -> None:
-    """Raises what a target without readable definition deserves; returns for a trusted package."""
+def _check_package(target: str, where: str, group: str | None) -> None:
+    """Refuses a target of a package that cannot hold allowed code, without looking into its files."""
     top = target.split(".")[0]
     if top in trusted_packages():
         return
-    is_ours = top == "aiexp" and (error.module is None or error.module.name.split(".")[0] == "aiexp")
-    is_users = error.module is not None and is_user_code(error.module.path)
-    problem: AiexpError
-    if is_ours or is_users:
-        hint = nearest(error.part, public_names(error.module)) if error.module and error.part else ""
-        problem = ConfigError(
-            f"'{target}' does not exist: {error}.{hint}", where=where, fix="name a class or function"
-        )
-    elif error.part == top:
-        problem = ConfigError(
-            f"'{target}' does not exist: {error}", where=where, fix="check the name, or install it"
-        )
-    else:
-        problem = SecurityError(
-            f"'{target}' is refused: it is not on the list", where=where, fix=_fix(target, None)
-        )
-    raise problem from error
+    try:
+        module = locate(top)
+    except NotFoundError as e:
+        if e.part:
+            what = f"'{target}' does not exist: {e}"
+            raise ConfigError(what, where=where, fix="check the name, or install it") from e
+        raise SecurityError(f"'{target}' is refused: {e}", where=where, fix=_fix(target, group)) from e
+    if top != "aiexp" and not is_user_code(module.path):
+        what = f"'{target}' is refused: it belongs to {shown(module.path)}"
+        raise SecurityError(what, where=where, fix=_fix(target, group))
+
+
+def _unreadable(target: str, error: NotFoundError, where: str) -> None:
+    """Raises what a target without readable definition deserves; returns for a trusted package."""
+    top = target.split(".")[0]
+    module, missing = error.module, error.part
+    owner = module.name.split(".")[0] if module else ""
+    if top in trusted_packages() and (owner == top or missing == top):
+        return
+    if module is None or (owner != "aiexp" and not is_user_code(module.path)):
+        what = f"'{target}' is refused: it is not on the list"
+        raise SecurityError(what, where=where, fix=_fix(target, None)) from error
+    hint = nearest(missing, public_names(module)) if missing else ""
+    what = f"'{target}' does not exist: {error}.{hint}"
+    raise ConfigError(what, where=where, fix="name a class or function") from error

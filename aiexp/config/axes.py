@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiexp.conf_dir import ConfDirs, conf_dirs
-from aiexp.config.compose import Composed, check_hydra_settings, compose, prepare
+from aiexp.config.compose import Composed, Merged, check_hydra_settings, compose, prepare
 from aiexp.config.overrides import parse
 from aiexp.config.problem import raise_all
 from aiexp.errors import AiexpError, ConfigError, ConfigErrors
@@ -46,6 +46,7 @@ def check_sweep(overrides: list[str], *, config_dir: str | None = None) -> tuple
     errors: list[AiexpError] = []
     axes = _axes(parse(overrides, errors), dirs, errors)
     first: Composed | None = None
+    merged: Merged = {}
     for groups in itertools.product(*axes.groups):
         base = [*axes.fixed, *groups]
         start = [values[0] for values in axes.keys]
@@ -54,7 +55,7 @@ def check_sweep(overrides: list[str], *, config_dir: str | None = None) -> tuple
         ]
         for keys in [start, *probes]:
             try:
-                composed = compose([*base, *keys], config_dir=config_dir)
+                composed = compose([*base, *keys], config_dir=config_dir, merged=merged)
                 first = first or composed
             except ConfigErrors as e:
                 errors += e.errors

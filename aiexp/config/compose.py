@@ -1,5 +1,6 @@
 """Composing one job's config with Hydra, from a list of overrides to a checked config."""
 
+import copy
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,21 +45,23 @@ class Job:
     overrides: list[str] = field(default_factory=lambda: [])
 
 
-def compose(overrides: list[str], *, config_dir: str | None = None) -> Composed:
+Merged = dict[tuple[str, ...], DictConfig]
+
+
+def compose(overrides: list[str], *, config_dir: str | None = None, merged: Merged | None = None) -> Composed:
     """The config of one job, with everything that can be known before importing torch checked.
 
     Args:
         overrides: As typed: `task=bert_finetune`, `trainer.steps=10`, `+task.x=1`, `~task.y`.
         config_dir: One more folder of options.
+        merged: Options merged by earlier calls, for a sweep: the same choices are not merged twice.
 
     Raises:
         ConfigErrors: Every problem found, one line each.
         SecurityError: A target, resolver or Hydra setting is refused.
     """
-    from hydra.types import RunMode
-
     from aiexp.config.explain import explain
-    from aiexp.config.loader import apply, make_loader
+    from aiexp.config.loader import apply
     from aiexp.config.overrides import key_fits, parse, split
     from aiexp.config.validate import check_composed
 
@@ -68,7 +71,7 @@ def compose(overrides: list[str], *, config_dir: str | None = None) -> Composed:
     errors: list[AiexpError] = []
     groups, keys = split(parse(overrides, errors), dirs, errors)
     try:
-        full = make_loader(dirs).load_configuration(PRIMARY, groups, run_mode=RunMode.RUN)
+        full = merge_options(groups, dirs, {} if merged is None else merged)
     except Exception as e:
         errors.append(explain(e, dirs))
         raise_all(errors)
@@ -84,6 +87,18 @@ def compose(overrides: list[str], *, config_dir: str | None = None) -> Composed:
     composed, more = check_composed(full, typed, dirs)
     raise_all(errors + more)
     return composed
+
+
+def merge_options(groups: list[str], dirs: ConfDirs, merged: Merged) -> DictConfig:
+    """The files of the chosen options merged by Hydra, with Hydra's own node."""
+    from hydra.types import RunMode
+
+    from aiexp.config.loader import make_loader
+
+    key = tuple(groups)
+    if key not in merged:
+        merged[key] = make_loader(dirs).load_configuration(PRIMARY, groups, run_mode=RunMode.RUN)
+    return copy.deepcopy(merged[key])
 
 
 def prepare() -> None:

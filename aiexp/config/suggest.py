@@ -4,8 +4,8 @@ import ast
 
 from omegaconf import DictConfig, OmegaConf
 
-from aiexp.conf_dir import PRIMARY, ConfDirs
-from aiexp.config.compose import prepare, without_hydra
+from aiexp.conf_dir import ConfDirs
+from aiexp.config.compose import merge_options, prepare, without_hydra
 from aiexp.config.resolve import keys_of
 from aiexp.definition import NotFoundError, dotted
 from aiexp.signature import read
@@ -31,17 +31,11 @@ def key_values(key: str, typed: list[str], dirs: ConfDirs) -> list[str]:
 
 def _config(typed: list[str], dirs: ConfDirs) -> DictConfig:
     """The config of the words typed, or the default one while they do not compose."""
-    from hydra.types import RunMode
-
-    from aiexp.config.loader import make_loader
-
     prepare()
     groups = [w for w in typed if w.split("=")[0] in dirs.options() and "," not in w]
     for overrides in (groups, []):
         try:
-            return without_hydra(
-                make_loader(dirs).load_configuration(PRIMARY, overrides, run_mode=RunMode.RUN)
-            )
+            return without_hydra(merge_options(overrides, dirs, {}))
         except Exception:
             continue
     return OmegaConf.create()
