@@ -1,0 +1,87 @@
+"""Objects out of config nodes."""
+
+import functools
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from aiexp.build import build
+from aiexp.config import compose
+from aiexp.errors import ConfigError, DataError
+from tests.lab import Lab, make_lab
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    return make_lab(tmp_path, monkeypatch)
+
+
+def test_a_node_becomes_its_class_with_nested_nodes_first(lab: Lab) -> None:
+    composed = compose(
+        [
+            "seed=3",
+            "+task.layers=[{_target_: my_lab.parts.Model, width: 2, activation: gelu}]",
+            "+task.extra=9",
+        ]
+    )
+    config = composed.config
+    model, dataset = build(config.model), build(config.dataset)
+    task = build(config.task, model=model, dataset=dataset)
+    assert (type(task).__name__, task.model, task.dataset, task.extra) == ("Task", model, dataset, 9)
+    assert task.layers[0].width == 2
+    assert dataset.seed == 3
+    assert task.names == ["a", "b"]
+    assert type(task.names) is list  # plain values, nothing of OmegaConf
+
+
+def test_partial_waits_for_the_rest(lab: Lab) -> None:
+    factory = build(compose([]).config.task.optimizer)
+    assert isinstance(factory, functools.partial)
+    optimizer = factory([torch.nn.Parameter(torch.zeros(2))])
+    assert isinstance(optimizer, torch.optim.SGD)
+    assert optimizer.defaults["lr"] == 0.1
+
+
+def test_plain_dicts_do_as_well_and_are_not_changed(lab: Lab) -> None:
+    node = {"_target_": "my_lab.parts.Other", "gamma": 0.5, "reference": {"metric": "eval/loss"}}
+    before = dict(node)
+    assert build(node).gamma == 0.5
+    assert node == before
+
+
+def test_functions_and_class_methods(lab: Lab) -> None:
+    assert build({"_target_": "my_lab.parts.make_model", "width": 5}).width == 5
+    assert type(build({"_target_": "my_lab.parts.Tracker.quiet"})).__name__ == "Tracker"
+    with pytest.raises(ConfigError, match="no class method"):
+        build({"_target_": "my_lab.parts.Tracker.remove_everything"})
+
+
+@pytest.mark.parametrize(
+    ("node", "given", "expected"),
+    [
+        ({"gama": 1}, {}, r"unknown key 'task\.gama'.* Did you mean 'gamma'"),
+        ({}, {}, "'task' lacks gamma"),
+        ({"gamma": 1}, {"gamma": 2}, r"'task\.gamma' is passed by aiexp itself"),
+        ({"gamma": 1}, {"model": 2}, "unknown key 'task.model'"),
+        ({"gamma": 1, "_args_": [1]}, {}, "'_args_' is not supported"),
+    ],
+)
+def test_wrong_arguments_name_the_key(lab: Lab, node: dict, given: dict, expected: str) -> None:
+    config = OmegaConf.create({"task": {"_target_": "my_lab.parts.Other", **node}})
+    with pytest.raises(ConfigError, match=expected):
+        build(config.task, **given)
+
+
+def test_errors_of_the_constructor_pass_unchanged(lab: Lab) -> None:
+    lab.write(
+        "my_lab/broken.py",
+        "from aiexp.errors import DataError\n"
+        "class NoData:\n    def __init__(self):\n        raise DataError('empty')\n"
+        "class Buggy:\n    def __init__(self):\n        len(5)\n",
+    )
+    with pytest.raises(DataError, match="empty"):
+        build({"_target_": "my_lab.broken.NoData"})
+    with pytest.raises(TypeError, match="has no len"):
+        build({"_target_": "my_lab.broken.Buggy"})
