@@ -27,7 +27,7 @@ in outputs/. A task brings its own model, data set and trainer.
   aiexp run                                 the default task
   aiexp run task=bert_finetune model=minilm choose by name
   aiexp run trainer.epochs=1 seed=1         change a value
-  aiexp run --cfg job                       show all keys and values, run nothing
+  aiexp run --cfg job                       show every key and value
   aiexp run -m task.optimizer.lr=1e-4,3e-4 seed=0,1,2
                                             six runs, in one sweep directory
 

@@ -72,7 +72,7 @@ def read_header(path: Path) -> dict[str, str]:
     """
     header: dict[str, str] = {}
     text = path.read_text(encoding="utf-8", errors="replace")
-    for line in text.splitlines():
+    for line in text.lstrip().splitlines():
         if not line.startswith("#"):
             break
         content = line.lstrip("#").strip()
