@@ -81,7 +81,7 @@ def read_header(path: Path) -> dict[str, str]:
             header[name] = value.strip()
         elif content and not content.startswith("@package") and "" not in header:
             header[""] = content
-    chosen = re.search(r"^\s*- override /dataset: *([\w-]+)", text, flags=re.MULTILINE)
+    chosen = re.search(r"override /dataset: *([\w-]+)", text)
     if chosen:
         header.setdefault("Data", chosen[1])
     return header
