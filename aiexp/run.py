@@ -28,6 +28,7 @@ def run(composed: Composed, job: Job | None = None) -> int:
 
 def train(directory: RunDirectory, hardware: "Hardware") -> int:
     """Trains what the directory's config says, from its newest checkpoint if it has one."""
+    hardware.set_environment()
     from aiexp.session import Session
     from aiexp.state import seed_everything
 

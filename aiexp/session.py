@@ -147,9 +147,9 @@ class Session:
         self.say(f"run       {self.shown_path}")
         self.say(f"hardware  {hardware.describe()}")
         self.say(
-            f"dataset   {choices['dataset']}: " + ", ".join(f"{n} {split}" for split, n in sizes.items())
+            f"dataset   {choices.get('dataset')}: " + ", ".join(f"{n} {split}" for split, n in sizes.items())
         )
-        self.say(f"model     {choices['model']}: {parameters:,} parameters")
+        self.say(f"model     {choices.get('model')}: {parameters:,} parameters")
         environment = directory.read_json("environment.json")
         info = RunInfo(
             directory=directory.path,
@@ -158,7 +158,7 @@ class Session:
                 [choices["task"], *(o for o in overrides if not o.startswith(("task=", "outputs=")))]
             ),
             group=environment.get("sweep"),
-            tags=[choices[group] for group in ("task", "model", "dataset")],
+            tags=[choices[group] for group in ("task", "model", "dataset") if group in choices],
             config=self.config,
             previous=environment.get("tracker"),
         )
@@ -166,7 +166,7 @@ class Session:
         if environment.get("dataset", {}).get("fingerprint", fingerprint) != fingerprint:
             raise DataError(
                 "the data set is not the one that this run began with",
-                where=f"dataset={choices['dataset']}",
+                where=f"dataset={choices.get('dataset')}",
                 fix="restore its files, or start a new run",
             )
         self._tracker = GuardedTracker(tracker)

@@ -35,6 +35,7 @@ def main(argv: list[str]) -> int:
     config = compose(argv).config
     say("config", "valid: every key, type and target")
     hardware: Hardware = build(config["hardware"])
+    hardware.set_environment()
     import torch
 
     from aiexp.state import seed_everything

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf._utils import get_yaml_loader
 
 from aiexp.changes import check_changes, flatten
 from aiexp.config import validate
@@ -47,6 +48,20 @@ def main(argv: list[str]) -> int:
     return train(directory, hardware)
 
 
+def read_value(text: str) -> Any:
+    """What the text of a value stands for, read as a config file is (so that 1e-4 is a number).
+
+    Raises:
+        ConfigError: it is not YAML.
+    """
+    try:
+        return yaml.load(text, Loader=get_yaml_loader())  # noqa: S506  a safe loader with YAML 1.2 numbers
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"'{text}' cannot be read: {' '.join(str(error).split())}", where="aiexp resume"
+        ) from error
+
+
 def apply_overrides(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     """`config` with `key=value` assignments made; only keys that exist can be assigned.
 
@@ -65,5 +80,5 @@ def apply_overrides(config: dict[str, Any], overrides: list[str]) -> dict[str, A
         node = config
         for parent in parents:
             node = node[parent]
-        node[last] = yaml.safe_load(value)
+        node[last] = read_value(value)
     return config
