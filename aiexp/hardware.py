@@ -69,8 +69,10 @@ class Hardware:
 
     def set_environment(self) -> None:
         """Sets what libraries read when torch is imported; call before that."""
-        # OpenMP threads that spin while they wait slow two runs on one machine down ten times.
-        os.environ.setdefault("GOMP_SPINCOUNT", "0")
+        # Waiting OpenMP threads spin, which pays on an idle machine (115 against 80 examples/s) and stalls
+        # everyone on a busy one (3 against 37). Which it is can only be guessed, and only now.
+        if os.getloadavg()[0] > (self.threads or 1) / 2:
+            os.environ.setdefault("GOMP_SPINCOUNT", "0")
         # Every width of a batch needs matrix products of its own, 14 of them for BERT; oneDNN keeps 1024.
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
         if self.device_type == "cpu":

@@ -224,15 +224,12 @@ class Worker:
 
     def __init__(self, name: str, limit: int, data: str | None) -> None:
         command = [sys.executable, __file__, "--worker", name, "--limit", str(limit)]
-        # On a machine that others use too, spinning OpenMP threads slow any side down ten times (measured).
-        # Every side is spared that, so that the ratios are those of an idle machine.
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=os.environ | {"GOMP_SPINCOUNT": "0"},
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None

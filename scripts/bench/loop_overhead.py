@@ -211,7 +211,8 @@ def main() -> None:
     print(f"torch {torch.__version__}, {arguments.rounds} rounds of {arguments.steps} steps, medians")
     for name, values in result.items():
         print(
-            f"{name:32}{values['microseconds_per_step']:8.0f} us a step {values['over_bare']:8.0f} us over bare"
+            f"{name:32}{values['microseconds_per_step']:8.0f} us a step"
+            f"{values['over_bare']:8.0f} us over bare"
         )
     if arguments.json:
         arguments.json.write_text(

@@ -1,0 +1,68 @@
+"""The commands with the real W&B client against a server on loopback: one run, one W&B run, also resumed."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from aiexp.rundir import RunDirectory
+from aiexp.trainer import Loop
+from tests.test_run import TINY, aiexp, folder, only_run
+from tests.tracker.conftest import home, server
+from tests.tracker.fake_wandb import FakeWandb
+
+__all__ = ["folder", "home", "server"]  # fixtures
+WORDS = [w for w in TINY if not w.startswith("tracker")] + [
+    "trainer.steps=9", "trainer.epochs=null", "trainer.checkpoint.every=2",
+    "tracker.has_system_metrics=false",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_stopped_run_resumes_in_the_same_wandb_run(
+    folder: Path, server: FakeWandb, number: int, code: int
+) -> None:
+    def stop_at_5() -> None:
+        original = Loop.finish_step
+
+        def finish_step(self: Loop) -> None:
+            if self.step == 5:
+                os.kill(os.getpid(), number)
+            original(self)
+
+        Loop.finish_step = finish_step
+
+    assert aiexp(folder, "run", *WORDS, before=stop_at_5).code == code
+    ended = aiexp(folder, "resume", "outputs/latest")
+    assert ended.code == 0, ended.stderr
+    [(run_id, run)] = server.runs.items()
+    directory: RunDirectory = only_run(folder)
+    assert directory.read_json("environment.json")["tracker"]["id"] == run_id
+    assert run.config["dataset"]["train_file"] == "texts.csv"
+    assert run.fields["jobType"] == "bert_finetune"
+    steps = [row["step"] for row in run.history if "train/loss" in row]
+    assert sorted(set(steps)) == [3, 6, 9]
+    accuracies = [row["test/accuracy"] for row in run.history if "test/accuracy" in row]
+    assert accuracies == [directory.read_json("status.json")["metrics"]["test/accuracy"]]
+    assert any("test/confusion_matrix" in row for row in run.history)
+
+
+def test_a_dead_server_costs_nothing_but_a_line(folder: Path, server: FakeWandb) -> None:
+    os.environ["WANDB_BASE_URL"] = "http://127.0.0.1:9"
+    try:
+        ended = aiexp(folder, "run", *WORDS)
+    finally:
+        os.environ["WANDB_BASE_URL"] = server.url
+    assert ended.code == 0, ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert "W&B offline" in ended.stderr
+    assert "wandb sync" in ended.stderr
+    required = aiexp(folder, "run", *WORDS, "tracker.mode=required", before=lambda: os.environ.update(dead()))
+    assert required.code == 5
+    assert required.stderr.count("\n") == 1
+
+
+def dead() -> dict[str, str]:
+    """A port that nobody listens on."""
+    return {"WANDB_BASE_URL": "http://127.0.0.1:9"}
