@@ -4,19 +4,38 @@ import functools
 import importlib
 import inspect
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, cast, final
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from aiexp.config.allowed import check_object, check_target
-from aiexp.config.node import EXTRA_BLOCKS
+from aiexp.config.library import LIBRARY
+from aiexp.config.node import EXTRA_BLOCKS, GIVEN
 from aiexp.errors import ConfigError, nearest
 
 _BLOCKS = frozenset(name for blocks in EXTRA_BLOCKS.values() for name in blocks)
 
 
-def build(node: DictConfig | Mapping[str, Any], **given: Any) -> Any:
-    """The object a node describes.
+# What torch's constructors raise for values they do not take.
+_REFUSALS = (ValueError, TypeError, AssertionError, IndexError)
+
+
+@final
+class LibraryPartial(functools.partial[Any]):
+    """A `functools.partial` of a name of `library.py`; what that refuses when called is a config error."""
+
+    key: str
+
+    def __call__(self, /, *args: Any, **keywords: Any) -> Any:
+        """The object, made with what the node gave and what comes now."""
+        try:
+            return super().__call__(*args, **keywords)
+        except _REFUSALS as e:
+            raise _refused(self.func, e, self.key) from e
+
+
+def build(node: DictConfig | Mapping[str, Any] | None, **given: Any) -> Any:
+    """The object a node describes; None for an empty group.
 
     Args:
         node: A mapping with `_target_` and keyword arguments. `_partial_: true` gives a `functools.partial`.
@@ -27,7 +46,11 @@ def build(node: DictConfig | Mapping[str, Any], **given: Any) -> Any:
         ConfigError: Arguments that the constructor does not take or lacks, or what the constructor refuses.
         SecurityError: A target that is not allowed, here checked a second time.
     """
-    key = str(node._get_full_key(None)) if isinstance(node, DictConfig) else ""  # pyright: ignore[reportPrivateUsage]
+    if node is None:
+        return None
+    # A plain mapping does not know its key, but the runner's arguments tell the group.
+    group = next((g for g, names in GIVEN.items() if names == given.keys()), "")
+    key = str(node._get_full_key(None)) if isinstance(node, DictConfig) else group  # pyright: ignore[reportPrivateUsage]
     plain: Any = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else dict(node)
     return _node(cast(dict[str, Any], plain), key, given)
 
@@ -45,7 +68,27 @@ def _node(node: dict[str, Any], key: str, given: dict[str, Any]) -> Any:
         raise ConfigError(f"'{unsupported[0]}' is not supported", where=where, fix="name each argument")
     is_partial = node.get("_partial_", False) is True
     _bind(call, arguments, given, where, is_partial=is_partial)
+    if target in LIBRARY:
+        return _library(call, arguments | given, where, is_partial=is_partial)
     return functools.partial(call, **arguments, **given) if is_partial else call(**arguments, **given)
+
+
+def _library(call: Any, arguments: dict[str, Any], where: str, *, is_partial: bool) -> Any:
+    """An object of another library, whose refusals become config errors, now or when it is called."""
+    if is_partial:
+        partial = LibraryPartial(call, **arguments)
+        partial.key = where
+        return partial
+    try:
+        return call(**arguments)
+    except _REFUSALS as e:
+        raise _refused(call, e, where) from e
+
+
+def _refused(call: Any, error: Exception, where: str) -> ConfigError:
+    """What a constructor said of its arguments, with their key."""
+    name = getattr(call, "__name__", str(call))
+    return ConfigError(f"{name} refuses: {error}", where=where, fix=f"change a value of {where}")
 
 
 def _value(value: Any, key: str) -> Any:

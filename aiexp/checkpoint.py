@@ -22,8 +22,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from aiexp.errors import CheckpointError
-from aiexp.manifest import FORMAT, saved_steps, verify
+from aiexp.errors import CheckpointError, ConfigError
+from aiexp.manifest import FORMAT, NewerFormatError, saved_steps, verify
 from aiexp.state import join, split
 from aiexp.storage import storage_errors, sync_directory
 
@@ -46,6 +46,12 @@ class CheckpointPolicy:
 
     every: int | str
     keep_last: int
+
+    def __post_init__(self) -> None:
+        if self.keep_last < 1:
+            raise ConfigError(
+                f"keep_last is {self.keep_last}; it must be at least 1", where="trainer.checkpoint.keep_last"
+            )
 
 
 @final
@@ -87,10 +93,12 @@ class CheckpointStore:
                 shutil.rmtree(temporary, ignore_errors=True)
                 raise
             sync_directory(temporary)
+            aside = self.directory / f".old-step-{step:08d}"
             if final_path.exists():
-                self.remove(step)
+                os.rename(final_path, aside)
             os.rename(temporary, final_path)
             sync_directory(self.directory)
+            shutil.rmtree(aside, ignore_errors=True)
         return final_path
 
     def load(self, step: int) -> tuple[dict[str, Tensor], Any]:
@@ -106,7 +114,7 @@ class CheckpointStore:
             tensors = read_safetensors(path / "training.safetensors")
             skeleton = json.loads((path / "state.json").read_text(encoding="utf-8"))
             return model, join(skeleton, tensors)
-        except (SafetensorError, ValueError, KeyError) as error:
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise CheckpointError(f"checkpoint cannot be read: {error}", where=str(path)) from error
 
     def verify(self, step: int) -> None:
@@ -114,11 +122,17 @@ class CheckpointStore:
         verify(self.path(step))
 
     def newest_valid(self) -> tuple[int | None, list[CheckpointError]]:
-        """The newest step whose checkpoint verifies, and what was wrong with the newer ones."""
+        """The newest step whose checkpoint verifies, and what was wrong with the newer ones.
+
+        Raises:
+            NewerFormatError: written by a newer aiexp, so not damaged.
+        """
         problems: list[CheckpointError] = []
         for step in reversed(self.steps()):
             try:
                 self.verify(step)
+            except NewerFormatError:
+                raise
             except CheckpointError as error:
                 problems.append(error)
             else:
@@ -128,8 +142,14 @@ class CheckpointStore:
     def prune(self, keep_last: int, best: int | None) -> None:
         """Deletes all but the newest `keep_last` and the best; a failed delete stops nothing."""
         steps = self.steps()
-        for step in set(steps[: -max(keep_last, 1)]) - {best}:
+        for step in set(steps[:-keep_last]) - {best}:
             self.remove(step)
+
+    def set_apart(self, step: int) -> None:
+        """Renames a damaged checkpoint, so that it is never taken for one but can still be looked at."""
+        damaged = self.directory / f"damaged-step-{step:08d}"
+        shutil.rmtree(damaged, ignore_errors=True)
+        os.rename(self.path(step), damaged)
 
     def remove(self, step: int) -> None:
         """Deletes a checkpoint so that a half-deleted one is never taken for one."""
@@ -142,7 +162,13 @@ class CheckpointStore:
         shutil.rmtree(trash, ignore_errors=True)
 
     def clean(self) -> None:
-        """Deletes what an interrupted save or delete left behind."""
+        """Tidies what an interrupted save or delete left behind; a checkpoint set aside comes back."""
+        for aside in self.directory.glob(".old-step-*"):
+            name = aside.name.removeprefix(".old-")
+            if (self.directory / name).exists():
+                shutil.rmtree(aside, ignore_errors=True)
+            else:
+                os.rename(aside, self.directory / name)
         for leftover in [*self.directory.glob(".tmp-step-*"), *self.directory.glob(".trash-step-*")]:
             shutil.rmtree(leftover, ignore_errors=True)
 

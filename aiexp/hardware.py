@@ -91,8 +91,9 @@ class Hardware:
                 "the GPU's driver answers but this torch cannot use it", where=f"torch {torch.__version__}",
                 fix="install a torch built for your CUDA driver, or hardware=cpu",
             )  # fmt: skip
-        if self.deterministic:  # only then: the call imports torch's compiler, which takes seconds
-            torch.use_deterministic_algorithms(True)
+        # Only where it changes something: the call imports torch's compiler, which takes seconds.
+        if self.deterministic != torch.are_deterministic_algorithms_enabled():
+            torch.use_deterministic_algorithms(self.deterministic)
         if self.precision == "auto":
             self.precision = "bf16" if has_fast_bf16(self.device_type) else "fp32"
 
@@ -132,6 +133,7 @@ class Hardware:
             "device_name": gpu_name() if self.device_type == "cuda" else cpu_name(),
             "precision": self.precision,
             "threads": self.threads,
+            "waiting_threads": "sleep" if os.environ.get("GOMP_SPINCOUNT") == "0" else "spin",
             "compile": self.compile,
             "deterministic": self.deterministic,
         }

@@ -8,6 +8,11 @@ from typing import Any, cast
 from aiexp.errors import CheckpointError
 
 FORMAT = 1
+FILES = ("model.safetensors", "training.safetensors", "state.json")
+
+
+class NewerFormatError(CheckpointError):
+    """A checkpoint of a newer aiexp: nothing is wrong with it."""
 
 
 def saved_steps(directory: Path) -> list[int]:
@@ -29,13 +34,18 @@ def verify(path: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError("checkpoint is incomplete: no readable manifest", where=str(path)) from error
     if is_newer:
-        raise CheckpointError(
+        raise NewerFormatError(
             f"checkpoint format {manifest['format']} is newer than this aiexp knows ({FORMAT})",
             where=str(path),
             fix="update aiexp",
         )
-    for name, recorded in files.items():
-        verify_file(path / name, recorded)
+    for name in FILES:
+        try:
+            verify_file(path / name, files[name])
+        except (OSError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"checkpoint file cannot be verified: {error}", where=str(path / name)
+            ) from error
 
 
 def verify_file(file: Path, recorded: dict[str, Any]) -> None:

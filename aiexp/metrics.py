@@ -20,14 +20,13 @@ class MetricsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         with storage_errors("opening the metrics", path):
-            self._file = path.open("ab")
+            self._file = path.open("ab", buffering=0)
 
     def append(self, step: int, metrics: dict[str, float]) -> None:
         """Writes one line and hands it to the system."""
         line = json.dumps({"step": step, **metrics}, separators=(",", ":")) + "\n"
         with storage_errors("writing metrics", self.path):
             self._file.write(line.encode())
-            self._file.flush()
 
     def sync(self) -> int:
         """Makes the file durable; returns its length in bytes."""

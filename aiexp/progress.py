@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, final
 
@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from aiexp.secrets import redact_text
 from aiexp.storage import storage_errors
 
 REFRESH_SECONDS = 0.2
@@ -42,10 +43,20 @@ class Display:
     def say(self, line: str, *, terminal: bool = True) -> None:
         """One line to run.log and, unless `terminal` is false, to the terminal."""
         with storage_errors("writing the log", self._path):
-            self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+            self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {redact_text(line)}\n")
             self._log.flush()
         if terminal:
-            self.console.print(line, markup=False)
+            with self._readers_may_leave():
+                self.console.print(redact_text(line), markup=False)
+
+    @contextmanager
+    def _readers_may_leave(self) -> Generator[None]:
+        """A body whose output may go nowhere (`aiexp run | head`): the run goes on, quietly."""
+        try:
+            yield
+        except (OSError, SystemExit):  # rich turns a broken pipe into SystemExit
+            self.console.quiet = True
+            self._progress = None
 
     @contextmanager
     def repeat_warnings(self) -> Generator[None]:
@@ -83,19 +94,22 @@ class Display:
         if self._progress is None:
             return
         self._next_refresh = time.monotonic() + REFRESH_SECONDS
-        self._progress.update(self._bar, completed=step, note=note)
-        self._progress.refresh()
+        with self._readers_may_leave():
+            self._progress.update(self._bar, completed=step, note=note)
+            self._progress.refresh()
 
     def end(self) -> None:
         """Removes the bar."""
         if self._progress is not None:
-            self._progress.stop()
+            with self._readers_may_leave():
+                self._progress.stop()
             self._progress = None
 
     def close(self) -> None:
         """Removes the bar and closes run.log."""
         self.end()
-        self._log.close()
+        with suppress(OSError):  # a full disk has been reported already
+            self._log.close()
 
 
 @final

@@ -5,6 +5,8 @@ torch is imported inside `train`, after what can fail without it has been checke
 
 import importlib
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,52 +23,67 @@ if TYPE_CHECKING:
 
 def run(composed: Composed, job: Job | None = None) -> int:
     """Runs a composed config in a new run directory; returns the exit code 0 or raises."""
-    hardware = build(composed.config["hardware"])
-    directory = make_directory(composed, job)
-    return train(directory, hardware)
+    config = cast(dict[str, Any], OmegaConf.to_container(composed.config, resolve=True))
+    hardware = build(config["hardware"])
+    directory = make_directory(composed, config, job)
+    return train(directory, config, hardware)
 
 
-def train(directory: RunDirectory, hardware: "Hardware") -> int:
-    """Trains what the directory's config says, from its newest checkpoint if it has one."""
+def train(
+    directory: RunDirectory, config: dict[str, Any], hardware: "Hardware", changes: list[str] | None = None
+) -> int:
+    """Trains what a config says in its run directory, from the newest checkpoint if there is one.
+
+    Args:
+        directory: Where everything goes.
+        config: Checked and resolved.
+        hardware: Built from it.
+        changes: What was typed when resuming.
+    """
     hardware.set_environment()
     from aiexp.session import Session
     from aiexp.state import seed_everything
 
-    import_behind()
-    with Session(directory) as session:
-        config = session.config
+    with imports_behind(), Session(directory, config) as session:
         with session.preparing():
             hardware.start()
             seed_everything(config["seed"])
+            trainer = build(config["trainer"])
             dataset = build(config["dataset"])
             task = build(config["task"], model=build(config["model"]), dataset=dataset)
-            trainer = build(config["trainer"])
-            session.follow(build(config["tracker"]), hardware, task, dataset)
+            session.follow(build(config["tracker"]), hardware, task, dataset, changes or [])
         metrics = trainer.fit(task, dataset, hardware, session)
         session.finish(metrics)
     return 0
 
 
-def import_behind() -> None:
+@contextmanager
+def imports_behind() -> Generator[None]:
     """Imports, in a thread, what the first step will need while data and weights are read.
 
     An optimizer's first step imports torch's compiler though nothing is compiled: 1.7 s.
     """
-    threading.Thread(target=importlib.import_module, args=("torch._dynamo",), daemon=True).start()
+    thread = threading.Thread(target=importlib.import_module, args=("torch._dynamo",), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()  # Python must not end in the middle of an import
 
 
-def make_directory(composed: Composed, job: Job | None) -> RunDirectory:
-    """A new run directory with the config and the environment written into it."""
+def make_directory(composed: Composed, config: dict[str, Any], job: Job | None) -> RunDirectory:
+    """A new run directory with the config and the environment written into it, secrets masked."""
     from aiexp.environment import describe_environment
 
-    config = cast(dict[str, Any], OmegaConf.to_container(composed.config, resolve=True))
-    outputs = Path(config["outputs"])
-    typed = [o for o in composed.overrides if not o.startswith(("task=", "outputs="))]
+    outputs = Path(config["outputs"]).expanduser()
+    typed = [redact_text(o) for o in composed.overrides]
     if job is None:
-        directory = RunDirectory.create(outputs / composed.choices["task"], redact_text(slug(typed)))
+        named = [o for o in typed if not o.startswith(("task=", "outputs="))]
+        directory = RunDirectory.create(outputs / composed.choices["task"], slug(named))
     else:
-        directory = RunDirectory.create(job.sweep_dir, f"{job.index:03d}_{redact_text(slug(job.overrides))}")
-    directory.write_config(redact(config), composed.choices, [redact_text(o) for o in composed.overrides])
+        named = [redact_text(o) for o in job.overrides]
+        directory = RunDirectory.create(job.sweep_dir, f"{job.index:03d}_{slug(named)}")
+    directory.write_config(redact(config), composed.choices, typed)
     directory.write_environment(**describe_environment(), sweep=None if job is None else job.sweep_dir.name)
     directory.point_latest(outputs)
     return directory

@@ -20,7 +20,7 @@ from typing import IO, Any, Self, cast, final
 
 import yaml
 
-from aiexp.errors import CheckpointError, StorageError
+from aiexp.errors import CheckpointError, SecurityError, StorageError
 from aiexp.storage import storage_error, storage_errors, write_json, write_text
 
 SLUG_BYTES = 80
@@ -61,6 +61,7 @@ class RunDirectory:
 
         Raises:
             CheckpointError: there is no such folder, or it is not a run directory.
+            SecurityError: it holds a link.
         """
         path = Path(os.path.realpath(path))
         if not path.is_dir():
@@ -72,6 +73,12 @@ class RunDirectory:
             raise CheckpointError(
                 f"not a run directory: it has no {' and no '.join(missing)}", where=str(path),
                 fix="name the folder that holds config.yaml, such as outputs/latest",
+            )  # fmt: skip
+        links = [p for p in path.rglob("*") if p.is_symlink() and "wandb" not in p.relative_to(path).parts]
+        if links:
+            raise SecurityError(
+                "a run directory with a link in it is not resumed: the link may lead to files of yours",
+                where=str(links[0]), fix="remove the link",
             )  # fmt: skip
         return cls(path)
 

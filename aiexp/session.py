@@ -19,7 +19,7 @@ from aiexp.metrics import MetricsFile
 from aiexp.progress import Display
 from aiexp.report import Evaluation, Table
 from aiexp.rundir import RunDirectory
-from aiexp.secrets import redact_text
+from aiexp.secrets import redact, redact_text
 from aiexp.stop import StopRequested, StopSignal
 from aiexp.storage import FULL, storage_error, storage_errors
 from aiexp.task.base import Task
@@ -33,14 +33,15 @@ class Session:
 
     Args:
         directory: The run directory; locked for this process.
-        exact: Resume only from the newest checkpoint, instead of falling back to an older valid one.
+        config: Checked and resolved; written down with secrets masked.
 
     Raises:
         StorageError: another process works on the directory, or it cannot be written.
     """
 
-    def __init__(self, directory: RunDirectory) -> None:
+    def __init__(self, directory: RunDirectory, config: dict[str, Any]) -> None:
         self.directory = directory
+        self.config: dict[str, Any] = redact(config)
         self.checkpoints = CheckpointStore(directory.path / "checkpoints")
         self.stop = StopSignal()
         self._exit = ExitStack()
@@ -50,18 +51,24 @@ class Session:
         self._throughput = ""
 
     def __enter__(self) -> Self:
-        directory = self.directory
-        self.config = directory.read_config()
-        self._exit.callback(directory.lock().close)
-        self._exit.enter_context(self.stop)
-        self.display = Display(directory.path / "run.log")
-        self._exit.callback(self.display.close)
-        self._exit.enter_context(self.display.repeat_warnings())
-        self.metrics = MetricsFile(directory.path / "metrics.jsonl")
-        self._exit.callback(self.metrics.close)
-        self.checkpoints.clean()
-        directory.write_status(state="running", pid=os.getpid(), started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+        with ExitStack() as entered:  # left again if something here fails
+            self._open(entered)
+            self._exit = entered.pop_all()
         return self
+
+    def _open(self, entered: ExitStack) -> None:
+        directory = self.directory
+        entered.callback(directory.lock().close)
+        entered.enter_context(self.stop)
+        self.display = Display(directory.path / "run.log")
+        entered.callback(self.display.close)
+        entered.enter_context(self.display.repeat_warnings())
+        self.metrics = MetricsFile(directory.path / "metrics.jsonl")
+        entered.callback(self.metrics.close)
+        with storage_errors("tidying the checkpoints", self.checkpoints.directory):
+            self.checkpoints.clean()
+        started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        directory.write_status(state="running", pid=os.getpid(), started=started, exit_code=None, error=None)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -70,8 +77,6 @@ class Session:
             self.display.end()
             problem = None if error is None else self.explain(error)
             exit_code = 0 if problem is None else getattr(problem, "exit_code", 1)
-            if self._tracker is not None:
-                self._tracker.close(exit_code)
             state = {0: "finished", 130: "stopped", 143: "stopped"}.get(exit_code, "failed")
             text = None if problem is None else redact_text(str(problem))
             if problem is not None and problem is error and not isinstance(problem, AiexpError):
@@ -83,6 +88,8 @@ class Session:
                 seconds=round(self._elapsed_before + time.time() - self._started, 1),
                 peak_memory_bytes=peak_memory_bytes(),
             )  # fmt: skip
+            if self._tracker is not None:  # last: its upload may take a minute
+                self._tracker.close(exit_code)
         finally:
             self._exit.close()
         if problem is not None and problem is not error:
@@ -138,10 +145,23 @@ class Session:
         """The time before the first step: a stop request ends it at once."""
         return self.stop.interruptible()
 
-    def follow(self, tracker: Tracker, hardware: Hardware, task: Task, dataset: Dataset) -> None:
-        """Says and records what the run consists of, and starts the tracker."""
+    def follow(
+        self, tracker: Tracker, hardware: Hardware, task: Task, dataset: Dataset, changes: list[str]
+    ) -> None:
+        """Says and records what the run consists of, and starts the tracker.
+
+        Args:
+            tracker: Not started yet.
+            hardware: Started.
+            task: Built.
+            dataset: Built.
+            changes: What was typed when resuming.
+        """
         directory = self.directory
         choices, overrides = directory.read_typed()
+        if changes:
+            overrides += [redact_text(c) for c in changes]
+            directory.write_config(self.config, choices, overrides)
         parameters = sum(p.numel() for p in task.parameters())
         sizes = {split: dataset.num_examples(split) for split in ("train", "eval", "test")}
         self.say(f"run       {self.shown_path}")
@@ -159,7 +179,7 @@ class Session:
             ),
             group=environment.get("sweep"),
             tags=[choices[group] for group in ("task", "model", "dataset") if group in choices],
-            config=self.config,
+            config=self.config | task.describe(),
             previous=environment.get("tracker"),
         )
         fingerprint = dataset.fingerprint()
@@ -174,6 +194,7 @@ class Session:
             hardware=hardware.record(),
             dataset={"examples": sizes, "fingerprint": fingerprint},
             parameters=parameters,
+            task=task.describe(),
             tracker=self._tracker.start(info),
         )
 
@@ -262,7 +283,7 @@ class Session:
         self._elapsed_before = state["elapsed_seconds"]
 
     def checkpoint_to_resume(self) -> int | None:
-        """The newest step whose checkpoint verifies; damaged newer ones are named and removed.
+        """The newest step whose checkpoint verifies; damaged newer ones are named and set apart.
 
         Raises:
             CheckpointError: there are checkpoints and none is intact.
@@ -276,7 +297,7 @@ class Session:
                 fix="start a new run with the same config: the steps are lost",
             )  # fmt: skip
         for damaged in [s for s in self.checkpoints.steps() if step is not None and s > step]:
-            self.checkpoints.remove(damaged)
+            self.checkpoints.set_apart(damaged)
         if step is None:
             self.metrics.cut(0)
         else:

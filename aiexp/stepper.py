@@ -88,6 +88,8 @@ class Stepper:
             raise contract_error(self.task, f"yielded a {type(update).__name__}")
         if not torch.is_grad_enabled():
             raise contract_error(self.task, "yielded inside torch.no_grad()")
+        if torch.is_autocast_enabled(self.device.type):
+            raise contract_error(self.task, "yielded inside torch.autocast()")
         parameters = self.parameters.get(update.optimizer)
         if parameters is None:
             raise contract_error(
@@ -131,6 +133,23 @@ class Stepper:
             self.scaler.step(optimizer)
             self.scaler.update()
         optimizer.zero_grad(set_to_none=True)
+
+    def check_weights(self, number: int) -> None:
+        """Raises `DivergedError` unless every parameter is finite: no checkpoint shall hold one that is not.
+
+        Without clipping nobody looks at the gradients, and one that is not finite spoils the weights.
+        """
+        parameters = [p.detach() for group in self.parameters.values() for p in group]
+        norms = (
+            torch.stack([n.float() for n in torch._foreach_norm(parameters)])
+            if parameters
+            else torch.zeros(1)
+        )
+        if not math.isfinite(norms.sum().item()):
+            raise DivergedError(
+                f"weights are not finite at step {number}; the checkpoint before it is intact",
+                fix="clip the gradient (trainer.clip=1.0) or lower the learning rate",
+            )
 
     def _count(self, name: str, value: float) -> None:
         total = self.window.get(name)

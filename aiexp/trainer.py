@@ -120,7 +120,8 @@ class Loop:
         try:
             self.train()
         except StopRequested:
-            self.save()
+            if self.saved_step != self.step:
+                self.save()
             raise
         if self.saved_step != self.step:
             self.save()
@@ -146,6 +147,8 @@ class Loop:
                 self.finish_step()
             if session.stop.requested:
                 raise StopRequested
+        if self.stepper.window:  # stopped early, between two lines
+            self.log(clock)
 
     def finish_step(self) -> None:
         """Evaluates and saves if due at this step."""
@@ -185,13 +188,14 @@ class Loop:
 
     def evaluate(self, split: str, *, report: bool = False, dataset: Dataset | None = None) -> Evaluation:
         """The task's evaluation of a split, everything under its full name (`eval/accuracy`)."""
-        was_training = self.task.training
+        was_training, random = self.task.training, random_state()
         self.task.eval()
         try:
             with torch.inference_mode(), self.hardware.autocast():
                 result = self.task.evaluate(dataset or self.dataset, split, report=report)
         finally:
             self.task.train(was_training)
+            load_random_state(random)  # training draws the same numbers however often it is evaluated
         return Evaluation(
             metrics={f"{split}/{name}": float(value) for name, value in result.metrics.items()},
             pictures={f"{split}/{name}": picture for name, picture in result.pictures.items()},
@@ -207,17 +211,18 @@ class Loop:
                 f"'{self.selection.monitor}' cannot be monitored: the data set has no 'eval' split",
                 where="trainer.selection.monitor", fix="trainer.selection.monitor=null",
             )  # fmt: skip
-        before = random_state()
         metrics = self.evaluate("eval", dataset=first_batch(self.dataset)).metrics
-        load_random_state(before)
         self.selection.check(list(metrics))
 
     def final_evaluation(self) -> dict[str, float]:
         """Evaluates the best checkpoint on the test split, with pictures and tables."""
         best = self.selection.best
         if best is not None and best.step != self.step:
-            model, _ = self.session.checkpoints.load(best.step)
-            self.task.load_state_dict(model)
+            try:
+                model, _ = self.session.checkpoints.load(best.step)
+                self.task.load_state_dict(model)
+            except CheckpointError as error:
+                self.session.say(f"warning: {error.what} ({error.where}); testing the last weights instead")
         split = "test" if self.dataset.num_examples("test") else "eval"
         if not self.dataset.num_examples(split):
             return {}
@@ -239,6 +244,7 @@ class Loop:
             "random": random_state(),
             "task": self.task.extra_state(),
         }
+        self.stepper.check_weights(self.step)
         with self.session.stop.saving():
             state["session"] = self.session.state()
             store.save(self.step, self.task.state_dict(), state)

@@ -1,6 +1,6 @@
-# Sourced by run, test and check: makes .venv as pyproject.toml says, once, and again when that file changes.
+# Sourced by run, test and check: enters the repository, and makes .venv as pyproject.toml says, once, and again when that file changes.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH="" cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 want="$(cat pyproject.toml constraints.txt | cksum)"
 if [ "$(cat .venv/aiexp-installed 2>/dev/null || true)" != "$want" ]; then

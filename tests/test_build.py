@@ -1,6 +1,8 @@
 """Objects out of config nodes."""
 
+import copy
 import functools
+import pickle
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,31 @@ def test_errors_of_the_constructor_pass_unchanged(lab: Lab) -> None:
         build({"_target_": "my_lab.broken.NoData"})
     with pytest.raises(TypeError, match="has no len"):
         build({"_target_": "my_lab.broken.Buggy"})
+
+
+def test_an_empty_group_is_none(lab: Lab) -> None:
+    assert build(None) is None
+    assert build(compose(["~model"]).config.model) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [({"lr": -1}, "AdamW refuses: Invalid learning rate"), ({"betas": [0.9]}, "AdamW refuses")],
+)
+def test_what_an_optimizer_refuses_names_its_key(lab: Lab, values: dict, expected: str) -> None:
+    node = {"_target_": "torch.optim.AdamW", "_partial_": True, **values}
+    task = {"_target_": "my_lab.parts.Task", "optimizer": node, "dropout": 0.0, "names": []}
+    plain = build(task, model=None, dataset=None).optimizer
+    whole = build(OmegaConf.create({"task": task}).task, model=None, dataset=None).optimizer
+    for factory in (plain, whole, pickle.loads(pickle.dumps(plain)), copy.deepcopy(whole)):
+        assert isinstance(factory, functools.partial)
+        with pytest.raises(ConfigError, match=expected) as error:
+            factory([torch.nn.Parameter(torch.zeros(2))])
+        assert (error.value.exit_code, error.value.where) == (2, "task.optimizer")
+
+
+def test_what_a_layer_refuses_names_its_key(lab: Lab) -> None:
+    config = OmegaConf.create({"model": {"_target_": "torch.nn.Dropout", "p": 2.0}})
+    with pytest.raises(ConfigError, match="Dropout refuses: dropout probability") as error:
+        build(config.model)
+    assert error.value.where == "model"

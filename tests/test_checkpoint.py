@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import resource
+import signal
 import stat
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,8 @@ def test_damage_is_noticed_and_the_previous_one_serves(tmp_path: Path, name: str
     step, problems = store.newest_valid()
     assert step == 1
     assert len(problems) == 1
+    store.set_apart(2)
+    assert store.steps() == [1]
 
 
 def is_same_manifest(path: Path, data: bytes) -> bool:
@@ -120,6 +123,8 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"format": 1', '"format": 99'))
     with pytest.raises(CheckpointError, match="newer than this aiexp"):
         store.load(2)
+    with pytest.raises(CheckpointError, match="newer than this aiexp"):
+        store.newest_valid()
 
 
 def test_a_full_disk_leaves_the_older_checkpoint(tmp_path: Path) -> None:
@@ -152,6 +157,32 @@ def test_storage_errors_are_one_line(tmp_path: Path, number: int, monkeypatch: p
     assert len(caught.value.lines()) == 1
     monkeypatch.undo()
     assert store.newest_valid() == (1, [])
+
+
+def test_replacing_a_checkpoint_never_leaves_none(tmp_path: Path) -> None:
+    """Killed at the n-th rename or delete of a second save of the same step."""
+    for count in range(1, 12):
+        (tmp_path / str(count)).mkdir()
+        store = make(tmp_path / str(count), (1,))
+
+        def dying(store: CheckpointStore = store, count: int = count) -> None:
+            left = [count]
+            for name in ("rename", "rmdir", "unlink", "fsync"):
+                original = getattr(os, name)
+
+                def counted(*args: Any, original: Any = original, **kwargs: Any) -> Any:
+                    left[0] -= 1
+                    if left[0] == 0:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    return original(*args, **kwargs)
+
+                setattr(os, name, counted)
+            store.save(1, {"w": torch.zeros(3)}, {"again": True})
+
+        code = in_fork(dying, tmp_path).code
+        store.clean()
+        assert store.newest_valid() == (1, []), f"killed at operation {count}"
+    assert code == 0 or count == 11
 
 
 def test_modes_follow_the_umask(tmp_path: Path) -> None:

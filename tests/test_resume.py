@@ -27,7 +27,7 @@ TASKS: list[type[Task]] = [Classify, Adversaries, Replay]
 def train(directory: RunDirectory, task_class: type[Task], **changes: Any) -> Task:
     """One process's share of a run: from the newest checkpoint to the end."""
     hardware = make_hardware()
-    with Session(directory) as session:
+    with Session(directory, directory.read_config()) as session:
         seed_everything(0)
         task = task_class()
         monitor = None if task_class is Adversaries else "eval/accuracy"

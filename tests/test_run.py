@@ -152,6 +152,33 @@ def test_resume_classifies_changes(folder: Path) -> None:
     assert directory.read_json("status.json")["step"] == 2 * steps
 
 
+def test_a_refused_change_leaves_the_config_alone(folder: Path) -> None:
+    assert aiexp(folder, "run", *TINY, "trainer.epochs=1").code == 0
+    path = only_run(folder).path / "config.yaml"
+    before = path.read_bytes()
+    for change in ("trainer.steps=10", "trainer.log_every=0", "seed=1", "trainer.epochs=many"):
+        assert aiexp(folder, "resume", change, "outputs/latest").code == 2, change
+        assert path.read_bytes() == before, change
+
+
+def test_secrets_are_used_but_not_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path that holds a secret's value works, and shows up masked."""
+    monkeypatch.setenv("DB_PASSWORD", "canary-texts")
+    (folder / "canary-texts.csv").write_bytes((folder / "texts.csv").read_bytes())
+    words = [w.replace("=texts.csv", "=canary-texts.csv") for w in TINY]
+    ended = aiexp(folder, "run", *words, "trainer.steps=2", "trainer.epochs=null")
+    assert ended.code == 0, ended.stderr
+    assert "canary-texts" not in ended.stdout + ended.stderr
+    for path in (folder / "outputs").rglob("*"):
+        assert "canary-texts" not in str(path.relative_to(folder))
+        assert not path.is_file() or b"canary-texts" not in path.read_bytes(), path
+    monkeypatch.delenv("DB_PASSWORD")
+    only_run(folder).write_status(state="stopped")
+    ended = aiexp(folder, "resume", "outputs/latest")
+    assert ended.code == 2
+    assert "dataset.train_file=VALUE" in ended.stderr
+
+
 def test_resume_refuses_a_config_edited_by_hand(folder: Path) -> None:
     words = ["run", *TINY, "trainer.epochs=1"]
     assert aiexp(folder, *words).code == 0

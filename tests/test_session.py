@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from aiexp.errors import (
     ConfigError,
     DataError,
     MemoryFullError,
+    SecurityError,
     Stopped,
     StorageError,
 )
@@ -44,7 +46,7 @@ def test_the_end_is_recorded(
     tmp_path: Path, error: BaseException, kind: type[BaseException], state: str
 ) -> None:
     directory = new_run(tmp_path)
-    with pytest.raises(kind) as caught, Session(directory):
+    with pytest.raises(kind) as caught, Session(directory, directory.read_config()):
         raise error
     status = directory.read_json("status.json")
     assert status["state"] == state
@@ -53,7 +55,7 @@ def test_the_end_is_recorded(
 
 
 def test_a_real_failed_allocation_is_exit_7(tmp_path: Path) -> None:
-    with pytest.raises(MemoryFullError, match="out of memory"), Session(new_run(tmp_path)):
+    with pytest.raises(MemoryFullError, match="out of memory"), Session(new_run(tmp_path), {}):
         torch.empty(10**15)
 
 
@@ -61,10 +63,10 @@ def test_a_second_process_is_refused_and_writes_nothing(tmp_path: Path) -> None:
     directory = new_run(tmp_path)
 
     def second() -> None:
-        with Session(directory):
+        with Session(directory, directory.read_config()):
             pass
 
-    with Session(directory):
+    with Session(directory, directory.read_config()):
         before = {p: p.stat().st_mtime_ns for p in directory.path.rglob("*")}
         ended = in_fork(second, tmp_path)
         after = {p: p.stat().st_mtime_ns for p in directory.path.rglob("*")}
@@ -78,11 +80,11 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     directory = new_run(tmp_path)
 
     def killed() -> None:
-        with Session(directory):
+        with Session(directory, directory.read_config()):
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert in_fork(killed, tmp_path).code == -signal.SIGKILL
-    with Session(directory):
+    with Session(directory, directory.read_config()):
         pass
     assert directory.read_json("status.json")["state"] == "finished"
 
@@ -90,7 +92,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
 def test_reports_are_files(tmp_path: Path) -> None:
     directory = new_run(tmp_path)
     table = Table(columns=["text", "n"], rows=[['quoted "comma", newline\n', 1]])
-    with Session(directory) as session:
+    with Session(directory, directory.read_config()) as session:
         session.report(
             7,
             Evaluation(metrics={"test/x": 1.0}, pictures={"test/p": b"png"}, tables={"test/t": table}),
@@ -167,6 +169,51 @@ def test_resuming_what_is_no_run(tmp_path: Path, make: str) -> None:
     with pytest.raises(CheckpointError) as caught:
         RunDirectory.open(path)
     assert caught.value.exit_code == 4
+
+
+def test_a_run_directory_with_links_is_refused(tmp_path: Path) -> None:
+    directory = new_run(tmp_path)
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (directory.path / "metrics.jsonl").symlink_to(victim)
+    with pytest.raises(SecurityError) as caught:
+        RunDirectory.open(directory.path)
+    assert caught.value.exit_code == 10
+    assert victim.read_text() == "precious"
+
+
+def test_a_full_disk_under_the_metrics_is_exit_8(tmp_path: Path) -> None:
+    directory = new_run(tmp_path)
+
+    def full() -> None:
+        with Session(directory, {}) as session:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+            for step in range(1000):
+                session.metrics.append(step, {"train/loss": 0.5})
+
+    ended = in_fork(full, tmp_path)
+    assert ended.code == 8
+    assert ended.stderr.count("\n") == 1
+    assert "no space left while writing metrics" in ended.stderr
+
+
+def test_a_reader_that_leaves_does_not_end_the_run(tmp_path: Path) -> None:
+    """`aiexp run | head`: the pipe breaks, the run goes on."""
+    directory = new_run(tmp_path)
+
+    def piped() -> None:
+        reading, writing = os.pipe()
+        os.dup2(writing, 1)
+        os.close(reading)
+        os.close(writing)
+        sys.stdout = os.fdopen(1, "w", buffering=1)
+        with Session(directory, {}) as session:
+            for number in range(5):
+                session.say(f"line {number}")
+
+    in_fork(piped, tmp_path)
+    assert directory.read_json("status.json")["state"] == "finished"
+    assert (directory.path / "run.log").read_text().count("line") == 5
 
 
 def test_a_config_that_is_no_yaml(tmp_path: Path) -> None:

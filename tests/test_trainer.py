@@ -29,7 +29,7 @@ def fit(
     task: Task, folder: Path, dataset: Any = None, precision: str = "fp32", **changes: Any
 ) -> RunDirectory:
     directory = new_run(folder)
-    with Session(directory) as session:
+    with Session(directory, directory.read_config()) as session:
         make_trainer(**changes).fit(task, dataset or Points(), make_hardware(precision=precision), session)
     return directory
 

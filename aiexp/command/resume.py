@@ -10,6 +10,7 @@ from aiexp.changes import check_changes, flatten
 from aiexp.config import validate
 from aiexp.errors import ConfigError, nearest
 from aiexp.rundir import RunDirectory
+from aiexp.secrets import MASK, redact
 
 HELP = """\
 usage: aiexp resume RUN [KEY=VALUE ...]
@@ -32,20 +33,27 @@ def main(argv: list[str]) -> int:
     from aiexp.build import build
     from aiexp.run import train
 
-    path, *overrides = argv
+    overrides = [word for word in argv if "=" in word]
+    paths = [word for word in argv if "=" not in word]
+    if len(paths) != 1:
+        raise ConfigError(f"aiexp resume takes one run, not {len(paths)}", fix="aiexp resume outputs/latest")
+    path = paths[0]
     directory = RunDirectory.open(Path(path))
     old = directory.read_config()
     config = apply_overrides(validate(old, source=str(directory.path / "config.yaml")), overrides)
     if directory.read_json("status.json").get("state") == "finished" and not overrides:
         print(f"already complete: {path}")
         return 0
-    hardware = build(config["hardware"])
-    if overrides:
-        check_changes(old, config)
-        validate(config, source="aiexp resume")
-        choices, typed = directory.read_typed()
-        directory.write_config(config, choices, typed + overrides)
-    return train(directory, hardware)
+    masked = [key for key, value in flatten(config).items() if isinstance(value, str) and MASK in value]
+    if masked:
+        raise ConfigError(
+            f"'{masked[0]}' was masked as a secret when the run was recorded",
+            where=str(directory.path / "config.yaml"),
+            fix=f"give it again: aiexp resume {path} {masked[0]}=VALUE",
+        )
+    check_changes(old, redact(config))
+    validate(config, source="aiexp resume")
+    return train(directory, config, build(config["hardware"]), overrides)
 
 
 def read_value(text: str) -> Any:

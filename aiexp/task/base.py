@@ -21,7 +21,7 @@ class Update:
     Args:
         loss: () float tensor with a graph.
         optimizer: Key of `Task.make_optimizers()`.
-        metrics: Scalars to average and log as `train/<name>`; tensors stay on the device until logged.
+        metrics: Scalars to average and log as `train/<name>`.
     """
 
     loss: Tensor
@@ -64,6 +64,10 @@ class Task(nn.Module, ABC):
             losses = [update.loss.item() for update in self.train_step(self.to_device(batch))]
             total, count = total + sum(losses), count + 1
         return Evaluation(metrics={"loss": total / max(count, 1)})
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values worth recording beside the config, such as the names of the classes."""
+        return {}
 
     def extra_state(self) -> dict[str, Any]:
         """State beside parameters and buffers: tensors, arrays and JSON values, nested in dicts and lists."""

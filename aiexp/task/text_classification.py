@@ -98,6 +98,10 @@ class TextClassification(Task):
         self.register_buffer("class_weights", weights, persistent=False)
         dataset.tokenize(model.tokenizer, model.max_tokens)
 
+    def describe(self) -> dict[str, Any]:
+        """The name of each class, by its number."""
+        return {"id2label": {str(i): name for i, name in enumerate(self.class_names)}}
+
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Logits (B, C) float32."""
         vectors = self.model.sentence_vectors(batch["input_ids"], batch["attention_mask"])  # (B, H)

@@ -60,7 +60,7 @@ def ours(limit: int) -> tuple[Side, dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             directory = RunDirectory.create(Path(folder), "")
             directory.write_config({"seed": 0}, {}, [])
-            with Session(directory) as session:
+            with Session(directory, directory.read_config()) as session:
                 trainer.fit(task, train_only, hardware, session)
             lines = (directory.path / "metrics.jsonl").read_text().splitlines()
         rows = [json.loads(line) for line in lines]

@@ -111,7 +111,7 @@ def ours(steps: int) -> float:
     ):
         directory = RunDirectory.create(Path(folder), "")
         directory.write_config({"seed": 0}, {}, [])
-        with Session(directory) as session:
+        with Session(directory, directory.read_config()) as session:
             task = Classify()
             start = time.perf_counter()
             trainer.fit(task, Batches(), hardware, session)
