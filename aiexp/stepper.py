@@ -140,12 +140,7 @@ class Stepper:
         Without clipping nobody looks at the gradients, and one that is not finite spoils the weights.
         """
         parameters = [p.detach() for group in self.parameters.values() for p in group]
-        norms = (
-            torch.stack([n.float() for n in torch._foreach_norm(parameters)])
-            if parameters
-            else torch.zeros(1)
-        )
-        if not math.isfinite(norms.sum().item()):
+        if not math.isfinite(nn.utils.get_total_norm(parameters).item()):
             raise DivergedError(
                 f"weights are not finite at step {number}; the checkpoint before it is intact",
                 fix="clip the gradient (trainer.clip=1.0) or lower the learning rate",

@@ -45,7 +45,7 @@ def test_a_stopped_run_resumes_in_the_same_wandb_run(
     steps = [row["step"] for row in run.history if "train/loss" in row]
     # wandb writes once a second: a SIGKILL takes what was logged since, here the row of step 3.
     assert sorted(set(steps)) == ([3, 6, 9] if code > 0 else [6, 9])
-    assert [row["step"] for row in read_metrics(directory.path / "metrics.jsonl")][0] == 3
+    assert read_metrics(directory.path / "metrics.jsonl")[0]["step"] == 3
     accuracies = [row["test/accuracy"] for row in run.history if "test/accuracy" in row]
     assert accuracies == [directory.read_json("status.json")["metrics"]["test/accuracy"]]
     assert any("test/confusion_matrix" in row for row in run.history)

@@ -53,9 +53,6 @@ def test_header(option: Option) -> None:
     assert 10 < len(header[""]) <= 120
 
 
-@pytest.mark.xfail(
-    reason="conf/task has no Time, Expected and reference yet: remove this line then", strict=True
-)
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o.group == "task"], ids=lambda o: o.name)
 def test_a_task_says_what_to_expect(option: Option) -> None:
     assert {"Data", "Time", "Expected", "Command"} <= set(read_header(option.path))
