@@ -19,6 +19,7 @@ from aiexp.errors import ConfigError, SecurityError, nearest
 from aiexp.signature import Signature, read
 
 _NOT_USER_CODE = {"site-packages", "dist-packages", "node_modules", "outputs", "wandb"}
+_RUN_FILES = ("status.json", "config.yaml")  # in every run directory, whatever the outputs folder is called
 
 
 def trusted_packages() -> set[str]:
@@ -109,7 +110,17 @@ def is_user_code(path: Path) -> bool:
     ):
         return False
     parts = path.relative_to(here).parts[:-1]
-    return not any(p in _NOT_USER_CODE or p.startswith(".") for p in parts)
+    return not any(p in _NOT_USER_CODE or p.startswith(".") for p in parts) and not _is_in_run(path)
+
+
+def _is_in_run(path: Path) -> bool:
+    """Whether a file below the working directory lies in a run directory, which may be someone else's."""
+    here, path = Path.cwd().resolve(), path.resolve()
+    return any(
+        all((folder / name).exists() for name in _RUN_FILES)
+        for folder in path.parents
+        if folder.is_relative_to(here)
+    )
 
 
 @lru_cache(maxsize=1)
@@ -137,7 +148,12 @@ def _refusal(signature: Signature, group: str | None) -> str | None:
         return f"{module.name}.{signature.name} is no class of {_rooms(None)}"
     if top in trusted_packages() or is_user_code(module.path):
         return None
-    return f"it is defined in {shown(module.path)}"
+    return f"it is defined in {shown(module.path)}{_in_a_run(module.path)}"
+
+
+def _in_a_run(path: Path) -> str:
+    """What to add about a file in a run directory."""
+    return ", inside a run directory, whose code is never run" if _is_in_run(path) else ""
 
 
 def _rooms(group: str | None) -> str:
@@ -175,7 +191,7 @@ def _check_package(target: str, where: str, group: str | None) -> None:
             raise ConfigError(what, where=where, fix="check the name, or install it") from e
         raise SecurityError(f"'{target}' is refused: {e}", where=where, fix=_fix(target, group)) from e
     if top != "aiexp" and not is_user_code(module.path):
-        what = f"'{target}' is refused: it belongs to {shown(module.path)}"
+        what = f"'{target}' is refused: it belongs to {shown(module.path)}{_in_a_run(module.path)}"
         raise SecurityError(what, where=where, fix=_fix(target, group))
 
 

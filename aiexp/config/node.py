@@ -55,8 +55,9 @@ def _top_level(values: dict[str, Any], extra: set[str]) -> list[Problem]:
     seed, outputs = values.get("seed", UNREADABLE), values.get("outputs", UNREADABLE)
     missing = [k for k in _TOP_LEVEL if k not in values]
     problems += [Problem(key=k, what=f"there is no '{k}'", fix=f"leave {k} in") for k in missing]
-    if seed is not UNREADABLE and (not isinstance(seed, int) or isinstance(seed, bool) or seed < 0):
-        problems.append(Problem(key="seed", what=f"'seed' is {seed!r}, not a whole number >= 0"))
+    is_whole = isinstance(seed, int) and not isinstance(seed, bool)
+    if seed is not UNREADABLE and not (is_whole and 0 <= seed < 2**63):
+        problems.append(Problem(key="seed", what=f"'seed' is {seed!r}, not a whole number >= 0 and < 2**63"))
     if outputs is not UNREADABLE and (not isinstance(outputs, str) or not outputs.strip() or "\0" in outputs):
         problems.append(Problem(key="outputs", what=f"'outputs' is {outputs!r}, not the path of a folder"))
     return problems

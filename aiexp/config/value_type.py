@@ -1,6 +1,7 @@
 """Whether a plain value from a config fits the annotation of the argument it is given to."""
 
 import ast
+import math
 from typing import Any
 
 from aiexp.definition import Module, NotFoundError, dotted, find_alias
@@ -130,6 +131,8 @@ def _name(value: Any, path: list[str], module: Module, depth: int) -> list[str] 
         return None
     if name in _SCALARS:
         is_bool_as_number = isinstance(value, bool) and name != "bool"
+        if isinstance(value, float) and not math.isfinite(value):
+            return ["a finite number"]
         fits = isinstance(value, _SCALARS[name]) and not is_bool_as_number
         return None if fits else [_NAMES.get(name, "text")]
     if name in _LISTS | {"tuple", "Tuple"}:

@@ -236,3 +236,26 @@ def test_library_names_are_exact(lab: Lab) -> None:
             compose([f"task.optimizer._target_={name}"])
     with pytest.raises(SecurityError):
         compose(["trainer._target_=torch.nn.ReLU"])  # a group's own node is no torch class
+
+
+@pytest.mark.parametrize("folder", ["runs/toy/one", "results", "runs/toy/one/code/deep"])
+def test_code_in_a_run_directory_is_refused(lab: Lab, folder: str) -> None:
+    """A run directory of someone else's, unpacked below the working directory under any name."""
+    run = "/".join(folder.split("/")[:3])
+    lab.write(f"{folder}/evil.py", "open('canary', 'w')\nclass Model: ...\n")
+    target = folder.replace("/", ".") + ".evil.Model"
+    node = {"_target_": target}
+    assert validate_outcome({"anything": node}) == 0  # still the user's own code
+    lab.write(f"{run}/status.json", "{}")
+    lab.write(f"{run}/config.yaml", "")
+    assert validate_outcome({"anything": node}) == 10
+    with pytest.raises(SecurityError, match="inside a run directory"):
+        build(node)
+    assert not (lab.root / "canary").exists()
+
+
+def validate_outcome(config: dict[str, Any]) -> int:
+    """Exit code of the errors about targets in a config, or 0."""
+    with pytest.raises(AiexpError) as caught:
+        validate(config)
+    return 10 if any("error[security]" in line for line in caught.value.lines()) else 0

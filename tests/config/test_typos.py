@@ -97,6 +97,19 @@ def test_one_wrong_value_is_said_once(lab: Lab) -> None:
     assert len(lines("seed=abc")) == 1  # dataset.seed repeats it
 
 
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+def test_numbers_are_finite(lab: Lab, value: str) -> None:
+    (line,) = lines(f"trainer.clip={value}")
+    assert f"'trainer.clip' is {value} | command line: trainer.clip={value}" in line
+    assert "a finite number" in line
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, "inf", 0.5, "true"])
+def test_seeds_have_63_bits(lab: Lab, seed: object) -> None:
+    assert any("'seed' is" in line for line in lines(f"seed={seed}"))
+    assert compose([f"seed={2**63 - 1}"]).config.seed == 2**63 - 1
+
+
 def test_an_unknown_task_does_not_drag_its_keys_along(lab: Lab) -> None:
     assert len(lines("task=dqn", "task.gamma=0.9", "trainer.steps=5")) == 1
 
