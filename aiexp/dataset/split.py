@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiexp.dataset.examples import Examples
-from aiexp.errors import DataError
+from aiexp.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,21 @@ def hash_order(examples: Examples) -> NDArray[np.int64]:
     return np.array(sorted(range(len(hashes)), key=lambda row: (hashes[row], row)), np.int64)
 
 
+def check_fractions(fractions: dict[str, float]) -> None:
+    """Checks each part's share of the examples.
+
+    Raises:
+        ConfigError: One lies outside [0, 1).
+    """
+    for part, fraction in fractions.items():
+        if not 0 <= fraction < 1:  # NaN is neither
+            raise ConfigError(
+                f"the fraction of {part} is {fraction}",
+                where=f"dataset.{part}_fraction",
+                fix="give a number from 0 (none) to less than 1",
+            )
+
+
 def stratified(examples: Examples, fractions: dict[str, float]) -> dict[str, Examples]:
     """Parts of `examples` with the same share of each class; every part keeps the order of the rows.
 
@@ -74,16 +89,17 @@ def stratified(examples: Examples, fractions: dict[str, float]) -> dict[str, Exa
 
     Args:
         examples: Without duplicates, else one text could lie in two parts.
-        fractions: Part to fraction of each class in (0, 1); the rest is "train".
+        fractions: Part to fraction of each class in [0, 1); the rest is "train".
 
     Returns:
         The parts, "train" first.
 
     Raises:
-        DataError: Nothing would be left for training.
+        ConfigError: A fraction outside [0, 1), or nothing would be left for training.
     """
+    check_fractions(fractions)
     if sum(fractions.values()) >= 1:
-        raise DataError(
+        raise ConfigError(
             f"the fractions of {' and '.join(fractions)} leave nothing to train on",
             where="dataset",
             fix="make their sum less than 1",
@@ -131,8 +147,9 @@ def split_as_needed(
         source: File or data set, for messages.
 
     Raises:
-        DataError: Nothing would be left for training.
+        ConfigError: A fraction outside [0, 1), or nothing would be left for training.
     """
+    check_fractions(fractions)
     train = given["train"]
     wanted = {name: part for name, part in fractions.items() if name not in given and part > 0}
     others = {name: examples for name, examples in given.items() if name != "train"}

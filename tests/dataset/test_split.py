@@ -13,7 +13,7 @@ from aiexp.dataset.split import (
     text_hash,
     without_duplicates,
 )
-from aiexp.errors import DataError
+from aiexp.errors import ConfigError
 from tests.dataset.conftest import make_examples
 
 
@@ -87,8 +87,18 @@ def test_small_classes_still_reach_every_split() -> None:
 
 
 def test_fractions_must_leave_something() -> None:
-    with pytest.raises(DataError, match="leave nothing to train on"):
+    with pytest.raises(ConfigError, match="leave nothing to train on"):
         stratified(make_examples(8), {"eval": 0.5, "test": 0.5})
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, 1.5, float("nan")])
+def test_a_fraction_lies_between_none_and_all(fraction: float) -> None:
+    train = make_examples(8)
+    with pytest.raises(ConfigError, match="the fraction of eval is") as error:
+        stratified(train, {"eval": fraction})
+    assert error.value.where == "dataset.eval_fraction"
+    with pytest.raises(ConfigError, match="the fraction of test is"):
+        split_as_needed({"train": train}, {"eval": 0.1, "test": fraction}, "files")
 
 
 def test_limit_is_the_same_examples_each_time_and_grows() -> None:
