@@ -91,7 +91,8 @@ class Bert(nn.Module):
             BertLayer(shape, dropout, attention_dropout) for _ in range(shape.num_layers)
         )
         self.pooler = nn.Linear(shape.hidden_size, shape.hidden_size)
-        self.apply(self._draw)
+        if not self.pooler.weight.is_meta:  # there is nothing to draw into, and trying imports torch._dynamo
+            self.apply(self._draw)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Hidden states.
@@ -154,9 +155,9 @@ class BertEmbedding(nn.Module):
 
     def __init__(self, shape: Shape, dropout: float) -> None:
         super().__init__()
-        self.word = nn.Embedding(shape.vocab_size, shape.hidden_size, padding_idx=shape.pad_token_id)
-        self.position = nn.Embedding(shape.max_tokens, shape.hidden_size)
-        self.segment = nn.Embedding(shape.type_vocab_size, shape.hidden_size)
+        self.word = _table(shape.vocab_size, shape.hidden_size, padding_idx=shape.pad_token_id)
+        self.position = _table(shape.max_tokens, shape.hidden_size)
+        self.segment = _table(shape.type_vocab_size, shape.hidden_size)
         self.norm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
         self.dropout = dropout
 
@@ -203,6 +204,12 @@ class BertLayer(nn.Module):
         hidden = self.attention_norm(dropout_add(update, hidden, self.dropout, training=self.training))
         update = self.output(self.activation(self.intermediate(hidden)))
         return self.output_norm(dropout_add(update, hidden, self.dropout, training=self.training))
+
+
+def _table(rows: int, size: int, padding_idx: int | None = None) -> nn.Embedding:
+    """An embedding; on the meta device without drawing weights, which imports torch._dynamo (1.7 s)."""
+    weight = torch.empty(rows, size) if torch.get_default_device().type == "meta" else None
+    return nn.Embedding(rows, size, padding_idx=padding_idx, _weight=weight)
 
 
 def random_bert(

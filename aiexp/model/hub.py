@@ -176,13 +176,18 @@ def _refuse_unsafe(folder: Path) -> None:
 
 
 def _load(folder: Path, config: Any) -> Any:
-    """The model with its weights, or without them when only its sizes are asked for."""
+    """The model, its weights in float32 however they are stored; none when only sizes are asked for."""
     from transformers import AutoModel
 
     if torch.get_default_device().type == "meta":
-        return AutoModel.from_config(config, trust_remote_code=False)
+        return AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
     model, found = AutoModel.from_pretrained(
-        folder, config=config, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        folder,
+        config=config,
+        dtype=torch.float32,  # not "auto": the optimizer would update bf16 weights
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
     )
     missing = sorted(key for key in found["missing_keys"] if "pooler" not in key)
     if missing:

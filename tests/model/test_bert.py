@@ -2,6 +2,8 @@
 
 import copy
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -175,6 +177,22 @@ def test_sizes_alone_need_no_memory(tmp_path: Path) -> None:
         shapes = [m(torch.zeros(2, 5, dtype=torch.long)).shape for m in models]
     assert all(p.is_meta for m in models for p in m.parameters())
     assert shapes == [(2, 5, 32), (2, 5, 32)]
+
+
+def test_loading_does_not_import_the_compiler(tmp_path: Path) -> None:
+    """Drawing weights on the meta device does, for seconds, though they would be thrown away."""
+    save_bert(small(), tmp_path)
+    program = f"""
+import sys
+from pathlib import Path
+import torch
+from aiexp.model.bert_weights import load_bert
+load_bert(Path({str(tmp_path)!r}), dropout=None, attention_dropout=None)
+with torch.device("meta"):
+    load_bert(Path({str(tmp_path)!r}), dropout=None, attention_dropout=None)
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
 def test_old_names_prefix_and_missing_pooler(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

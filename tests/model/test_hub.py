@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from aiexp.errors import DataError, SecurityError
 from aiexp.model.bert import random_bert
@@ -57,6 +58,16 @@ def test_layer_groups_hold_every_parameter_once(folder: Path) -> None:
 def test_dropout_can_be_set(folder: Path) -> None:
     dropouts = {m.p for m in encoder(folder, dropout=0.25).modules() if isinstance(m, torch.nn.Dropout)}
     assert dropouts == {0.25}
+
+
+def test_weights_stored_as_bf16_are_trained_as_float32(folder: Path) -> None:
+    state = {k: v.bfloat16() for k, v in load_file(folder / "model.safetensors").items()}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"dtype": "bfloat16"}))
+    assert {p.dtype for p in encoder(folder).parameters()} == {torch.float32}
+    with torch.device("meta"):
+        assert {p.dtype for p in encoder(folder).parameters()} == {torch.float32}
 
 
 def test_sizes_alone_need_no_memory(folder: Path) -> None:
