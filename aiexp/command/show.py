@@ -1,6 +1,13 @@
-"""`aiexp run --cfg`, `--info` and `--hydra-help`: shows what would be run, and runs nothing."""
+"""`aiexp run --cfg`, `--info` and `--hydra-help`: shows what would be run, and runs nothing.
 
+Everything shown is redacted, for it ends up in terminals, logs and bug reports.
+"""
+
+import contextlib
+import io
+import re
 import sys
+from collections.abc import Generator
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -8,6 +15,9 @@ from aiexp.conf_dir import PRIMARY, conf_dirs
 from aiexp.config.compose import check_hydra_settings, compose, prepare
 from aiexp.config.resolve import keys_of
 from aiexp.errors import ConfigError, nearest
+from aiexp.secrets import MASK, is_secret_name, redact, redact_text
+
+_YAML_PAIR = re.compile(r"(?P<key>^\s*(?:- )?(?P<name>[\w.\-]+): )(?P<value>[^\s|>$].*)$", re.MULTILINE)
 
 
 def show_config(flags: dict[str, str], overrides: list[str]) -> int:
@@ -24,10 +34,13 @@ def show_config(flags: dict[str, str], overrides: list[str]) -> int:
         raise ConfigError(
             f"no key '{package}'.{nearest(package, keys)}", where="--package", fix="see --cfg job"
         )
-    if isinstance(part, DictConfig | ListConfig):
-        sys.stdout.write(OmegaConf.to_yaml(part, resolve="resolve" in flags))
+    is_container = isinstance(part, DictConfig | ListConfig)
+    plain = OmegaConf.to_container(part, resolve="resolve" in flags) if is_container else part
+    shown = redact({package: plain})[package]  # the key of the part itself may name a secret
+    if is_container:
+        sys.stdout.write(OmegaConf.to_yaml(OmegaConf.create(shown)))
     else:
-        print(part)
+        print(shown)
     return 0
 
 
@@ -45,13 +58,33 @@ def show_hydra(flags: dict[str, str], overrides: list[str]) -> int:
     if "info" in flags:
         compose(overrides, config_dir=flags.get("config-dir"))
     hydra = Hydra(task_name="aiexp", config_loader=make_loader(dirs))
-    if "hydra-help" in flags:
-        parser = get_args_parser()
-        hydra.hydra_help(config_name=PRIMARY, args_parser=parser, args=parser.parse_args([]))
-    elif "info" in flags:
-        mode = RunMode.MULTIRUN if "multirun" in flags else RunMode.RUN
-        hydra.show_info(flags["info"], config_name=PRIMARY, overrides=overrides, run_mode=mode)
-    else:
-        package, is_resolved = flags.get("package"), "resolve" in flags
-        hydra.show_cfg(PRIMARY, overrides, cfg_type=flags["cfg"], package=package, resolve=is_resolved)
+    with _redacted_output(flags.get("package", "")):
+        if "hydra-help" in flags:
+            parser = get_args_parser()
+            hydra.hydra_help(config_name=PRIMARY, args_parser=parser, args=parser.parse_args([]))
+        elif "info" in flags:
+            mode = RunMode.MULTIRUN if "multirun" in flags else RunMode.RUN
+            hydra.show_info(flags["info"], config_name=PRIMARY, overrides=overrides, run_mode=mode)
+        else:
+            package, is_resolved = flags.get("package"), "resolve" in flags
+            hydra.show_cfg(PRIMARY, overrides, cfg_type=flags["cfg"], package=package, resolve=is_resolved)
     return 0
+
+
+@contextlib.contextmanager
+def _redacted_output(package: str) -> Generator[None]:
+    """Holds back what is printed inside, and prints it with the values of secret keys masked.
+
+    Args:
+        package: Key of what is printed, when it is a part of the config.
+    """
+    held = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(held):
+            yield
+    finally:
+        text = held.getvalue()
+        if is_secret_name(package):
+            text = f"{MASK}\n"
+        text = _YAML_PAIR.sub(lambda m: f"{m['key']}{MASK}" if is_secret_name(m["name"]) else m[0], text)
+        sys.stdout.write(redact_text(text))
