@@ -1,5 +1,6 @@
 """`aiexp doctor [RUN]`: is this machine, or this run directory, healthy? Imports no torch."""
 
+import fcntl
 import os
 import platform
 import shutil
@@ -7,8 +8,9 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, cast
 
-from aiexp.errors import AiexpError, CheckpointError
+from aiexp.errors import AiexpError, CheckpointError, HardwareError, StorageError
 from aiexp.hardware import count_gpus, cpu_flags, cpu_name
 from aiexp.manifest import saved_steps, verify
 from aiexp.rundir import RunDirectory
@@ -63,7 +65,7 @@ def installed(package: str) -> str:
     except PackageNotFoundError:
         if package in OPTIONAL:
             return f"not installed (optional: pip install 'aiexp[{OPTIONAL[package]}]')"
-        raise AiexpError(f"{package} is not installed", fix="pip install aiexp") from None
+        raise HardwareError(f"{package} is not installed", fix="pip install aiexp") from None
 
 
 def describe_processor() -> str:
@@ -75,7 +77,6 @@ def describe_processor() -> str:
 
 def writable(folder: Path) -> str:
     """Free space of a folder that can be written."""
-    from aiexp.errors import StorageError
     from aiexp.storage import nearest_existing
 
     there = nearest_existing(folder.absolute())
@@ -117,9 +118,10 @@ def check_state(directory: RunDirectory) -> str:
     status = directory.read_json("status.json")
     state, step, total = status.get("state"), status.get("step", 0), status.get("total_steps", "?")
     if state in ("running", "starting"):
-        try:
-            directory.lock().close()
-        except AiexpError:
+        held = is_held(directory.path / ".lock")
+        if held is None:
+            return f"says {state} at step {step} of {total}; the lock cannot be read to see if that is true"
+        if held:
             return f"running, step {step} of {total}"
         raise CheckpointError(
             f"died at step {step} of {total} without a word",
@@ -129,6 +131,20 @@ def check_state(directory: RunDirectory) -> str:
         return f"finished, {status.get('seconds')} s"
     where = f"{state} at step {step} of {total}: {status.get('error')}"
     return f"{where}; continue with: aiexp resume {os.path.relpath(directory.path)}"
+
+
+def is_held(lock: Path) -> bool | None:
+    """Whether a process holds a run's lock; None when that cannot be found out. Writes nothing."""
+    try:
+        with lock.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    return False
 
 
 def check_metrics(directory: RunDirectory) -> str:
@@ -152,17 +168,26 @@ def check_reference(directory: RunDirectory) -> str:
     """The result against the task's own `reference:` block.
 
     Raises:
-        AiexpError: the result lies outside the tolerance.
+        CheckpointError: the result lies outside the tolerance, or the block is damaged.
     """
-    reference = directory.read_config()["task"].get("reference")
+    reference = _mapping(_mapping(directory.read_config().get("task")).get("reference"))
     if not reference:
         return "the task states none"
     if directory.read_typed()[1]:
         return "not compared: the run has overrides of its own"
-    value = directory.read_json("status.json").get("metrics", {}).get(reference["metric"])
+    name = str(reference.get("metric"))
+    value = _mapping(directory.read_json("status.json").get("metrics")).get(name)
     if value is None:
         return "not reached yet"
-    text = f"{reference['metric']} {value:.4f}, expected {reference['value']} +- {reference['tolerance']}"
-    if abs(value - reference["value"]) > reference["tolerance"]:
-        raise AiexpError(f"{text} ({reference['source']})")
+    expected, tolerance = reference.get("value"), reference.get("tolerance")
+    if not all(isinstance(number, int | float) for number in (value, expected, tolerance)):
+        raise CheckpointError("value, tolerance or metric is no number", where="config.yaml: task.reference")
+    text = f"{name} {value:.4f}, expected {expected} +- {tolerance}"
+    if not abs(value - expected) <= tolerance:  # NaN is no result
+        raise CheckpointError(f"{text} ({reference.get('source')})", where="task.reference")
     return text
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    """The mapping a stored file should hold there, or an empty one."""
+    return cast(dict[str, Any], value) if isinstance(value, dict) else {}
