@@ -1,4 +1,4 @@
-"""Reads and writes `Bert` in Hugging Face's layout: config.json, model.safetensors, tokenizer.json.
+"""Reads `Bert` in Hugging Face's layout: config.json, model.safetensors, tokenizer.json.
 
 Ours                                  Theirs (an optional "bert." in front; "gamma", "beta" in old files)
 embedding.{word,position}.weight      embeddings.{word,position}_embeddings.weight
@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from aiexp.errors import DataError, SecurityError
@@ -107,27 +107,6 @@ def load_bert(folder: Path, *, dropout: float | None, attention_dropout: float |
     return model
 
 
-def save_bert(model: Bert, folder: Path) -> None:
-    """Writes `model` so that `load_bert` and `transformers.AutoModel.from_pretrained(folder)` read it.
-
-    Args:
-        model: What to write; moved to the CPU and to contiguous tensors on the way.
-        folder: Made when missing; files of the same names are replaced.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    config: dict[str, Any] = {theirs: getattr(model.shape, ours) for ours, theirs in FIELDS.items()}
-    config |= {"architectures": ["BertModel"], "model_type": "bert"}
-    config |= {"hidden_dropout_prob": model.dropout, "attention_probs_dropout_prob": model.attention_dropout}
-    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    model.tokenizer.save(str(folder / "tokenizer.json"))
-    specials: dict[str, Any] = {
-        f"{word.strip('[]').lower()}_token": word for word in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-    }
-    settings = specials | {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": model.max_tokens}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
-    save_file(to_hub_layout(model.state_dict()), folder / "model.safetensors", metadata={"format": "pt"})
-
-
 def weights_file(folder: Path) -> Path:
     """The path of model.safetensors in `folder`.
 
@@ -147,17 +126,7 @@ def weights_file(folder: Path) -> Path:
     )
 
 
-def to_hub_layout(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Our state dict under their names; the stacked projection comes apart."""
-    result: dict[str, Tensor] = {}
-    for name, value in state.items():
-        names = _their_names(name)
-        pieces = value.detach().cpu().chunk(len(names))
-        result |= {key: piece.contiguous().clone() for key, piece in zip(names, pieces, strict=True)}
-    return result
-
-
-def _their_names(name: str) -> list[str]:
+def their_names(name: str) -> list[str]:
     """Their names for our parameter: three for a stacked projection, else one."""
     prefix = ""
     if name.startswith("layers."):
@@ -181,10 +150,10 @@ def _assign(model: Bert, theirs: dict[str, Tensor], path: Path) -> None:
             "pooler.dense.bias": torch.zeros(size),
         }
     expected = model.state_dict()
-    missing = [key for name in expected for key in _their_names(name) if key not in theirs]
+    missing = [key for name in expected for key in their_names(name) if key not in theirs]
     if missing:
         raise DataError(f"{len(missing)} weights are missing: {first_names(missing)}", where=str(path))
-    state = {name: torch.cat([theirs[key] for key in _their_names(name)]).float() for name in expected}
+    state = {name: torch.cat([theirs[key] for key in their_names(name)]).float() for name in expected}
     wrong = [
         f"{name} {tuple(state[name].shape)} for {tuple(value.shape)}"
         for name, value in expected.items()

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from aiexp.errors import ConfigError, DataError, SecurityError
 from aiexp.model.bert import Bert, Shape, random_bert
-from aiexp.model.bert_weights import load_bert, save_bert
+from aiexp.model.bert_weights import load_bert
 from aiexp.model.tokenizer import letter_pair_tokenizer
+from tests.model.saved_bert import save_bert
 
 
 def small(*, dropout: float = 0.0, num_layers: int = 3) -> Bert:

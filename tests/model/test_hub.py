@@ -9,8 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from aiexp.errors import DataError, SecurityError
 from aiexp.model.bert import random_bert
-from aiexp.model.bert_weights import load_bert, save_bert
+from aiexp.model.bert_weights import load_bert
 from aiexp.model.hub import HubEncoder, find_folder, hub_bert
+from tests.model.saved_bert import save_bert
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
