@@ -4,8 +4,10 @@ import ctypes
 import os
 import platform
 import sys
+import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from aiexp.errors import ConfigError, HardwareError
@@ -71,7 +73,7 @@ class Hardware:
         """Sets what libraries read when torch is imported; call before that."""
         # Waiting OpenMP threads spin, which pays on an idle machine (115 against 80 examples/s) and stalls
         # everyone on a busy one (3 against 37). Which it is can only be guessed, and only now.
-        if os.getloadavg()[0] > (self.threads or 1) / 2:
+        if others_running() >= max((self.threads or 1) / 2, 1):
             os.environ.setdefault("GOMP_SPINCOUNT", "0")
         # Every width of a batch needs matrix products of its own, 14 of them for BERT; oneDNN keeps 1024.
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
@@ -137,6 +139,19 @@ class Hardware:
             "compile": self.compile,
             "deterministic": self.deterministic,
         }
+
+
+def others_running() -> float:
+    """How many other threads of this machine want a core just now, on Linux; 0 elsewhere."""
+    samples: list[int] = []
+    for _ in range(9):
+        try:
+            running = Path("/proc/loadavg").read_text(encoding="utf-8").split()[3].split("/")[0]
+        except (OSError, IndexError):
+            return 0.0
+        samples.append(int(running) - 1)  # this process runs while it reads
+        time.sleep(0.005)
+    return median(samples)
 
 
 def keep_freed_memory() -> None:
