@@ -44,6 +44,7 @@ def ours(limit: int) -> tuple[Side, dict[str, Any]]:
 
     config = compose([*OVERRIDES, f"dataset.limit={limit}"]).config
     hardware = build(config["hardware"])
+    hardware.set_environment()
     hardware.start()
     import torch
 
