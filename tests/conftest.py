@@ -18,3 +18,23 @@ torch.set_num_threads(1)
 def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AIEXP_TRUST", "AIEXP_CONF", "AIEXP_FAULT"):
         monkeypatch.delenv(name, raising=False)
+
+
+FETCHED = {"passed": 0, "skipped": 0}  # tests that need fetched data, by outcome
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Counts the tests that need fetched data."""
+    if (
+        "network" in report.keywords
+        and (report.when == "call" or report.skipped)
+        and report.outcome in FETCHED
+    ):
+        FETCHED[report.outcome] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI it is an error when they all skipped: nobody would notice that real data is never read."""
+    if os.environ.get("CI") and FETCHED["skipped"] and not FETCHED["passed"]:
+        print(f"\nall {FETCHED['skipped']} tests on fetched data skipped, which CI does not accept")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
