@@ -125,6 +125,10 @@ class Stopped(AiexpError):
         super().__init__(what, fix=fix)
         self.exit_code = exit_code
 
+    def line(self) -> str:
+        """`stopped ...; continue with: ...`: what was asked for is no error."""
+        return f"{self.what}; continue with: {self.fix}" if self.fix else self.what
+
 
 def nearest(word: str, options: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the option closest to `word`, or an empty string.
