@@ -123,7 +123,9 @@ def test_stop_and_resume_through_the_commands(folder: Path, number: int, code: i
     assert ended.code == code
     directory = only_run(folder)
     if code > 0:
-        assert f"saved; continue with: aiexp resume outputs/bert_finetune/{directory.path.name}" in ended.stderr
+        assert (
+            f"saved; continue with: aiexp resume outputs/bert_finetune/{directory.path.name}" in ended.stderr
+        )
     assert aiexp(folder, "doctor", "outputs/latest").code == (0 if code > 0 else 4)
     resumed = aiexp(folder, "resume", "outputs/latest")
     assert resumed.code == 0, resumed.stderr
