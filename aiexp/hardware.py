@@ -116,8 +116,10 @@ class Hardware:
         return torch.autocast(self.device_type, dtype)
 
     def prepare(self, task: "Task") -> None:
-        """Moves a task to the device and compiles its networks if asked."""
-        task.to(self.device)
+        """Moves a task to the device, filters in the layout that convolves fastest; compiles if asked."""
+        import torch
+
+        task.to(self.device).to(memory_format=torch.channels_last)
         if self.compile:
             for module in (task, *task.children()):
                 module.compile()

@@ -175,9 +175,18 @@ class Stepper:
         """Restores what `state` returned."""
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
+            lay_out_alike(optimizer)
         if self.scaler is not None and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.window = state["window"]
+
+
+def lay_out_alike(optimizer: torch.optim.Optimizer) -> None:
+    """Gives each moment the memory layout of its parameter: fused optimizers walk both by address."""
+    for parameter, moments in optimizer.state.items():
+        for name, moment in moments.items():
+            if isinstance(moment, Tensor) and moment.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)
 
 
 def trainable(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

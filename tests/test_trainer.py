@@ -22,7 +22,7 @@ from aiexp.task.base import Task, Update
 from tests.toys import Adversaries, Classify, Points, make_hardware, make_trainer, new_run
 
 LAST = Selection(monitor=None, mode="max", patience=None)
-CONSTANT = Schedule(shape="constant", warmup=0, final=0.0)
+CONSTANT = Schedule(shape="constant", warmup=0, hold=0, final=0.0)
 
 
 def fit(
@@ -44,7 +44,7 @@ def test_supervised_equals_a_hand_written_loop(tmp_path: Path) -> None:
     ours = Plain()
     by_hand = copy.deepcopy(ours)
     fit(ours, tmp_path, steps=30, selection=LAST, clip=0.5)
-    schedule = Schedule(shape="cosine", warmup=3, final=0.0)
+    schedule = Schedule(shape="cosine", warmup=3, hold=0, final=0.0)
     optimizer = torch.optim.SGD(by_hand.parameters(), lr=0.1)
     batches = Points().train_batches(0)
     for step in range(1, 31):
@@ -218,18 +218,23 @@ def test_values_out_of_range_are_config_errors(changes: dict[str, Any]) -> None:
 
 
 def test_schedule_shapes() -> None:
-    linear = Schedule(shape="linear", warmup=0.1, final=0.0)
+    linear = Schedule(shape="linear", warmup=0.1, hold=0, final=0.0)
     assert [linear.factor(s, 100) for s in (1, 10, 55, 100)] == [0.1, 1.0, 0.5, 0.0]
-    cosine = Schedule(shape="cosine", warmup=0, final=0.2)
+    cosine = Schedule(shape="cosine", warmup=0, hold=0, final=0.2)
     assert cosine.factor(50, 100) == pytest.approx(0.6)
     assert cosine.factor(100, 100) == pytest.approx(0.2)
-    assert Schedule(shape="constant", warmup=5, final=0.0).factor(99, 100) == 1.0
+    assert Schedule(shape="constant", warmup=5, hold=0, final=0.0).factor(99, 100) == 1.0
+    for hold in (0.5, 50):
+        held = Schedule(shape="linear", warmup=10, hold=hold, final=0.0)
+        assert [held.factor(s, 100) for s in (5, 10, 50, 75, 100)] == [0.5, 1.0, 1.0, 0.5, 0.0]
 
 
-@pytest.mark.parametrize("values", [("square", 0, 0.0), ("linear", -1, 0.0), ("linear", 0, 2.0)])
-def test_schedule_refuses(values: tuple[Any, float, float]) -> None:
+@pytest.mark.parametrize(
+    "values", [("square", 0, 0, 0.0), ("linear", -1, 0, 0.0), ("linear", 0, -0.1, 0.0), ("linear", 0, 0, 2.0)]
+)
+def test_schedule_refuses(values: tuple[Any, float, float, float]) -> None:
     with pytest.raises(ConfigError, match=r"error\[config\]"):
-        Schedule(shape=values[0], warmup=values[1], final=values[2])
+        Schedule(shape=values[0], warmup=values[1], hold=values[2], final=values[3])
 
 
 def test_an_empty_training_split_is_a_data_error(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def bare(steps: int) -> float:
 def ours(steps: int) -> float:
     trainer = Trainer(
         steps=steps, epochs=None, accumulate=1, clip=None, log_every=LOG_EVERY, evaluate_every=10**9,
-        schedule=Schedule(shape="constant", warmup=0, final=0.0),
+        schedule=Schedule(shape="constant", warmup=0, hold=0, final=0.0),
         selection=Selection(monitor=None, mode="max", patience=None),
         checkpoint=CheckpointPolicy(every=10**9, keep_last=1),
     )  # fmt: skip
