@@ -174,7 +174,7 @@ def _read_library(target: str, where: str) -> Signature:
     try:
         return read(target, skip_packages=True)
     except NotFoundError as e:
-        extra = "pip install 'aiexp[vision]'" if target.startswith("torchvision") else "install a newer torch"
+        extra = f"install a newer {'torchvision' if target.startswith('torchvision') else 'torch'}"
         raise ConfigError(f"'{target}' is not installed: {e}", where=where, fix=extra) from e
 
 
