@@ -17,21 +17,21 @@ peak counts the multiplications of real tokens only, against a large bfloat16 pr
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from side import Worker, compose_ours, fit_seconds, serve, write_json
+
 SIDES = ("ours", "hf", "hf_best", "hf_128")
 BATCH_SIZE, MAX_TOKENS = 32, 128
 OVERRIDES = [
-    "task=bert_finetune", "tracker=none", f"dataset.batch_size={BATCH_SIZE}", "trainer.epochs=1",
-    "trainer.log_every=1000000", "trainer.checkpoint.every=1000000", "trainer.selection.monitor=null",
+    "task=bert_finetune", f"dataset.batch_size={BATCH_SIZE}", "trainer.epochs=1",
+    "trainer.selection.monitor=null",
 ]  # fmt: skip
 Texts = tuple[list[str], list[int]]
 Side = tuple[Callable[[], float], Callable[[], float]]  # seconds of an epoch, seconds of an evaluation
@@ -40,33 +40,16 @@ Side = tuple[Callable[[], float], Callable[[], float]]  # seconds of an epoch, s
 def ours(limit: int) -> tuple[Side, dict[str, Any]]:
     """Through the shipped config, Trainer, Task and Dataset; nothing is special to the benchmark."""
     from aiexp.build import build
-    from aiexp.config.compose import compose
 
-    config = compose([*OVERRIDES, f"dataset.limit={limit}"]).config
-    hardware = build(config["hardware"])
-    hardware.set_environment()
-    hardware.start()
+    config, hardware = compose_ours([*OVERRIDES, f"dataset.limit={limit}"])
     import torch
-
-    from aiexp.rundir import RunDirectory
-    from aiexp.session import Session
 
     torch.manual_seed(0)
     dataset = build(config["dataset"])
     task = build(config["task"], model=build(config["model"]), dataset=dataset)
-    train_only = TrainOnly(dataset)
 
     def train() -> float:
-        trainer = build(config["trainer"])
-        with tempfile.TemporaryDirectory() as folder:
-            directory = RunDirectory.create(Path(folder), "")
-            directory.write_config({"seed": 0}, {}, [])
-            with Session(directory, directory.read_config()) as session:
-                trainer.fit(task, train_only, hardware, session)
-            lines = (directory.path / "metrics.jsonl").read_text().splitlines()
-        rows = [json.loads(line) for line in lines]
-        step_seconds = next(r["time/step_seconds"] for r in reversed(rows) if "time/step_seconds" in r)
-        return step_seconds * dataset.batches_per_epoch()
+        return fit_seconds(config, task, dataset, hardware)
 
     def evaluate() -> float:
         task.eval()
@@ -76,19 +59,6 @@ def ours(limit: int) -> tuple[Side, dict[str, Any]]:
         return time.perf_counter() - start
 
     return (train, evaluate), work(task.model, dataset)
-
-
-class TrainOnly:
-    """A data set whose other splits are hidden, so that `fit` trains and does nothing else."""
-
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.dataset, name)
-
-    def num_examples(self, split: str) -> int:
-        return self.dataset.num_examples(split) if split == "train" else 0
 
 
 def work(model: Any, dataset: Any) -> dict[str, Any]:
@@ -207,48 +177,9 @@ def peak_flops() -> float:
     return 2 * 2048**3 / median(seconds[2:])
 
 
-def serve(name: str, limit: int) -> None:
-    """Answers each line "train" or "eval" with its seconds, until the input ends."""
-    answers = sys.stdout
-    with redirect_stdout(sys.stderr):
-        (train, evaluate), facts = ours(limit) if name == "ours" else hugging_face(name, limit)
-        actions = {"train": train, "eval": evaluate, "peak": peak_flops, "facts": lambda: facts}
-        answers.write("ready\n")
-        answers.flush()
-        for line in sys.stdin:
-            answers.write(json.dumps(actions[line.strip()]()) + "\n")
-            answers.flush()
-
-
-class Worker:
-    """A side in its own process, idle until asked."""
-
-    def __init__(self, name: str, limit: int, data: str | None) -> None:
-        command = [sys.executable, __file__, "--worker", name, "--limit", str(limit)]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.input, self.output = self.process.stdin, self.process.stdout
-        if data is not None:
-            self.input.write(data + "\n")
-            self.input.flush()
-        if self.output.readline() != "ready\n":
-            raise SystemExit(f"{name} did not start; try: {' '.join(command)}")
-
-    def ask(self, what: str) -> Any:
-        self.input.write(what + "\n")
-        self.input.flush()
-        return json.loads(self.output.readline())
-
-    def close(self) -> None:
-        self.input.close()
-        self.process.wait()
+def actions(name: str, limit: int) -> dict[str, Callable[[], Any]]:
+    (train, evaluate), facts = ours(limit) if name == "ours" else hugging_face(name, limit)
+    return {"train": train, "eval": evaluate, "peak": peak_flops, "facts": lambda: facts}
 
 
 def main() -> None:
@@ -262,19 +193,18 @@ def main() -> None:
     parser.add_argument("--worker", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        return serve(options.worker, options.limit)
+        return serve(lambda: actions(options.worker, options.limit))
     result = compare(options.sides, options.rounds, options.limit)
     print(table(result))
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_json(options.json, result)
 
 
 def compare(sides: list[str], rounds: int, limit: int) -> dict[str, Any]:
     """Seconds of every round and side, and what they amount to."""
-    first = Worker("ours", limit, None)
+    commands = {s: [__file__, "--worker", s, "--limit", str(limit)] for s in (*sides, "ours")}
+    first = Worker(commands["ours"])
     facts = first.ask("facts")
-    workers = {s: first if s == "ours" else Worker(s, limit, json.dumps(facts)) for s in sides}
+    workers = {s: first if s == "ours" else Worker(commands[s], json.dumps(facts)) for s in sides}
     workers.setdefault("ours", first)
     seconds: dict[str, dict[str, list[float]]] = {s: {"train": [], "eval": []} for s in sides}
     peaks: list[float] = []

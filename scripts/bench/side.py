@@ -1,0 +1,103 @@
+"""What the benchmarks share: each side of a comparison is a process of its own, idle until it is asked."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+
+class Worker:
+    """A side in its own process: `command` must call `serve`."""
+
+    def __init__(self, command: list[str], data: str | None = None) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.input, self.output = self.process.stdin, self.process.stdout
+        if data is not None:
+            self.input.write(data + "\n")
+            self.input.flush()
+        if self.output.readline() != "ready\n":
+            raise SystemExit(f"a side did not start; try: {' '.join(command)}")
+
+    def ask(self, what: str) -> Any:
+        self.input.write(what + "\n")
+        self.input.flush()
+        return json.loads(self.output.readline())
+
+    def close(self) -> None:
+        self.input.close()
+        self.process.wait()
+
+
+def serve(make_actions: Callable[[], dict[str, Callable[[], Any]]]) -> None:
+    """Answers each line, the name of an action, with its result as JSON, until the input ends."""
+    answers = sys.stdout
+    with redirect_stdout(sys.stderr):
+        actions = make_actions()
+        answers.write("ready\n")
+        answers.flush()
+        for line in sys.stdin:
+            answers.write(json.dumps(actions[line.strip()]()) + "\n")
+            answers.flush()
+
+
+class TrainOnly:
+    """A data set whose other splits are hidden, so that `fit` trains and does nothing else."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.dataset, name)
+
+    def num_examples(self, split: str) -> int:
+        return self.dataset.num_examples(split) if split == "train" else 0
+
+
+def compose_ours(overrides: list[str]) -> tuple[Any, Any]:
+    """The shipped config with overrides, and its hardware, started."""
+    from aiexp.build import build
+    from aiexp.config.compose import compose
+
+    quiet = ["tracker=none", "trainer.log_every=1000000", "trainer.checkpoint.every=1000000"]
+    config = compose([*overrides, *quiet]).config
+    hardware = build(config["hardware"])
+    hardware.set_environment()
+    hardware.start()
+    return config, hardware
+
+
+def fit_seconds(config: Any, task: Any, dataset: Any, hardware: Any) -> float:
+    """Seconds of the training steps of one `fit` of the config's trainer, in a throw-away run directory."""
+    from aiexp.build import build
+    from aiexp.rundir import RunDirectory
+    from aiexp.session import Session
+
+    trainer = build(config["trainer"])
+    with tempfile.TemporaryDirectory() as folder:
+        directory = RunDirectory.create(Path(folder), "")
+        directory.write_config({"seed": 0}, {}, [])
+        with Session(directory, directory.read_config()) as session:
+            trainer.fit(task, TrainOnly(dataset), hardware, session)
+        lines = (directory.path / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    step_seconds = next(r["time/step_seconds"] for r in reversed(rows) if "time/step_seconds" in r)
+    return step_seconds * trainer.total_steps(dataset)
+
+
+def write_json(path: Path | None, result: dict[str, Any]) -> None:
+    """Writes the numbers where asked."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=2) + "\n")
