@@ -1,0 +1,234 @@
+"""Two collections of pictures without correspondence, each shuffled on its own."""
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aiexp.dataset.example_seeds import example_seeds
+from aiexp.errors import ConfigError, DataError, nearest
+
+# Tensor letters: N pictures of a side, B batch, C channels, H height, W width.
+
+SPLITS = ("train", "eval", "test")
+SideName = Literal["a", "b"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """Pictures of one kind.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        names: (N,) what each picture is called: a file or a subject.
+    """
+
+    images: Tensor
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sides:
+    """The two sides of one split.
+
+    Args:
+        a: One kind of pictures.
+        b: The other kind, of the same size and channels.
+    """
+
+    a: Side
+    b: Side
+
+
+@final
+class UnpairedDataset:
+    """Pictures of two kinds in memory as uint8; training never sees which belong together.
+
+    One epoch has as many examples as the longer side has pictures. In it every picture of the longer side
+    occurs once; the shorter side is shuffled again each time it is used up, so the counts of its pictures
+    differ by at most one. Both orders are drawn anew every epoch, independently of each other.
+
+    A training batch is a dict (B examples; the last one of an epoch may be smaller):
+        a, b: (B, C, H, W) uint8.
+        seeds_a, seeds_b: (B,) int64 in [0, 2^63), the randomness of each picture at this occurrence.
+
+    An evaluation batch pairs the sides by position and ends with the shorter one; the pictures that the
+    longer side has beyond it are not seen:
+        a, b: (B, C, H, W) uint8.
+        index: (B,) int64, position of the pair in the split.
+
+    Args:
+        splits: Sides of "train" and, where they exist, "eval" and "test".
+        aligned: Whether the pairs of "eval" and "test" show the same thing.
+        source: Folder or data set, for messages.
+        batch_size: Pictures of each side in a training batch.
+        eval_batch_size: Pairs in an evaluation batch.
+        limit: At most so many pictures of each side of each split, first by the hash of their names; None
+            for all.
+        seed: Of the order of the training batches.
+
+    Raises:
+        DataError: A side is empty, or the pictures differ in size or channels.
+        ConfigError: A size is not positive.
+    """
+
+    def __init__(
+        self,
+        *,
+        splits: dict[str, Sides],
+        aligned: bool,
+        source: str,
+        batch_size: int,
+        eval_batch_size: int,
+        limit: int | None,
+        seed: int,
+    ) -> None:
+        _require_at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size)
+        _require_at_least(0, seed=seed)
+        if limit is not None:
+            _require_at_least(1, limit=limit)
+        self._splits = {
+            split: Sides(a=_limited(sides.a, limit), b=_limited(sides.b, limit))
+            for split, sides in splits.items()
+        }
+        _check(self._splits, aligned, source)
+        shape = self._splits["train"].a.images.shape
+        self.channels, self.image_size = shape[1], shape[2]
+        self.aligned = aligned
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self._seed = seed
+
+    def num_examples(self, split: str) -> int:
+        """Examples of an epoch (train) or pairs (eval, test); 0 when the split does not exist."""
+        lengths = len(self.names(split, "a")), len(self.names(split, "b"))
+        return max(lengths) if split == "train" else min(lengths)
+
+    def images(self, split: str, side: SideName) -> Tensor:
+        """(N, C, H, W) uint8: the pictures of one side of `split`."""
+        return self._side(split, side).images
+
+    def names(self, split: str, side: SideName = "a") -> list[str]:
+        """(N,) the name of each picture of one side of `split`; both sides have the same when aligned."""
+        return self._side(split, side).names
+
+    def batches_per_epoch(self) -> int:
+        """Training batches in one epoch."""
+        return -(-self.num_examples("train") // self.batch_size)
+
+    def train_batches(self, start: int) -> Iterator[dict[str, Tensor]]:
+        """Endless training batches, beginning with batch number `start`."""
+        sides = self._splits["train"]
+        per_epoch, size = self.batches_per_epoch(), self.batch_size
+        orders = [
+            _Order(len(side), self.num_examples("train"), self._seed, number)
+            for number, side in enumerate((sides.a, sides.b))
+        ]
+        for number in itertools.count(start):
+            epoch, position = divmod(number, per_epoch)
+            places = slice(position * size, (position + 1) * size)
+            (rows_a, seeds_a), (rows_b, seeds_b) = (order.at(epoch, places) for order in orders)
+            yield {
+                "a": sides.a.images[rows_a],
+                "b": sides.b.images[rows_b],
+                "seeds_a": seeds_a,
+                "seeds_b": seeds_b,
+            }
+
+    def eval_batches(self, split: str) -> Iterator[dict[str, Tensor]]:
+        """The pairs of `split` once, in the order of the names."""
+        a, b = self.images(split, "a"), self.images(split, "b")
+        index, size = torch.arange(self.num_examples(split)), self.eval_batch_size
+        groups = (index[start : start + size] for start in range(0, len(index), size))
+        return ({"a": a[rows], "b": b[rows], "index": rows} for rows in groups)
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) over the pictures and their split and side, in order."""
+        digest = hashlib.sha256(f"aligned {self.aligned}\n".encode())
+        for split in SPLITS:
+            for side in ("a", "b"):
+                images = self.images(split, side)
+                digest.update(f"{split} {side} {tuple(images.shape)}\n".encode())
+                digest.update(images.contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def _side(self, split: str, side: SideName) -> Side:
+        if split not in SPLITS:
+            raise ConfigError(
+                f"there is no split '{split}'.{nearest(split, SPLITS)}", fix=f"one of {', '.join(SPLITS)}"
+            )
+        if split not in self._splits:
+            return Side(images=self.images("train", side)[:0], names=[])
+        return self._splits[split].a if side == "a" else self._splits[split].b
+
+
+class _Order:
+    """The order of one side in any epoch; remembers only the last one.
+
+    Args:
+        num_images: Pictures of the side.
+        num_examples: Examples of an epoch.
+        seed: Of the data order.
+        number: 0 for side A, 1 for side B.
+    """
+
+    def __init__(self, num_images: int, num_examples: int, seed: int, number: int) -> None:
+        self._num_images, self._num_examples = num_images, num_examples
+        self._seed, self._number = seed, number
+        self._epoch, self._draws = -1, np.zeros(0, np.int64)
+
+    def at(self, epoch: int, places: slice) -> tuple[Tensor, Tensor]:
+        """(B,) int64 rows of the side at these places of `epoch`, and (B,) int64 seeds."""
+        if epoch != self._epoch:
+            self._draws, self._epoch = self._draw(epoch), epoch
+        draws = self._draws[places]
+        seeds = example_seeds((self._seed, self._number, epoch), draws)
+        return torch.from_numpy(draws % self._num_images), torch.from_numpy(seeds)
+
+    def _draw(self, epoch: int) -> NDArray[np.int64]:
+        """The rows of an epoch; the k-th time through the side each row is raised by k times its length."""
+        random = np.random.default_rng([self._seed, self._number, epoch])
+        times = -(-self._num_examples // self._num_images)
+        rounds = [random.permutation(self._num_images) + k * self._num_images for k in range(times)]
+        return np.concatenate(rounds)[: self._num_examples]
+
+
+def _limited(side: Side, limit: int | None) -> Side:
+    """At most `limit` pictures, first by the hash of their names, in their order."""
+    if limit is None or limit >= len(side):
+        return side
+    hashes = [hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest() for name in side.names]
+    order = sorted(range(len(side)), key=lambda row: hashes[row])
+    rows = sorted(order[:limit])
+    return Side(images=side.images[rows], names=[side.names[row] for row in rows])
+
+
+def _check(splits: dict[str, Sides], aligned: bool, source: str) -> None:
+    """Stops data that cannot make batches."""
+    for split, sides in splits.items():
+        for name, side in (("A", sides.a), ("B", sides.b)):
+            if not len(side):
+                raise DataError(f"side {name} of split {split} has no pictures", where=source)
+        shapes = [tuple(side.images.shape[1:]) for side in (splits["train"].a, sides.a, sides.b)]
+        if len(set(shapes)) > 1:
+            raise DataError(
+                f"the pictures of split {split} differ in shape: {' and '.join(map(str, shapes))}",
+                where=source,
+            )
+        if aligned and split != "train" and sides.a.names != sides.b.names:
+            raise DataError(f"the pairs of split {split} do not show the same things", where=source)
+
+
+def _require_at_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise ConfigError(f"{name} is {value}, but must be at least {least}", where=f"dataset.{name}")
