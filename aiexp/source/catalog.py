@@ -5,6 +5,7 @@ whose sha256 is checked before it is opened, and whose files are checked once mo
 """
 
 from aiexp.errors import ConfigError, nearest
+from aiexp.source.catalog_images import IMAGE_ENTRIES
 from aiexp.source.entry import Archive, Entry, File, Hub
 
 MINILM = Entry(
@@ -134,7 +135,9 @@ NEWSGROUPS = Entry(
     ),
 )
 
-ENTRIES: dict[str, Entry] = {entry.name: entry for entry in (MINILM, HUTTO_ICWSM_2014, NEWSGROUPS)}
+ENTRIES: dict[str, Entry] = {
+    entry.name: entry for entry in (MINILM, HUTTO_ICWSM_2014, NEWSGROUPS, *IMAGE_ENTRIES)
+}
 
 
 def find_entry(name: str) -> Entry:

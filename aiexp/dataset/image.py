@@ -1,0 +1,291 @@
+"""An image data set: labelled pictures of one size in splits, in memory once as uint8.
+
+Legend: N examples of a split, B examples of a batch, C channels, H and W pixels.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aiexp.dataset.example_seed import example_seeds, shuffled
+from aiexp.dataset.loader import ordered_batches
+from aiexp.dataset.subset import even_subset
+from aiexp.errors import ConfigError, DataError, nearest
+
+SPLITS = ("train", "eval", "test")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Images:
+    """Pictures of one split with their classes.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        labels: (N,) int64, index into the class names.
+        names: (N,) name of each picture, its file path for example; None names them "test[17]".
+    """
+
+    images: Tensor
+    labels: Tensor
+    names: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def at(self, rows: NDArray[np.int64]) -> "Images":
+        """The pictures in these rows, in this order, copied."""
+        index = torch.from_numpy(rows)
+        names = None if self.names is None else [self.names[i] for i in rows]
+        return Images(images=self.images[index], labels=self.labels[index], names=names)
+
+    def named(self, split: str) -> "Images":
+        """The same pictures, each with a name that it keeps when rows are taken out."""
+        names = self.names or [f"{split}[{i}]" for i in range(len(self))]
+        return Images(images=self.images, labels=self.labels, names=names)
+
+
+@final
+class ImageDataset:
+    """Labelled pictures, all of one size; a batch is a copy of some of them, nothing else.
+
+    A training batch is a dict:
+        images: (B, C, H, W) uint8.
+        labels: (B,) int64.
+        index: (B,) int64, position of each example in its split.
+        seeds: (B,) int64 >= 0, a hash of seed, epoch and index: the randomness of this example in this epoch,
+            from which augmentation draws.
+    An evaluation batch has no `seeds`.
+
+    Args:
+        splits: Pictures of "train" and, where they exist, "eval" and "test".
+        class_names: Name of each class; a label is an index into it.
+        source: Folder or data set, for messages.
+        batch_size: Pictures in a training batch.
+        eval_batch_size: Pictures in an evaluation batch.
+        drop_last: Leave out the last batch of an epoch when it is smaller; else it is kept.
+        limit: At most so many examples of each split, with the same share of each class; None for all.
+        mean: Mean of each channel, pixels scaled to [0, 1]; one number serves every channel.
+        std: Standard deviation of each channel, likewise.
+        seed: Of the order of the training batches and of `seeds`.
+
+    Raises:
+        DataError: The pictures cannot be used.
+        ConfigError: A size is not positive, or mean and std do not fit the channels.
+    """
+
+    def __init__(
+        self,
+        *,
+        splits: dict[str, Images],
+        class_names: list[str],
+        source: str,
+        batch_size: int,
+        eval_batch_size: int,
+        drop_last: bool,
+        limit: int | None,
+        mean: list[float],
+        std: list[float],
+        seed: int,
+    ) -> None:
+        _require_at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size)
+        _require_at_least(0, seed=seed)
+        if limit is not None:
+            _require_at_least(2, limit=limit)
+        _check_splits(splits, class_names, source)
+        _, self.channels, self.image_size, _ = splits["train"].images.shape
+        self._splits = {name: _limited(images, name, limit) for name, images in splits.items()}
+        self.class_names = list(class_names)
+        self.num_classes = len(class_names)
+        self.mean = _per_channel("mean", mean, self.channels)
+        self.std = _per_channel("std", std, self.channels)
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self._drop_last = drop_last
+        self._seed = seed
+        if drop_last and self.num_examples("train") < batch_size:
+            raise ConfigError(
+                f"{self.num_examples('train')} training examples do not fill one batch of {batch_size}",
+                where="dataset.batch_size",
+                fix="a smaller dataset.batch_size, or dataset.drop_last=false",
+            )
+
+    def num_examples(self, split: str) -> int:
+        """Examples in `split`; 0 when the split does not exist."""
+        return len(self.labels(split))
+
+    def images(self, split: str) -> Tensor:
+        """(N, C, H, W) uint8: the pictures of `split`, in the order of `index`; no copy."""
+        return self._of(split).images
+
+    def labels(self, split: str) -> Tensor:
+        """(N,) int64: the labels of `split`, in the order of `index`."""
+        return self._of(split).labels
+
+    def names(self, split: str) -> list[str]:
+        """(N,) a name for each example of `split`: its file, or its place in the published data."""
+        return self._of(split).named(split).names or []
+
+    def class_counts(self) -> NDArray[np.int64]:
+        """(num_classes,) training examples of each class."""
+        return np.bincount(self.labels("train").numpy(), minlength=self.num_classes).astype(np.int64)
+
+    def batches_per_epoch(self) -> int:
+        """Training batches in one pass over the training split."""
+        return _batches_per_epoch(self.num_examples("train"), self.batch_size, self._drop_last)
+
+    def train_batches(self, start: int) -> Iterator[dict[str, Tensor]]:
+        """Endless training batches, beginning with batch number `start`."""
+        make = _TrainBatches(self._of("train"), self.batch_size, self._drop_last, self._seed)
+        # Copying rows takes less time than any worker process needs to send them.
+        return ordered_batches(make, start=start, stop=None, num_workers=0, name="training")
+
+    def eval_batches(self, split: str) -> Iterator[dict[str, Tensor]]:
+        """Every example of `split` once, in its order."""
+        images = self._of(split)
+        rows = torch.arange(len(images))
+        return (_batch(images, part) for part in rows.split(self.eval_batch_size)) if len(rows) else iter(())
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) over class names, pixels, labels and their split, in order."""
+        digest = hashlib.sha256("\0".join(self.class_names).encode())
+        for name, images in sorted(self._splits.items(), key=lambda item: SPLITS.index(item[0])):
+            if len(images):
+                digest.update(f"\n{name} {tuple(images.images.shape)}\n".encode())
+                digest.update(images.images.contiguous().numpy().data)
+                digest.update(images.labels.numpy().astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def _of(self, split: str) -> Images:
+        if split not in SPLITS:
+            raise ConfigError(
+                f"there is no split '{split}'.{nearest(split, SPLITS)}", fix=f"one of {', '.join(SPLITS)}"
+            )
+        if split in self._splits:
+            return self._splits[split]
+        train = self._splits["train"]
+        return Images(images=train.images[:0], labels=train.labels[:0], names=[])
+
+
+class _TrainBatches:
+    """Training batch `k` as a pure function of `k`; remembers only the order of one epoch."""
+
+    def __init__(self, images: Images, batch_size: int, drop_last: bool, seed: int) -> None:
+        self._images, self._batch_size, self._seed = images, batch_size, seed
+        self._per_epoch = _batches_per_epoch(len(images), batch_size, drop_last)
+        self._epoch, self._order = -1, torch.zeros(0, dtype=torch.int64)
+
+    def __call__(self, number: int) -> dict[str, Tensor]:
+        epoch, position = divmod(number, self._per_epoch)
+        if epoch != self._epoch:
+            self._order = torch.from_numpy(shuffled(len(self._images), self._seed, epoch))
+            self._epoch = epoch
+        rows = self._order[position * self._batch_size : (position + 1) * self._batch_size]
+        seeds = torch.from_numpy(example_seeds(rows.numpy(), self._seed, epoch))
+        return {**_batch(self._images, rows), "seeds": seeds}
+
+
+def _batch(images: Images, rows: Tensor) -> dict[str, Tensor]:
+    """Copies of the rows, so that nothing done to a batch reaches the data."""
+    return {
+        "images": images.images.index_select(0, rows),
+        "labels": images.labels.index_select(0, rows),
+        "index": rows.clone(),
+    }
+
+
+def _batches_per_epoch(num_examples: int, batch_size: int, drop_last: bool) -> int:
+    return num_examples // batch_size if drop_last else -(-num_examples // batch_size)
+
+
+def _limited(images: Images, split: str, limit: int | None) -> Images:
+    if limit is None or limit >= len(images):
+        return images
+    return images.named(split).at(even_subset(images.labels.numpy(), limit))
+
+
+def _per_channel(name: str, values: list[float], channels: int) -> list[float]:
+    """One number for each channel."""
+    numbers = [float(value) for value in values]
+    if len(numbers) not in (1, channels):
+        raise ConfigError(
+            f"{name} has {len(numbers)} numbers for pictures of {channels} channel(s)",
+            where=f"dataset.{name}",
+            fix=f"give one number, or one for each channel: dataset.{name}=[...]",
+        )
+    low = 0.0 if name == "mean" else 1e-6
+    if not all(low <= number <= 1 for number in numbers):  # NaN is neither
+        raise ConfigError(
+            f"{name} is {numbers}",
+            where=f"dataset.{name}",
+            fix=f"pixels are scaled to [0, 1], so give numbers from {low:g} to 1",
+        )
+    return numbers * channels if len(numbers) == 1 else numbers
+
+
+def _check_splits(splits: dict[str, Images], class_names: list[str], where: str) -> None:
+    """Stops data that nothing can be learned from."""
+    if len(set(class_names)) < len(class_names):
+        raise DataError(f"two classes have the same name: {', '.join(class_names)}", where=where)
+    if unknown := set(splits) - set(SPLITS):
+        raise DataError(
+            f"there is no split '{sorted(unknown)[0]}': they are {', '.join(SPLITS)}", where=where
+        )
+    train = splits.get("train")
+    if train is None or not len(train):
+        raise DataError("the training split is empty", where=where)
+    for split, images in splits.items():
+        _check_images(split, images, tuple(train.images.shape[1:]), where)
+        outside = images.labels[(images.labels < 0) | (images.labels >= len(class_names))]
+        if len(outside):
+            raise DataError(
+                f"label {int(outside[0])} of split {split} is out of range: "
+                f"there are {len(class_names)} classes",
+                where=where,
+                fix="labels count from 0, in the order of the class names",
+            )
+    present = train.labels.unique()
+    if len(present) < 2:
+        raise DataError(
+            f"only one class in the training split: '{class_names[int(present[0])]}'",
+            where=where,
+            fix="give examples of at least two classes",
+        )
+
+
+def _check_images(split: str, images: Images, shape: tuple[int, ...], where: str) -> None:
+    """Types and sizes that every part of the program relies on."""
+    pixels, count = images.images, len(images)
+    if pixels.dtype != torch.uint8 or images.labels.dtype != torch.int64:
+        raise DataError(
+            f"split {split} has {pixels.dtype} pixels and {images.labels.dtype} labels "
+            "instead of uint8 and int64",
+            where=where,
+        )
+    if pixels.ndim != 4 or shape[0] not in (1, 3) or shape[-1] != shape[-2]:
+        raise DataError(
+            f"split {split} has shape {tuple(pixels.shape)} instead of (N, 1 or 3, size, size)", where=where
+        )
+    if tuple(pixels.shape[1:]) != shape:
+        raise DataError(
+            f"pictures of split {split} are {tuple(pixels.shape[1:])}, those of train are {shape}",
+            where=where,
+            fix="all pictures need the same channels and size",
+        )
+    if len(pixels) != count or (images.names is not None and len(images.names) != count):
+        raise DataError(
+            f"split {split} has {len(pixels)} pictures, {count} labels and "
+            f"{'no' if images.names is None else len(images.names)} names",
+            where=where,
+        )
+
+
+def _require_at_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise ConfigError(f"{name} is {value}, but must be at least {least}", where=f"dataset.{name}")
