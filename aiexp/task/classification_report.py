@@ -1,7 +1,7 @@
 """Numbers, tables and a picture about a classifier's predictions, by scikit-learn and matplotlib."""
 
 import io
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +22,12 @@ def classification_metrics(truth: Array, predicted: Array) -> dict[str, float]:
 
 
 def classification_report(
-    truth: Array, probabilities: Array, class_names: list[str], texts: list[str], num_worst: int
+    truth: Array,
+    probabilities: Array,
+    class_names: list[str],
+    names: list[str],
+    num_worst: int,
+    kind: Literal["text", "image"],
 ) -> tuple[dict[str, bytes], dict[str, Table]]:
     """The confusion matrix as PNG; tables of each class and of the most confident errors.
 
@@ -30,14 +35,15 @@ def classification_report(
         truth: (N,) int64 true classes.
         probabilities: (N, C) float32.
         class_names: C names.
-        texts: N texts in the same order.
+        names: N texts, or names of images, in the same order.
         num_worst: Largest number of errors listed.
+        kind: What the examples are; heads their column.
     """
     predicted = probabilities.argmax(1)
     pictures = {"confusion_matrix": confusion_picture(truth, predicted, class_names)}
     tables = {
         "classes": class_table(truth, predicted, class_names),
-        "worst_errors": worst_errors(truth, probabilities, class_names, texts, num_worst),
+        "worst_errors": worst_errors(truth, probabilities, class_names, names, num_worst, kind),
     }
     return pictures, tables
 
@@ -54,18 +60,36 @@ def class_table(truth: Array, predicted: Array, class_names: list[str]) -> Table
     return Table(columns=["class", "precision", "recall", "f1", "examples"], rows=rows)
 
 
-def worst_errors(
-    truth: Array, probabilities: Array, class_names: list[str], texts: list[str], num_worst: int
-) -> Table:
-    """The errors made with the most confidence, worst first."""
+def find_worst(truth: Array, probabilities: Array, num_worst: int) -> Array:
+    """(at most `num_worst`,) int64 places of the errors made with the most confidence, worst first."""
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     errors = np.flatnonzero(predicted != truth)
-    errors = errors[np.argsort(-confidence[errors], kind="stable")][:num_worst]
+    return errors[np.argsort(-confidence[errors], kind="stable")][:num_worst]
+
+
+def worst_errors(
+    truth: Array,
+    probabilities: Array,
+    class_names: list[str],
+    names: list[str],
+    num_worst: int,
+    kind: Literal["text", "image"],
+) -> Table:
+    """The errors made with the most confidence, worst first; arguments as in `classification_report`."""
+    predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     rows: list[list[str | int | float]] = [
-        [class_names[truth[i]], class_names[predicted[i]], round(float(confidence[i]), 4), texts[i]]
-        for i in errors
+        [class_names[truth[i]], class_names[predicted[i]], round(float(confidence[i]), 4), names[i]]
+        for i in find_worst(truth, probabilities, num_worst)
     ]
-    return Table(columns=["true", "predicted", "confidence", "text"], rows=rows)
+    return Table(columns=["true", "predicted", "confidence", kind], rows=rows)
+
+
+def error_captions(truth: Array, probabilities: Array, class_names: list[str], places: Array) -> list[str]:
+    """`true -> predicted (confidence)` for each of the places."""
+    return [
+        f"{class_names[truth[i]]} -> {class_names[probabilities[i].argmax()]} ({probabilities[i].max():.2f})"
+        for i in places
+    ]
 
 
 def confusion_picture(truth: Array, predicted: Array, class_names: list[str]) -> bytes:

@@ -154,7 +154,7 @@ class TextClassification(Task):
             return Evaluation(metrics=metrics)
         texts: list[str] = dataset.texts(split)  # pyright: ignore[reportAttributeAccessIssue]
         pictures, tables = classification_report(
-            truth, probabilities, self.class_names, [texts[i] for i in index.tolist()], self.num_worst
+            truth, probabilities, self.class_names, [texts[i] for i in index.tolist()], self.num_worst, "text"
         )
         return Evaluation(metrics=metrics, pictures=pictures, tables=tables)
 

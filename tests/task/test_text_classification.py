@@ -114,7 +114,7 @@ def test_tables_of_known_predictions() -> None:
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.99, 0.01]], dtype=np.float32)
     classes = class_table(truth, probabilities.argmax(1), ["no", "yes"])
     assert classes.rows == [["no", 0.5, 0.5, 0.5, 2], ["yes", 0.5, 0.5, 0.5, 2]]
-    worst = worst_errors(truth, probabilities, ["no", "yes"], list("abcd"), 10)
+    worst = worst_errors(truth, probabilities, ["no", "yes"], list("abcd"), 10, "text")
     assert worst.rows == [["yes", "no", 0.99, "d"], ["no", "yes", 0.8, "b"]]
 
 

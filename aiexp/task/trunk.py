@@ -1,0 +1,58 @@
+"""How the trunk of a classifier starts and learns: whitening, freezing, its share of the learning rate."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, final
+
+from torch import nn
+
+from aiexp.errors import ConfigError
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trunk:
+    """Settings of everything below the head.
+
+    Args:
+        whitening_examples: Training images from which the model's first layer is set to whiten patches; 0
+            does not, and only models with a method `whiten` can.
+        frozen_epochs: Passes over the training split during which only the head learns; the trunk then runs
+            in evaluation mode, so that its batch norms keep their statistics.
+        lr_scale: Factor on the learning rate of the trunk; the head has 1.
+        bias_lr_scale: Further factor for vectors (biases, norms), of trunk and head.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    whitening_examples: int
+    frozen_epochs: float
+    lr_scale: float
+    bias_lr_scale: float
+
+    def __post_init__(self) -> None:
+        for key, value, is_valid in (
+            ("whitening_examples", self.whitening_examples, self.whitening_examples >= 0),
+            ("frozen_epochs", self.frozen_epochs, self.frozen_epochs >= 0),
+            ("lr_scale", self.lr_scale, self.lr_scale > 0),
+            ("bias_lr_scale", self.bias_lr_scale, self.bias_lr_scale > 0),
+        ):
+            if not is_valid:
+                raise ConfigError(f"{key} is {value}: out of range", where=f"task.trunk.{key}")
+
+    def parameter_groups(self, trunk: nn.Module, head: nn.Module) -> list[dict[str, Any]]:
+        """Groups for an optimizer: matrices and filters decay, vectors (biases, norms) do not."""
+        groups = [*self._groups(trunk.parameters(), self.lr_scale), *self._groups(head.parameters(), 1.0)]
+        return [group for group in groups if group["params"]]
+
+    def _groups(self, parameters: Iterable[nn.Parameter], scale: float) -> list[dict[str, Any]]:
+        members = [p for p in parameters if p.requires_grad]
+        return [
+            {"params": [p for p in members if p.ndim >= 2], "lr_scale": scale},
+            {
+                "params": [p for p in members if p.ndim < 2],
+                "lr_scale": scale * self.bias_lr_scale,
+                "weight_decay": 0.0,
+            },
+        ]
