@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aiexp.dataset.example_seeds import example_seeds
+from aiexp.dataset.example_seed import example_seeds, shuffled
 from aiexp.errors import ConfigError, DataError, nearest
 
 # Tensor letters: N pictures of a side, B batch, C channels, H height, W width.
@@ -191,14 +191,18 @@ class _Order:
         if epoch != self._epoch:
             self._draws, self._epoch = self._draw(epoch), epoch
         draws = self._draws[places]
-        seeds = example_seeds((self._seed, self._number, epoch), draws)
+        # Even for A and odd for B: no two pictures of an epoch have the same seed.
+        seeds = example_seeds(2 * draws + self._number, self._seed, epoch)
         return torch.from_numpy(draws % self._num_images), torch.from_numpy(seeds)
 
     def _draw(self, epoch: int) -> NDArray[np.int64]:
         """The rows of an epoch; the k-th time through the side each row is raised by k times its length."""
-        random = np.random.default_rng([self._seed, self._number, epoch])
         times = -(-self._num_examples // self._num_images)
-        rounds = [random.permutation(self._num_images) + k * self._num_images for k in range(times)]
+        rounds = [
+            shuffled(self._num_images, self._seed, 2 * (epoch * times + k) + self._number)
+            + k * self._num_images
+            for k in range(times)
+        ]
         return np.concatenate(rounds)[: self._num_examples]
 
 

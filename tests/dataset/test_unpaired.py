@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from aiexp.dataset.base import Dataset
-from aiexp.dataset.example_seeds import example_seeds
 from aiexp.dataset.unpaired import Side, Sides, UnpairedDataset
 from aiexp.errors import ConfigError, DataError
 
@@ -126,18 +125,6 @@ def test_every_occurrence_has_randomness_of_its_own() -> None:
         for r, s in zip(rows([b], "a"), b["seeds_a"].tolist(), strict=True)
     }
     assert by_row == larger  # the batch size changes nothing for an example
-
-
-def test_seeds_are_spread_over_63_bits() -> None:
-    index = np.arange(20_000)
-    seeds = np.concatenate(
-        [example_seeds((0, 0), index), example_seeds((0, 1), index), example_seeds((1, 0), index)]
-    )
-    assert len(np.unique(seeds)) == 60_000
-    bits = (seeds[:, None] >> np.arange(63)) & 1
-    assert np.abs(bits.mean(0) - 0.5).max() < 0.015
-    assert np.abs(np.corrcoef(bits.T) - np.eye(63)).max() < 0.02
-    assert example_seeds((5, 3), np.array([0, 7])).tolist() == [1115984773813526615, 5594690168985043424]
 
 
 def test_evaluation_pairs_by_position_up_to_the_shorter_side() -> None:
