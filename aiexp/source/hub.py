@@ -2,16 +2,12 @@
 
 import shutil
 import sys
-import threading
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from aiexp.source.download import is_offline
 from aiexp.source.entry import Entry, Hub
 from aiexp.source.failure import SourceFailed
-
-PROBE_SECONDS = 3.0
+from aiexp.source.probe import why_silent
 
 
 def fetch_files(source: Hub, entry: Entry, target: Path) -> None:
@@ -50,29 +46,12 @@ def fetch_files(source: Hub, entry: Entry, target: Path) -> None:
 
 
 def why_unreachable() -> str:
-    """Why the hub cannot be used, "" when it answers; takes about `PROBE_SECONDS` at most."""
+    """Why the hub cannot be used, "" when it answers; takes a few seconds at most."""
     from huggingface_hub import constants
 
     if is_offline():
         return "AIEXP_OFFLINE forbids the network"
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE forbids the network"
-    outcome: list[str] = []
-
-    def probe() -> None:
-        request = urllib.request.Request(constants.ENDPOINT, method="HEAD", headers={"User-Agent": "aiexp"})
-        try:
-            urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
-            outcome.append("")
-        except urllib.error.HTTPError as e:
-            e.close()
-            outcome.append("" if e.code < 500 else f"answered {e.code}")
-        except (OSError, ValueError) as e:
-            outcome.append(f"is unreachable: {getattr(e, 'reason', None) or e}")
-
-    # A thread, because looking up a name has no timeout of its own.
-    thread = threading.Thread(target=probe, daemon=True)
-    thread.start()
-    thread.join(PROBE_SECONDS + 0.5)
-    problem = outcome[0] if outcome else f"did not answer within {PROBE_SECONDS:.0f} s"
+    problem = why_silent(constants.ENDPOINT)
     return f"the hub {problem}" if problem else ""

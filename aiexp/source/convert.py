@@ -1,0 +1,71 @@
+"""Brings what an archive holds into the files of the cache, the same bytes whichever source served."""
+
+import gzip
+import json
+import shutil
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from aiexp.source.failure import SourceFailed
+from aiexp.source.idx import write_idx
+
+_CIFAR_SIZES = (3, 32, 32)  # channels, height, width
+_CIFAR_BATCH = 10_000
+
+
+def convert(name: str, members: tuple[str, ...], folder: Path) -> None:
+    """Runs the conversion called `name`: reads `members` in `folder`, writes beside them.
+
+    Raises:
+        SourceFailed: The files are not what the conversion reads.
+    """
+    steps: dict[str, Callable[[tuple[str, ...], Path], None]] = {
+        "gunzip": _gunzip,
+        "cifar_strips": _cifar_strips,
+    }
+    try:
+        steps[name](members, folder)
+    except (EOFError, zlib.error, ValueError, SyntaxError) as e:  # Pillow: SyntaxError for a broken PNG
+        raise SourceFailed(f"cannot be converted: {e}") from None
+
+
+def _gunzip(members: tuple[str, ...], folder: Path) -> None:
+    """Writes `x` for each `x.gz`."""
+    for path in [folder / name for name in members]:
+        with gzip.open(path) as stream, path.with_suffix("").open("xb") as out:
+            shutil.copyfileobj(stream, out)
+
+
+def _cifar_strips(members: tuple[str, ...], folder: Path) -> None:
+    """CIFAR-10 from pictures of 10,000 rows: each row is one picture, its 32x32 pixels one after another."""
+    for part, strip, word in (("train", "data", "train"), ("t10k", "test", "test")):
+        strips = [folder / m for m in members if m.startswith(strip) and m.endswith(".png")]
+        labels = bytes(json.loads((folder / f"{word}_lables.json").read_bytes()))
+        write_cifar(folder, part, _strip_pixels(strips), labels)
+
+
+def _strip_pixels(paths: list[Path]) -> Iterator[bytes]:
+    try:
+        import numpy as np
+        from PIL import Image
+    except ImportError:
+        raise SourceFailed("pillow is not installed: pip install pillow") from None
+    channels, height, width = _CIFAR_SIZES
+    for path in paths:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB")).reshape(_CIFAR_BATCH, height, width, channels)
+        yield np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).tobytes()  # (N, C, H, W)
+
+
+def write_cifar(folder: Path, part: str, pixels: Iterator[bytes], labels: bytes) -> None:
+    """Writes one part of CIFAR-10 as `<part>-images-idx4-ubyte` and `<part>-labels-idx1-ubyte`.
+
+    Args:
+        folder: Where to.
+        part: "train" or "t10k", as the files of MNIST are called.
+        pixels: uint8 (N, C, H, W) in parts.
+        labels: One byte each.
+    """
+    write_idx(folder / f"{part}-images-idx4-ubyte", (len(labels), *_CIFAR_SIZES), pixels)
+    write_idx(folder / f"{part}-labels-idx1-ubyte", (len(labels),), [labels])

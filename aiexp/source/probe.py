@@ -1,0 +1,29 @@
+"""Whether a server answers at all, found out in a few seconds where a client would wait for minutes."""
+
+import threading
+import urllib.error
+import urllib.request
+
+PROBE_SECONDS = 3.0
+
+
+def why_silent(url: str) -> str:
+    """Why the server at `url` cannot be used, "" when it answers; takes about `PROBE_SECONDS` at most."""
+    outcome: list[str] = []
+
+    def probe() -> None:
+        try:
+            request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "aiexp"})
+            urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
+            outcome.append("")
+        except urllib.error.HTTPError as e:
+            e.close()
+            outcome.append("" if e.code < 500 else f"answered {e.code}")
+        except (OSError, ValueError) as e:
+            outcome.append(f"is unreachable: {getattr(e, 'reason', None) or e}")
+
+    # A thread, because looking up a name has no timeout of its own.
+    thread = threading.Thread(target=probe, daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS + 0.5)
+    return outcome[0] if outcome else f"did not answer within {PROBE_SECONDS:.0f} s"
