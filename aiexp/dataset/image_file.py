@@ -1,0 +1,147 @@
+"""Picture files: where they lie, and one of them as pixels whatever its kind."""
+
+import errno
+import os
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aiexp.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# What counts as a picture in a folder, by the end of its name in lower case.
+SUFFIXES = frozenset(
+    (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+)
+# Pillow's own bound: larger pictures are taken for decompression bombs.
+MAX_PIXELS = 89_478_485
+_SHORT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
+
+
+def find_images(folder: Path) -> list[Path]:
+    """Picture files in `folder` and its sub-folders, sorted; hidden files and folders are left out.
+
+    Raises:
+        DataError: A folder cannot be listed.
+    """
+
+    def stop(error: OSError) -> None:
+        raise DataError(f"the folder cannot be listed: {error.strerror}", where=str(error.filename))
+
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder, onerror=stop):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(parent, name)
+            for name in files
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+        ]
+    return sorted(found)
+
+
+def read_image(path: Path, image_size: int, channels: int) -> Tensor:
+    """(channels, image_size, image_size) uint8: the largest centred square of a picture, resized.
+
+    That is the same as resizing the shorter side and cutting the rest off: bilinear with antialias. A JPEG of
+    more than four times the size is read at a reduced scale, which is several times faster and changes smooth
+    pictures by less than 1 of 255 on average (tested). Transparency is put on white, 16-bit grey scaled to 8 bits, CMYK turned into
+    colours, the camera's orientation (EXIF) obeyed; of an animation the first picture counts.
+
+    Args:
+        path: A file of any kind that Pillow reads.
+        image_size: Pixels of each side.
+        channels: 1 for grey (luma of ITU-R BT.601) or 3.
+
+    Raises:
+        DataError: The file cannot be read; names it.
+    """
+    with quiet_pillow():
+        return decode(path, image_size, channels)
+
+
+@contextmanager
+def quiet_pillow() -> Generator[None]:
+    """A body in which Pillow's warnings (odd metadata, large pictures) are not shown.
+
+    Python's warning filters are one for all threads: enter it in the thread that starts readers.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def decode(path: Path, image_size: int, channels: int) -> Tensor:
+    """What `read_image` returns, for many threads inside one `quiet_pillow`."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise ValueError(f"it declares {width}x{height} pixels, more than {MAX_PIXELS:,}")
+            # The smallest scale a JPEG can be read at without falling below twice the size.
+            image.draft(None, (2 * image_size, 2 * image_size))
+            ImageOps.exif_transpose(image, in_place=True)
+            flat = _without_transparency(image)
+            grey_or_colour = flat.convert("L" if channels == 1 else "RGB")
+            pixels = _centre_square(grey_or_colour, image_size)
+    except MemoryError:
+        raise
+    except Exception as e:  # Pillow's readers raise whatever a damaged file leads to
+        if isinstance(e, OSError) and e.errno in _SHORT_OF_RESOURCES:
+            raise DataError(f"the picture cannot be read: {e.strerror}", where=str(path)) from e
+        raise DataError(
+            f"the picture cannot be read: {_reason(e, path)}", where=str(path), fix="repair or remove it"
+        ) from e
+    return torch.from_numpy(pixels.reshape(image_size, image_size, channels).transpose(2, 0, 1).copy())
+
+
+def _without_transparency(image: "Image") -> "Image":
+    """The picture in 8 bits a channel, on white where it is transparent."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        values = np.asarray(image, np.int64)  # (H, W) in [0, 65535]
+        return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its pixels are 32-bit numbers (mode {image.mode}): save it with 8 or 16 bits")
+    if not image.has_transparency_data:
+        return image
+    colours = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", colours.size, (255, 255, 255, 255)), colours)
+
+
+def _centre_square(image: "Image", image_size: int) -> Any:
+    """The largest centred square as an array of (image_size, image_size) or (..., 3) uint8."""
+    from PIL import Image
+
+    width, height = image.size
+    side = min(width, height)
+    # In half pixels if need be, so that the square of a mirrored or turned picture is the same.
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    if (width, height) != (image_size, image_size):
+        image = image.resize((image_size, image_size), Image.Resampling.BILINEAR, box=box)
+    return np.asarray(image)
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """Why, in a few words without the path."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, UnidentifiedImageError):
+        return "it is empty" if path.stat().st_size == 0 else "it is not a picture"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    first = (str(error).strip().splitlines() or [""])[0]
+    return first or type(error).__name__
