@@ -1,0 +1,164 @@
+"""DCGAN: an image generator of transposed convolutions and a discriminator of strided ones."""
+
+import itertools
+from typing import Literal, final
+
+from torch import Tensor, nn
+
+from aiexp.errors import ConfigError
+
+# Tensor letters: B batch, Z latent size, C channels, H height, W width.
+
+SMALLEST_MAPS = (4, 7)
+
+
+@final
+class DCGAN(nn.Module):
+    """A generator and a discriminator that mirrors it, for square images of any size 4 * 2^k or 7 * 2^k.
+
+    Source: Radford et al. 2015 (arXiv 1511.06434), section 3 and figure 1. The gains of batch norm start at
+    N(1, 0.02), as in the authors' code.
+    Departures: the number of doublings follows from the image size (28: two, 64: four as in the paper).
+    The generator's first layer and the discriminator's last are linear maps between a vector and the smallest
+    feature map: the same numbers as convolutions that cover the whole map, in less time.
+
+    Args:
+        image_size: Pixels of a side.
+        channels: Of an image.
+        latent_size: Of the noise that an image is made from; 100 in the paper.
+        base_channels: Feature maps at half the image size; they double with each halving. 128 in the paper's
+            generator of 64 x 64 images.
+        discriminator_norm: Between the discriminator's convolutions. "batch" mixes the examples of a batch,
+            which a gradient penalty forbids; "layer" (over channels and pixels) and "instance" (over pixels)
+            do not.
+
+    Raises:
+        ConfigError: no network has such images.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        channels: int,
+        latent_size: int,
+        base_channels: int,
+        discriminator_norm: Literal["batch", "layer", "instance", "none"],
+    ) -> None:
+        super().__init__()
+        for key, value in {"latent_size": latent_size, "base_channels": base_channels}.items():
+            if value < 1:
+                raise ConfigError(f"{key} is {value}; it must be at least 1", where=f"model.{key}")
+        self.image_size, self.channels, self.latent_size = image_size, channels, latent_size
+        self.discriminator_norm = discriminator_norm
+        smallest, doublings = plan(image_size)
+        widths = [base_channels * 2**i for i in reversed(range(doublings))]  # from the smallest map up
+        self.generator = make_generator(latent_size, smallest, widths, channels)
+        self.discriminator = make_discriminator(channels, widths[::-1], smallest, discriminator_norm)
+        self.apply(initialize)
+
+
+def plan(image_size: int) -> tuple[int, int]:
+    """Pixels of the smallest feature map, and how often it doubles to reach the image.
+
+    Raises:
+        ConfigError: the size is neither 4 * 2^k nor 7 * 2^k with k >= 1.
+    """
+    for smallest in SMALLEST_MAPS:
+        ratio, rest = divmod(image_size, smallest)
+        if not rest and ratio > 1 and ratio & (ratio - 1) == 0:
+            return smallest, ratio.bit_length() - 1
+    sizes = sorted(smallest * 2**k for smallest in SMALLEST_MAPS for k in range(1, 7))
+    closest = min(sizes, key=lambda size: abs(size - image_size))
+    raise ConfigError(
+        f"DCGAN makes no images of {image_size} pixels: only of {', '.join(map(str, sizes))}",
+        where="model.image_size", fix=f"dataset.image_size={closest}",
+    )  # fmt: skip
+
+
+def make_generator(latent_size: int, smallest: int, widths: list[int], channels: int) -> nn.Sequential:
+    """(B, Z) float noise to (B, C, H, W) float images in [-1, 1]."""
+    layers: list[nn.Module] = [
+        nn.Linear(latent_size, widths[0] * smallest**2, bias=False),
+        VectorToMap(smallest),
+        nn.BatchNorm2d(widths[0]),
+        nn.ReLU(),
+    ]
+    for wide, narrow in itertools.pairwise(widths):
+        layers += [
+            nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(narrow),
+            nn.ReLU(),
+        ]
+    layers += [nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1), nn.Tanh()]
+    return nn.Sequential(*layers)
+
+
+def make_discriminator(channels: int, widths: list[int], smallest: int, norm: str) -> nn.Sequential:
+    """(B, C, H, W) float images in [-1, 1] to (B, 1) float logits, positive for real."""
+    layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+    for narrow, wide in itertools.pairwise(widths):
+        layers += [
+            nn.Conv2d(narrow, wide, 4, stride=2, padding=1, bias=norm == "none"),
+            make_norm(norm, wide),
+            nn.LeakyReLU(0.2),
+        ]
+    return nn.Sequential(*layers, MapToVector(), nn.Linear(widths[-1] * smallest**2, 1))
+
+
+@final
+class VectorToMap(nn.Module):
+    """Cuts (B, H * H * C) vectors into (B, C, H, H) maps whose memory is channels-last, without copying.
+
+    Args:
+        size: Height and width of the map.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """The maps, a view."""
+        return vectors.unflatten(1, (self.size, self.size, -1)).permute(0, 3, 1, 2)  # (B, C, H, H)
+
+
+@final
+class MapToVector(nn.Module):
+    """The inverse; a map in another memory layout would make the activation behind it three times slower."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, C, H, H) maps to (B, H * H * C) vectors."""
+        return maps.permute(0, 2, 3, 1).flatten(1)
+
+
+def make_norm(norm: str, channels: int) -> nn.Module:
+    """The normalisation of that name over (B, C, H, W) features.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    match norm:
+        case "batch":
+            return nn.BatchNorm2d(channels)
+        case "layer":
+            return nn.GroupNorm(1, channels)
+        case "instance":
+            return nn.InstanceNorm2d(channels, affine=True)
+        case "none":
+            return nn.Identity()
+        case _:
+            raise ConfigError(
+                f"no norm is called '{norm}'", where="model.discriminator_norm",
+                fix="batch, layer, instance or none",
+            )  # fmt: skip
+
+
+def initialize(module: nn.Module) -> None:
+    """Weights from N(0, 0.02), gains of batch norm from N(1, 0.02), biases 0."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:  # pyright: ignore[reportUnnecessaryComparison]
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
