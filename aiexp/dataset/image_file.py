@@ -52,8 +52,9 @@ def read_image(path: Path, image_size: int, channels: int) -> Tensor:
 
     That is the same as resizing the shorter side and cutting the rest off: bilinear with antialias. A JPEG of
     more than four times the size is read at a reduced scale, which is several times faster and changes smooth
-    pictures by less than 1 of 255 on average (tested). Transparency is put on white, 16-bit grey scaled to 8 bits, CMYK turned into
-    colours, the camera's orientation (EXIF) obeyed; of an animation the first picture counts.
+    pictures by less than 1 of 255 on average (tested). Transparency is put on white, 16-bit grey scaled to
+    8 bits, CMYK turned into colours, the camera's orientation (EXIF) obeyed; of an animation the first
+    picture counts.
 
     Args:
         path: A file of any kind that Pillow reads.
