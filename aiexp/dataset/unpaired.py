@@ -206,13 +206,17 @@ class _Order:
         return np.concatenate(rounds)[: self._num_examples]
 
 
+def first_by_hash(names: list[str], count: int) -> list[int]:
+    """The rows of `count` names, ascending: those whose sha256 is lowest, wherever they stand."""
+    hashes = [hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest() for name in names]
+    return sorted(sorted(range(len(names)), key=lambda row: hashes[row])[:count])
+
+
 def _limited(side: Side, limit: int | None) -> Side:
     """At most `limit` pictures, first by the hash of their names, in their order."""
     if limit is None or limit >= len(side):
         return side
-    hashes = [hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest() for name in side.names]
-    order = sorted(range(len(side)), key=lambda row: hashes[row])
-    rows = sorted(order[:limit])
+    rows = first_by_hash(side.names, limit)
     return Side(images=side.images[rows], names=[side.names[row] for row in rows])
 
 
