@@ -11,7 +11,6 @@ from aiexp.source.failure import SourceFailed
 from aiexp.source.idx import write_idx
 
 _CIFAR_SIZES = (3, 32, 32)  # channels, height, width
-_CIFAR_BATCH = 10_000
 
 
 def convert(name: str, members: tuple[str, ...], folder: Path) -> None:
@@ -38,7 +37,7 @@ def _gunzip(members: tuple[str, ...], folder: Path) -> None:
 
 
 def _cifar_strips(members: tuple[str, ...], folder: Path) -> None:
-    """CIFAR-10 from pictures of 10,000 rows: each row is one picture, its 32x32 pixels one after another."""
+    """CIFAR-10 from strips: each row of pixels is one picture, its 32 rows one after another."""
     for part, strip, word in (("train", "data", "train"), ("t10k", "test", "test")):
         strips = [folder / m for m in members if m.startswith(strip) and m.endswith(".png")]
         labels = bytes(json.loads((folder / f"{word}_lables.json").read_bytes()))
@@ -54,7 +53,7 @@ def _strip_pixels(paths: list[Path]) -> Iterator[bytes]:
     channels, height, width = _CIFAR_SIZES
     for path in paths:
         with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB")).reshape(_CIFAR_BATCH, height, width, channels)
+            pixels = np.asarray(image.convert("RGB")).reshape(-1, height, width, channels)
         yield np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).tobytes()  # (N, C, H, W)
 
 
