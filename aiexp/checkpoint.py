@@ -4,7 +4,8 @@
         model.safetensors      parameters and buffers of the task
         training.safetensors   optimizer moments, random generators and other tensors
         state.json             everything that is not a tensor
-        manifest.json          size and sha256 of the three; written last
+        blocks/                large arrays, if any; unchanged parts are hard links (aiexp/blocks.py)
+        manifest.json          size and sha256 of all of them; written last
 
 A directory without a manifest that verifies is not a checkpoint. Nothing is pickled.
 """
@@ -22,8 +23,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from aiexp.blocks import Blocks
 from aiexp.errors import CheckpointError, ConfigError
-from aiexp.manifest import FORMAT, NewerFormatError, saved_steps, verify
+from aiexp.manifest import FORMAT, OtherFormatError, block_name, saved_steps, verify
 from aiexp.state import join, split
 from aiexp.storage import storage_errors, sync_directory
 
@@ -76,7 +78,8 @@ class CheckpointStore:
             StorageError: the disk is full or read-only; older checkpoints are untouched.
         """
         final_path, temporary = self.path(step), self.directory / f".tmp-step-{step:08d}"
-        skeleton, tensors = split(training)
+        skeleton, tensors, blocks = split(training)
+        state = {"state": skeleton, "blocks": [b.shape() for b in blocks]}
         with storage_errors(f"writing the checkpoint of step {step}", final_path):
             self.directory.mkdir(exist_ok=True)
             shutil.rmtree(temporary, ignore_errors=True)
@@ -85,8 +88,9 @@ class CheckpointStore:
                 files = {
                     "model.safetensors": write_safetensors(temporary / "model.safetensors", model),
                     "training.safetensors": write_safetensors(temporary / "training.safetensors", tensors),
-                    "state.json": write_bytes(temporary / "state.json", json.dumps(skeleton).encode()),
+                    "state.json": write_bytes(temporary / "state.json", json.dumps(state).encode()),
                 }
+                files |= save_blocks(temporary, blocks)
                 manifest = {"format": FORMAT, "step": step, "torch": str(torch.__version__), "files": files}
                 write_bytes(temporary / "manifest.json", json.dumps(manifest, indent=2).encode())
             except OSError:
@@ -98,6 +102,8 @@ class CheckpointStore:
                 os.rename(final_path, aside)
             os.rename(temporary, final_path)
             sync_directory(self.directory)
+            for array in blocks:
+                array.moved(final_path / "blocks")
             shutil.rmtree(aside, ignore_errors=True)
         return final_path
 
@@ -112,8 +118,8 @@ class CheckpointStore:
         try:
             model = read_safetensors(path / "model.safetensors")
             tensors = read_safetensors(path / "training.safetensors")
-            skeleton = json.loads((path / "state.json").read_text(encoding="utf-8"))
-            return model, join(skeleton, tensors)
+            state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+            return model, join(state["state"], tensors, load_blocks(path, state["blocks"]))
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise CheckpointError(f"checkpoint cannot be read: {error}", where=str(path)) from error
 
@@ -125,13 +131,13 @@ class CheckpointStore:
         """The newest step whose checkpoint verifies, and what was wrong with the newer ones.
 
         Raises:
-            NewerFormatError: written by a newer aiexp, so not damaged.
+            OtherFormatError: written by another aiexp, so not damaged.
         """
         problems: list[CheckpointError] = []
         for step in reversed(self.steps()):
             try:
                 self.verify(step)
-            except NewerFormatError:
+            except OtherFormatError:
                 raise
             except CheckpointError as error:
                 problems.append(error)
@@ -171,6 +177,27 @@ class CheckpointStore:
                 os.rename(aside, self.directory / name)
         for leftover in [*self.directory.glob(".tmp-step-*"), *self.directory.glob(".trash-step-*")]:
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def save_blocks(folder: Path, arrays: list[Blocks]) -> dict[str, dict[str, int | str]]:
+    """Puts the blocks of large arrays into a checkpoint being written; returns what the manifest says."""
+    if not arrays:
+        return {}
+    (folder / "blocks").mkdir()
+    names = {block_name(i, k): (array, k) for i, array in enumerate(arrays) for k in range(array.num_blocks)}
+    records = {name: array.save(block, folder / name) for name, (array, block) in names.items()}
+    sync_directory(folder / "blocks")
+    return records
+
+
+def load_blocks(folder: Path, shapes: list[dict[str, Any]]) -> list[Blocks]:
+    """The large arrays of a checkpoint that was verified."""
+    recorded = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
+    arrays: list[Blocks] = []
+    for number, shape in enumerate(shapes):
+        names = sorted(name for name in recorded if name.startswith(f"blocks/{number}-"))
+        arrays.append(Blocks.load(shape, [(folder / name, recorded[name]) for name in names]))
+    return arrays
 
 
 def write_bytes(path: Path, data: bytes) -> dict[str, int | str]:

@@ -2,17 +2,18 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, cast
 
 from aiexp.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 FILES = ("model.safetensors", "training.safetensors", "state.json")
 
 
-class NewerFormatError(CheckpointError):
-    """A checkpoint of a newer aiexp: nothing is wrong with it."""
+class OtherFormatError(CheckpointError):
+    """A checkpoint of a newer or an older aiexp: nothing is wrong with it."""
 
 
 def saved_steps(directory: Path) -> list[int]:
@@ -30,22 +31,34 @@ def verify(path: Path) -> None:
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         files = cast(dict[str, dict[str, Any]], manifest["files"])
-        is_newer = manifest["format"] > FORMAT
+        found = int(manifest["format"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError("checkpoint is incomplete: no readable manifest", where=str(path)) from error
-    if is_newer:
-        raise NewerFormatError(
-            f"checkpoint format {manifest['format']} is newer than this aiexp knows ({FORMAT})",
+    if found != FORMAT:
+        raise OtherFormatError(
+            f"checkpoint has format {found}, this aiexp reads {FORMAT}",
             where=str(path),
-            fix="update aiexp",
+            fix="update aiexp" if found > FORMAT else "resume with the aiexp that wrote it",
         )
-    for name in FILES:
+    if names := [name for name in files if name not in FILES and not is_block(name)]:
+        raise CheckpointError(f"manifest names a file that is none of ours: {names[0]!r}", where=str(path))
+    for name in (*FILES, *(name for name in files if is_block(name))):
         try:
             verify_file(path / name, files[name])
         except (OSError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f"checkpoint file cannot be verified: {error}", where=str(path / name)
             ) from error
+
+
+def block_name(array: int, block: int) -> str:
+    """Path inside a checkpoint of a block of one of its large arrays."""
+    return f"blocks/{array}-{block:06d}.bin"
+
+
+def is_block(name: str) -> bool:
+    """Whether `name` is what `block_name` makes."""
+    return re.fullmatch(r"blocks/\d+-\d{6,}\.bin", name, re.ASCII) is not None
 
 
 def verify_file(file: Path, recorded: dict[str, Any]) -> None:

@@ -1,17 +1,20 @@
-"""Training state as data: nested values split into tensors and JSON, and the random generators."""
+"""Training state as data: nested values split into tensors, blocks and JSON; and the random generators."""
 
 import random
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from aiexp.blocks import Blocks
+
 JSON = None | bool | int | float | str | list[Any] | dict[str, Any]
 
 
-def split(tree: Any) -> tuple[JSON, dict[str, Tensor]]:
-    """Splits nested dicts, lists and tuples into a JSON skeleton and a flat dict of tensors.
+def split(tree: Any) -> tuple[JSON, dict[str, Tensor], list[Blocks]]:
+    """Splits nested dicts, lists and tuples into a JSON skeleton, a flat dict of tensors, and blocks.
 
     The skeleton names each tensor by its path. Integer keys, tuples and arrays survive `join`.
 
@@ -19,11 +22,17 @@ def split(tree: Any) -> tuple[JSON, dict[str, Tensor]]:
         TypeError: for any other kind of value; nothing is pickled.
     """
     tensors: dict[str, Tensor] = {}
-    seen: dict[tuple[Any, ...], str] = {}
-    return _split(tree, "", tensors, seen), tensors
+    blocks: list[Blocks] = []
+    return _split(tree, "", tensors, blocks, {}), tensors, blocks
 
 
-def _split(value: Any, path: str, tensors: dict[str, Tensor], seen: dict[tuple[Any, ...], str]) -> JSON:
+def _split(
+    value: Any,
+    path: str,
+    tensors: dict[str, Tensor],
+    blocks: list[Blocks],
+    seen: dict[tuple[Any, ...], str],
+) -> JSON:
     if isinstance(value, Tensor):
         tensor = value.detach()
         # Tied parameters are stored once; the others refer to the first by its path.
@@ -34,25 +43,30 @@ def _split(value: Any, path: str, tensors: dict[str, Tensor], seen: dict[tuple[A
     if isinstance(value, np.ndarray):
         tensors[path] = torch.from_numpy(np.ascontiguousarray(value))
         return {"__array__": path}
+    if isinstance(value, Blocks):
+        blocks.append(value)
+        return {"__blocks__": len(blocks) - 1}
     if isinstance(value, np.generic):
         return cast(JSON, value.item())
     if isinstance(value, dict):
         items = cast(dict[Any, Any], value)
         if all(isinstance(k, str) and not k.startswith("__") for k in items):
-            return {k: _split(v, f"{path}/{k}", tensors, seen) for k, v in items.items()}
-        return {"__items__": [[k, _split(v, f"{path}/{k}", tensors, seen)] for k, v in items.items()]}
+            return {k: _split(v, f"{path}/{k}", tensors, blocks, seen) for k, v in items.items()}
+        return {"__items__": [[k, _split(v, f"{path}/{k}", tensors, blocks, seen)] for k, v in items.items()]}
     if isinstance(value, list | tuple):
-        parts = [_split(v, f"{path}/{i}", tensors, seen) for i, v in enumerate(cast(list[Any], value))]
+        parts = [
+            _split(v, f"{path}/{i}", tensors, blocks, seen) for i, v in enumerate(cast(list[Any], value))
+        ]
         return parts if isinstance(value, list) else {"__tuple__": parts}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"state at '{path}' is a {type(value).__name__}; use tensors, arrays and JSON values")
 
 
-def join(skeleton: JSON, tensors: dict[str, Tensor]) -> Any:
+def join(skeleton: JSON, tensors: dict[str, Tensor], blocks: Sequence[Blocks] = ()) -> Any:
     """The inverse of `split`."""
     if isinstance(skeleton, list):
-        return [join(v, tensors) for v in skeleton]
+        return [join(v, tensors, blocks) for v in skeleton]
     if not isinstance(skeleton, dict):
         return skeleton
     match skeleton:
@@ -60,12 +74,14 @@ def join(skeleton: JSON, tensors: dict[str, Tensor]) -> Any:
             return tensors[name]
         case {"__array__": str(name)}:
             return tensors[name].numpy()
+        case {"__blocks__": int(number)}:
+            return blocks[number]
         case {"__tuple__": list(parts)}:
-            return tuple(join(v, tensors) for v in cast(list[Any], parts))
+            return tuple(join(v, tensors, blocks) for v in cast(list[Any], parts))
         case {"__items__": list(items)}:
-            return {k: join(v, tensors) for k, v in cast(list[Any], items)}
+            return {k: join(v, tensors, blocks) for k, v in cast(list[Any], items)}
         case _:
-            return {k: join(v, tensors) for k, v in skeleton.items()}
+            return {k: join(v, tensors, blocks) for k, v in skeleton.items()}
 
 
 def random_state() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from aiexp.checkpoint import CheckpointStore, read_safetensors, write_safetensors
 from aiexp.errors import CheckpointError, StorageError
+from aiexp.manifest import FORMAT, OtherFormatError
 from aiexp.state import join, split
 from tests.forks import in_fork
 
@@ -63,7 +64,7 @@ def test_the_library_reads_our_safetensors(tmp_path: Path) -> None:
 
 def test_tied_tensors_are_stored_once(tmp_path: Path) -> None:
     tied = torch.randn(1000)
-    skeleton, tensors = split({"a": tied, "b": tied})
+    skeleton, tensors, _ = split({"a": tied, "b": tied})
     assert len(tensors) == 1
     assert torch.equal(join(skeleton, tensors)["b"], tied)
 
@@ -117,14 +118,16 @@ def test_a_bit_flipped_anywhere_is_noticed(tmp_path: Path) -> None:
             store.verify(2)
 
 
-def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "fix"), [(99, "update aiexp"), (1, "the aiexp that wrote it")])
+def test_another_format_is_refused_and_left_alone(tmp_path: Path, number: int, fix: str) -> None:
     store = make(tmp_path)
     path = store.path(2) / "manifest.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 99'))
-    with pytest.raises(CheckpointError, match="newer than this aiexp"):
-        store.load(2)
-    with pytest.raises(CheckpointError, match="newer than this aiexp"):
-        store.newest_valid()
+    text = path.read_text()
+    path.write_text(text.replace(f'"format": {FORMAT}', f'"format": {number}'))
+    assert path.read_text() != text
+    for action in (lambda: store.load(2), store.newest_valid):
+        with pytest.raises(OtherFormatError, match=f"format {number}.*{fix}"):
+            action()
 
 
 def test_a_full_disk_leaves_the_older_checkpoint(tmp_path: Path) -> None:

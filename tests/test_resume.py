@@ -43,7 +43,7 @@ def digest(directory: RunDirectory) -> str:
     """sha256 of the last checkpoint's tensors and state, and of every metric line; times excluded."""
     path = directory.path / "checkpoints" / f"step-{STEPS:08d}"
     state = json.loads((path / "state.json").read_text())
-    state["session"] = None
+    state["state"]["session"] = None
     lines = [
         {k: v for k, v in line.items() if not k.startswith("time/")}
         for line in read_metrics(directory.path / "metrics.jsonl")
