@@ -28,9 +28,11 @@ def read_idx(path: Path) -> "NDArray[np.uint8]":
 
     with path.open("rb") as stream:
         head = stream.read(4)
-        sizes = np.frombuffer(stream.read(4 * head[3]), ">u4").tolist() if len(head) == 4 else []
+        header = stream.read(4 * head[3]) if len(head) == 4 else b""
         data = np.fromfile(stream, np.uint8)
-    if head[:3] != bytes((0, 0, _UBYTE)) or data.size != math.prod(sizes):
+    sizes = [int.from_bytes(header[i : i + 4], "big") for i in range(0, len(header), 4)]
+    is_whole = len(head) == 4 and len(sizes) == head[3] and data.size == math.prod(sizes)
+    if not is_whole or head[:3] != bytes((0, 0, _UBYTE)):
         raise DataError("not an idx file of unsigned bytes", where=str(path), fix="fetch it again")
     return data.reshape(sizes)
 

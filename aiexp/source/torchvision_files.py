@@ -5,6 +5,7 @@ checking their md5. Whatever is read becomes the files of the catalog entry, who
 """
 
 import contextlib
+import io
 import os
 import shutil
 import socket
@@ -72,19 +73,19 @@ def download_files(source: Torchvision, entry: Entry, target: Path) -> None:
         with _bounded():
             dataset(str(root), download=True)
     except Exception as e:  # urllib, tarfile and torchvision raise what they like; all mean "next source"
-        first = (str(e).strip().splitlines() or [type(e).__name__])[0]
-        raise SourceFailed(f"torchvision: {first}") from None
+        raise SourceFailed(f"torchvision: {' '.join(str(e).split()) or type(e).__name__}") from None
     read_files(source, root, entry, target)
     shutil.rmtree(root)
 
 
 @contextlib.contextmanager
 def _bounded() -> Generator[None, None, None]:
-    """Torchvision's requests get a timeout, which they lack; its messages leave stdout alone."""
+    """Torchvision's requests get a timeout, which they lack; its messages go to a terminal or nowhere."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT_SECONDS)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        shown = sys.stderr if sys.stderr.isatty() else io.StringIO()
+        with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
             yield
     finally:
         socket.setdefaulttimeout(before)

@@ -124,6 +124,10 @@ def serving(pages: dict[str, tuple[str, bytes]]) -> Iterator[Server]:
             self.end_headers()
             self.wfile.write(body if server.cut_at is None or "json" in kind else body[: server.cut_at])
 
+        def do_HEAD(self) -> None:
+            self.send_response(200 if self.path in server.pages else 404)
+            self.end_headers()
+
         def log_message(self, format: str, *args: object) -> None: ...
 
     web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
