@@ -118,9 +118,10 @@ def _folders(root: Path) -> dict[str, Path]:
                 found[wanted] = path
     needed = [wanted for wanted in _WANTED if wanted.startswith("train") or len(found.keys() & _TEST) == 1]
     if missing := [wanted for wanted in needed if wanted not in found]:
-        others = ", ".join(path.name for path in below[:8]) or "no folders"
+        others = ", ".join(path.name for path in below[:8])
         raise DataError(
-            f"there is no {' and no '.join(missing)}, only {others}", where=str(root),
+            f"{root} has no {' and no '.join(missing)}{f', only {others}' if others else ''}",
+            where="dataset.folder",
             fix=f"make the folder {missing[0]} with pictures of side {missing[0][-1]}",
         )  # fmt: skip
     return found

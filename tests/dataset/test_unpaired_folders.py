@@ -84,13 +84,16 @@ def test_missing_folders(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "is not a folder" in refused(tmp_path / "file")
     (tmp_path / "empty").mkdir()
-    assert "there is no trainA and no trainB, only no folders" in refused(tmp_path / "empty")
+    assert "empty has no trainA and no trainB | dataset.folder | fix: make the folder trainA" in refused(
+        tmp_path / "empty"
+    )
     root = write(tmp_path / "a", {"trainA": 3, "testA": 1, "testB": 1})
-    assert f"there is no trainB, only testA, testB, trainA | {root} | fix: make the folder trainB" in refused(
-        root
+    assert (
+        f"{root} has no trainB, only testA, testB, trainA | dataset.folder | fix: make the folder trainB"
+        in refused(root)
     )
     root = write(tmp_path / "b", {"trainA": 3, "trainB": 3, "testB": 1})
-    assert "there is no testA, only testB, trainA, trainB" in refused(root)
+    assert "has no testA, only testB, trainA, trainB" in refused(root)
     root = write(tmp_path / "c", {"trainA": 3, "trainB": 0})
     assert "trainB has no pictures" in refused(root)
     root = write(tmp_path / "d", {"trainA": 3, "trainB": 3, "TRAINB": 3})
