@@ -88,6 +88,8 @@ class GAN(Task):
         grid_noise = draw_noise(GRID**2, model.latent_size, GRID_SEED)
         self.grid_noise: Tensor
         self.register_buffer("grid_noise", grid_noise)
+        self.num_averaged: Tensor
+        self.register_buffer("num_averaged", torch.tensor(0))
         self.quality = quality
         quality.prepare(dataset)
 
@@ -175,11 +177,15 @@ class GAN(Task):
         averaged, trained = self.averaged, self.model.generator
         if averaged is None:
             return
+        self.num_averaged += 1
+        count = int(self.num_averaged)
+        # The first weights were noise: they are forgotten sooner.
+        past = min(self.average, (1 + count) / (10 + count))  # as TensorFlow's moving average
         means = averaged.state_dict()
         for name, value in trained.state_dict().items():
             mean = means[name]
             if mean.is_floating_point():
-                mean.lerp_(value, 1 - self.average)
+                mean.lerp_(value, 1 - past)
             else:  # batch norm counts its batches
                 mean.copy_(value)
 

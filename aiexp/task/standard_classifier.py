@@ -12,8 +12,10 @@ from typing import Any
 
 import torch
 
+from aiexp.checkpoint import CheckpointStore
 from aiexp.dataset.published_images import CLASS_NAMES
 from aiexp.errors import ConfigError, DataError
+from aiexp.manifest import FORMAT
 from aiexp.rundir import RunDirectory
 from aiexp.source.cache import data_dir
 from aiexp.storage import storage_errors
@@ -41,19 +43,22 @@ def standard_classifier(dataset: Any) -> Path:
             fix=f"{KEY}=<directory of a run of task=mnist_cnn on it>, or {KEY}=null for pictures only",
         )
     folder = data_dir() / "classifiers"
-    path = folder / f"{collection}-{dataset.image_size}x{dataset.image_size}x{dataset.channels}"
+    size = f"{dataset.image_size}x{dataset.image_size}x{dataset.channels}"
+    path = folder / f"{collection}-{size}-format{FORMAT}"  # an older aiexp's checkpoint is of no use
     with storage_errors("making the folder of classifiers", folder):
         folder.mkdir(parents=True, exist_ok=True)
-    if not is_finished(path):
+    if not is_whole(path):
         with only_one(folder / f".{path.name}.lock", path.name):
-            if not is_finished(path):
+            if not is_whole(path):
                 train(path, collection, dataset)
     return path
 
 
-def is_finished(path: Path) -> bool:
-    """Whether a whole run lies there."""
-    return RunDirectory(path).read_json("status.json").get("state") == "finished"
+def is_whole(path: Path) -> bool:
+    """Whether a finished run with an intact checkpoint lies there."""
+    if RunDirectory(path).read_json("status.json").get("state") != "finished":
+        return False
+    return CheckpointStore(path / "checkpoints").newest_valid()[0] is not None
 
 
 @contextmanager
@@ -88,8 +93,8 @@ def train(path: Path, collection: str, dataset: Any) -> None:
     ]  # fmt: skip
     try:
         run_quietly(command)
-        (run,) = (p for p in (staging / "mnist_cnn").iterdir() if is_finished(p))
-        shutil.rmtree(path, ignore_errors=True)  # an unfinished one
+        (run,) = (p for p in (staging / "mnist_cnn").iterdir() if is_whole(p))
+        shutil.rmtree(path, ignore_errors=True)  # unfinished or damaged
         with storage_errors("keeping the classifier", path):
             os.rename(run, path)
     finally:
