@@ -81,7 +81,7 @@ def quiet_pillow() -> Generator[None]:
 
 def decode(path: Path, image_size: int, channels: int) -> Tensor:
     """What `read_image` returns, for many threads inside one `quiet_pillow`."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
         with Image.open(path) as image:
@@ -90,8 +90,8 @@ def decode(path: Path, image_size: int, channels: int) -> Tensor:
                 raise ValueError(f"it declares {width}x{height} pixels, more than {MAX_PIXELS:,}")
             # The smallest scale a JPEG can be read at without falling below twice the size.
             image.draft(None, (2 * image_size, 2 * image_size))
-            ImageOps.exif_transpose(image, in_place=True)
-            flat = _without_transparency(image)
+            image.load()
+            flat = _upright(_without_transparency(image), _orientation(image))
             grey_or_colour = flat.convert("L" if channels == 1 else "RGB")
             pixels = _centre_square(grey_or_colour, image_size)
     except MemoryError:
@@ -118,6 +118,30 @@ def _without_transparency(image: "Image") -> "Image":
         return image
     colours = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", colours.size, (255, 255, 255, 255)), colours)
+
+
+def _orientation(image: "Image") -> int:
+    """What the camera says of how it was held (EXIF), 1 for upright or when it says nothing readable."""
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except Exception:  # whatever damaged metadata lead to; the pixels are fine
+        return 1
+
+
+def _upright(image: "Image", orientation: int) -> "Image":
+    """The picture as it was seen."""
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    return image.transpose(turns[orientation]) if orientation in turns else image
 
 
 def _centre_square(image: "Image", image_size: int) -> Any:

@@ -119,6 +119,13 @@ def test_the_cameras_orientation_is_obeyed(tmp_path: Path, orientation: int, sha
     assert np.abs(pixels - corners(32))[[4, 4, 28, 28], [4, 28, 4, 28]].max() == 0
 
 
+@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.webp"])
+def test_damaged_metadata_do_not_matter(tmp_path: Path, name: str) -> None:
+    for exif in (b"Exif\0\0garbage-garbage", b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01"):
+        Image.new("RGB", (16, 16), (200, 200, 200)).save(tmp_path / name, exif=exif)
+        assert np.abs(read(tmp_path / name).astype(int) - 200).max() <= 3
+
+
 def test_the_centred_square_is_resized_with_antialias(tmp_path: Path) -> None:
     random = np.random.default_rng(0).integers(0, 256, (60, 100, 3)).astype(np.uint8)
     Image.fromarray(random).save(tmp_path / "wide.png")
