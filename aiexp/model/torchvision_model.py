@@ -196,7 +196,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def damaged(path: Path, error: Exception) -> DataError:
     """The error for a file that cannot be read."""
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-    return DataError(f"the weights cannot be read: {reason}", where=str(path), fix="get the file again")
+    return DataError(
+        f"the weights cannot be read: {reason}", where=str(path), fix="delete the file and get it again"
+    )
 
 
 def default_weights(name: str) -> dict[str, Tensor]:
@@ -215,14 +217,18 @@ def default_weights(name: str) -> dict[str, Tensor]:
             f"the weights of {name} are not in torchvision's cache, and AIEXP_OFFLINE is set",
             where="model.weights=default", fix=f"unset AIEXP_OFFLINE, or {advice}",
         )  # fmt: skip
+    was_cached = file.is_file()
     try:
         with bounded_downloads():
             return weights.get_state_dict(
                 progress=False, check_hash=True, weights_only=True, map_location="cpu"
             )
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+    except Exception as error:  # of the network, the disk, or whatever torch.load meets in a damaged file
+        if was_cached:
+            raise damaged(file, error) from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise DataError(
-            f"the weights of {name} could not be downloaded: {str(error).splitlines()[0][:160]}",
+            f"the weights of {name} could not be downloaded: {reason}",
             where="model.weights=default", fix=advice,
         ) from error  # fmt: skip
 
