@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from aiexp.errors import ConfigError
-from aiexp.model.fast_cnn import PATCH, FastCnn
+from aiexp.model.fast_cnn import PATCH, FastCnn, Norm
 
 SETTINGS: dict[str, Any] = {"channels": 3, "image_size": 32, "widths": [8, 12, 16], "scale": 0.5}
 
@@ -78,6 +78,21 @@ def test_filters_begin_as_the_identity() -> None:
     assert layer(images)[:, 8:].abs().max() > 0
 
 
+def test_offsets_learn_64_times_as_fast() -> None:
+    ours, plain = Norm(5), torch.nn.BatchNorm2d(5)
+    images, target = torch.randn(6, 5, 4, 4), torch.randn(6, 5, 4, 4)
+    outputs: list[torch.Tensor] = []
+    for layer, rate in ((ours, 0.01), (plain, 0.64)):
+        optimizer = torch.optim.SGD([layer.bias], lr=rate, momentum=0.9)
+        for _ in range(3):
+            optimizer.zero_grad()
+            ((layer(images) - target) ** 2).mean().backward()
+            optimizer.step()
+        outputs += [layer(images), layer.eval()(images)]
+    assert plain.bias.abs().max() > 0.1
+    torch.testing.assert_close(outputs[:2], outputs[2:])
+
+
 def test_scale_is_a_factor() -> None:
     images = torch.randn(4, 3, 32, 32)
     assert torch.equal(make(scale=1.0)(images), 2 * make(scale=0.5)(images))
@@ -97,15 +112,15 @@ def test_same_seed_same_network() -> None:
 
 
 def test_it_learns() -> None:
-    """Which half of an image is bright, in 20 steps."""
+    """Which half of an image is bright, in 40 steps."""
     model, head = make(image_size=16, widths=[8, 8, 8]), torch.nn.Linear(8, 2)
     labels = torch.arange(64) % 2
     images = correlated_images(3)
     images[labels == 0, :, :8] += 1
     images[labels == 1, :, 8:] += 1
     model.whiten(images)
-    optimizer = torch.optim.SGD([*model.parameters(), *head.parameters()], lr=0.2, momentum=0.9)
-    for _ in range(20):
+    optimizer = torch.optim.SGD([*model.parameters(), *head.parameters()], lr=0.02, momentum=0.9)
+    for _ in range(40):
         optimizer.zero_grad()
         F.cross_entropy(head(model(images)), labels).backward()
         optimizer.step()
