@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aiexp.errors import ConfigError, DataError, SecurityError, nearest
+from aiexp.model.depthwise import use_depthwise
 
 # Tensor letters: B batch, C channels, H height, W width, D features.
 
@@ -62,6 +63,7 @@ class TorchvisionModel(nn.Module):
             raise ConfigError(f"input_size is {input_size}; it must be positive", where="model.input_size")
         self.input_size = input_size
         self.network, head = headless(name)
+        use_depthwise(self.network)
         if weights is not None and not is_counting():
             state = default_weights(name) if weights == "default" else read_weights(Path(weights))
             assign(self.network, state, head, where=f"model.weights={weights}")

@@ -97,7 +97,8 @@ def punched(images: Tensor, seeds: Tensor, side: int) -> Tensor:
     if images.is_floating_point():
         color = images.mean((2, 3), keepdim=True)
     else:
-        color = (images.sum((2, 3), keepdim=True) // (height * width)).to(images.dtype)
+        total = images.flatten(2).to(torch.int32).sum(2)[:, :, None, None]  # 3 times as fast as sum of uint8
+        color = (total // (height * width)).to(images.dtype)
     return torch.where(hole, color, images)
 
 
