@@ -19,9 +19,11 @@ MERGED: Merged = {}
 
 def composed(option: Option) -> Composed:
     """The option composed with the defaults of everything else, what it leaves open (`???`) filled in."""
-    content = yaml.safe_load(option.path.read_text(encoding="utf-8"))
+    text = option.path.read_text(encoding="utf-8")
+    content = yaml.safe_load(text)
     filled = [f"{option.group}.{key}=x" for key, value in content.items() if value == "???"]
-    return compose([f"{option.group}={option.name}", *filled], merged=MERGED)
+    partner = ["dataset=mnist"] if "${dataset." in text else []  # its sizes are those of the images
+    return compose([f"{option.group}={option.name}", *partner, *filled], merged=MERGED)
 
 
 def test_every_file_is_an_option_of_a_known_group() -> None:
