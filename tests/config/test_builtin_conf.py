@@ -19,10 +19,13 @@ MERGED: Merged = {}
 
 def composed(option: Option) -> Composed:
     """The option composed with the defaults of everything else, what it leaves open (`???`) filled in."""
-    text = option.path.read_text(encoding="utf-8")
-    content = yaml.safe_load(text)
+    content = yaml.safe_load(option.path.read_text(encoding="utf-8"))
+    bases = [name for name in content.get("defaults", []) if isinstance(name, str) and name != "_self_"]
+    files = [option.path, *(option.path.with_name(f"{name}.yaml") for name in bases)]
     filled = [f"{option.group}.{key}=x" for key, value in content.items() if value == "???"]
-    partner = ["dataset=mnist"] if "${dataset." in text else []  # its sizes are those of the images
+    # A model of images takes its sizes from the data set; the default one holds texts.
+    is_for_images = option.group == "model" and any("${dataset." in file.read_text() for file in files)
+    partner = ["dataset=mnist"] if is_for_images else []
     return compose([f"{option.group}={option.name}", *partner, *filled], merged=MERGED)
 
 
