@@ -25,6 +25,8 @@ NOISE_SEED, GRID_SEED = 1, 0
 class AdversarialModel(Protocol):
     """What this task needs of a model: `aiexp.model.dcgan.DCGAN` or any other with these members."""
 
+    image_size: int
+    channels: int
     latent_size: int
     discriminator_norm: str
     generator: nn.Module  # (B, Z) noise to (B, C, H, W) images in [-1, 1]
@@ -84,6 +86,7 @@ class GAN(Task):
         )
         self.model: Any = model
         self._check()
+        check_images(model, dataset)
         self.averaged = copy.deepcopy(model.generator).requires_grad_(False) if average else None
         grid_noise = draw_noise(GRID**2, model.latent_size, GRID_SEED)
         self.grid_noise: Tensor
@@ -211,6 +214,22 @@ class GAN(Task):
     def describe(self) -> dict[str, Any]:
         """Which classifier judges the samples: distances are comparable only with the same one."""
         return self.quality.describe()
+
+
+def check_images(model: AdversarialModel, dataset: Dataset) -> None:
+    """Raises `ConfigError` unless the data set has images of the size that the model makes."""
+    batch = next(dataset.train_batches(0))
+    if "images" not in batch:
+        raise ConfigError(
+            f"a batch holds {', '.join(batch)}: this task needs images of one kind", where="dataset",
+            fix="dataset=mnist, fashion_mnist, cifar10 or image_folder",
+        )  # fmt: skip
+    found, made = batch["images"].shape[1:], (model.channels, model.image_size, model.image_size)
+    if tuple(found) != made:
+        raise ConfigError(
+            f"the images are {'x'.join(map(str, found))}, the model makes {'x'.join(map(str, made))}",
+            where="model.image_size", fix="leave model.image_size and model.channels to the data set",
+        )  # fmt: skip
 
 
 def draw_noise(count: int, latent_size: int, seed: int) -> Tensor:

@@ -30,8 +30,9 @@ class InceptionDistance:
             self.metric: Any = FrechetInceptionDistance(feature=FEATURES)
         except ModuleNotFoundError as error:
             raise ConfigError(
-                f"the FID needs the package {error.name}", where=f"{KEY}=true", fix="pip install 'aiexp[fid]'"
-            ) from error
+                "the FID needs the packages torchmetrics and torch-fidelity", where=f"{KEY}=true",
+                fix="pip install 'aiexp[fid]'",
+            ) from error  # fmt: skip
         except OSError as error:  # what urllib raises without a network
             raise DataError(
                 f"Inception's weights cannot be fetched: {' '.join(str(error).split())}",

@@ -27,7 +27,7 @@ from aiexp.task.sample_quality import SampleQuality
 from tests.forks import in_fork
 from tests.task.images import stripes
 from tests.test_resume import STEPS, at_step, digest
-from tests.toys import make_hardware, make_trainer, new_run
+from tests.toys import Points, make_hardware, make_trainer, new_run
 
 LATENT = 6
 LOSSES = ["non_saturating", "lsgan", "wgan_gp"]
@@ -157,9 +157,10 @@ def test_learns_in_bf16_too(loss: str) -> None:
     """The discriminator learns to tell stripes from a generator that stands still."""
     freeze = {"generator": lambda p: torch.optim.SGD(p, lr=0.0), "discriminator": adam}
     task, dataset = make(loss, optimizers=freeze)
+    steps = 20 // task.num_discriminator_updates + 2
     stepper = make_stepper(task, precision="bf16")
-    for number, batch in enumerate(islice(task.batches(dataset, 0), 25), 1):
-        if number == 21:
+    for number, batch in enumerate(islice(task.batches(dataset, 0), steps), 1):
+        if number == steps - 1:
             stepper.take_metrics()
         stepper.step(number, [batch])
     metrics = stepper.take_metrics()
@@ -277,6 +278,18 @@ def test_the_average_makes_the_samples() -> None:
         assert torch.equal(task.generate(noise), expected)
         assert not torch.equal(((task.model.generator(noise) + 1) * 127.5).round().byte(), expected)
     assert not any(p.requires_grad for p in task.averaged.parameters())
+
+
+def test_images_of_another_size_or_kind() -> None:
+    settings: dict[str, Any] = {
+        "optimizers": {"generator": adam, "discriminator": adam}, "loss": "lsgan", "label_smoothing": 0.0,
+        "gradient_penalty": None, "num_discriminator_updates": None, "average": 0.0,
+        "quality": SampleQuality(classifier=None, num_samples=20, inception_fid=False),
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="images are 3x16x16, the model makes 1x16x16"):
+        GAN(model=make_model("lsgan"), dataset=stripes(image_size=16, channels=3), **settings)
+    with pytest.raises(ConfigError, match="a batch holds x, y: this task needs images"):
+        GAN(model=make_model("lsgan"), dataset=Points(), **settings)
 
 
 @pytest.mark.parametrize(
