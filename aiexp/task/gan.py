@@ -84,8 +84,11 @@ class GAN(Task):
         self.num_discriminator_updates = (
             (5 if is_wasserstein else 1) if num_discriminator_updates is None else num_discriminator_updates
         )
-        self.model: Any = model
-        self._check()
+        # Children of the task, so that `hardware.compile` reaches each.
+        self.generator: nn.Module = model.generator
+        self.discriminator: nn.Module = model.discriminator
+        self.latent_size: int = model.latent_size
+        self._check(model.discriminator_norm)
         check_images(model, dataset)
         self.averaged = copy.deepcopy(model.generator).requires_grad_(False) if average else None
         grid_noise = draw_noise(GRID**2, model.latent_size, GRID_SEED)
@@ -96,7 +99,7 @@ class GAN(Task):
         self.quality = quality
         quality.prepare(dataset)
 
-    def _check(self) -> None:
+    def _check(self, discriminator_norm: str) -> None:
         """Raises `ConfigError` for values out of range, or that do not fit each other."""
         for key, value, is_valid in (
             ("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1),
@@ -120,7 +123,7 @@ class GAN(Task):
             raise ConfigError(
                 "wgan_gp has no labels to smooth", where="task.label_smoothing", fix="task.label_smoothing=0"
             )
-        if self.penalty and self.model.discriminator_norm == "batch":
+        if self.penalty and discriminator_norm == "batch":
             raise ConfigError(
                 "a gradient penalty is per example, and batch norm mixes the examples of a batch",
                 where="model.discriminator_norm", fix="model.discriminator_norm=layer",
@@ -143,33 +146,30 @@ class GAN(Task):
         # its own update.
         fake = self.imagine(len(last))
         yield self.judge(last, fake.detach())
-        fake_scores = self.model.discriminator(fake).float()
+        fake_scores = self.discriminator(fake).float()
         yield Update(loss=generator_loss(self.loss, fake_scores), optimizer="generator")
 
     def imagine(self, count: int) -> Tensor:
         """(B, C, H, W) float images in [-1, 1] from new noise, which is drawn from torch's own generator."""
-        return self.model.generator(torch.randn(count, self.model.latent_size, device=self.device))
+        return self.generator(torch.randn(count, self.latent_size, device=self.device))
 
     def judge(self, real: Tensor, fake: Tensor) -> Update:
         """The discriminator's update on real and generated images, each (B, C, H, W) float in [-1, 1]."""
-        discriminator = self.model.discriminator
-        real_scores, fake_scores = discriminator(real).float(), discriminator(fake).float()
+        real_scores, fake_scores = self.discriminator(real).float(), self.discriminator(fake).float()
         loss = discriminator_loss(self.loss, real_scores, fake_scores, self.label_smoothing)
         metrics: dict[str, Tensor | float] = {
             "real_score": real_scores.detach().mean(),
             "fake_score": fake_scores.detach().mean(),
         }
         if self.penalty:
-            penalty = gradient_penalty(discriminator, real, fake)
+            penalty = gradient_penalty(self.discriminator, real, fake)
             loss = loss + self.penalty * penalty
             metrics["gradient_penalty"] = penalty.detach()
         return Update(loss=loss, optimizer="discriminator", metrics=metrics)
 
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One for each network; each step of the generator's also moves the average."""
-        optimizers = {
-            name: make(getattr(self.model, name).parameters()) for name, make in self.optimizers.items()
-        }
+        optimizers = {name: make(getattr(self, name).parameters()) for name, make in self.optimizers.items()}
         if self.averaged is not None:
             optimizers["generator"].register_step_post_hook(self.move_average)
         return optimizers
@@ -177,7 +177,7 @@ class GAN(Task):
     @torch.no_grad()
     def move_average(self, *_: object) -> None:
         """Moves the averaged generator's parameters and running statistics towards the trained one's."""
-        averaged, trained = self.averaged, self.model.generator
+        averaged, trained = self.averaged, self.generator
         if averaged is None:
             return
         self.num_averaged += 1
@@ -194,14 +194,14 @@ class GAN(Task):
 
     def generate(self, noise: Tensor) -> Tensor:
         """(N, C, H, W) uint8 images on the CPU from (N, Z) noise, by the averaged generator if any."""
-        generator = self.averaged if self.averaged is not None else self.model.generator
+        generator = self.averaged if self.averaged is not None else self.generator
         parts = [generator(z.to(self.device)) for z in noise.split(GENERATED_AT_ONCE)]
         return torch.cat([((p.float() + 1) * 127.5).round().clamp(0, 255).byte().cpu() for p in parts])
 
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """A picture of samples, always from the same noise, and the quality of other samples."""
         metrics = self.quality.measure(
-            lambda count: self.generate(draw_noise(count, self.model.latent_size, NOISE_SEED)),
+            lambda count: self.generate(draw_noise(count, self.latent_size, NOISE_SEED)),
             dataset,
             split,
             self.device,
