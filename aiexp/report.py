@@ -17,7 +17,7 @@ class Evaluation:
 
     Args:
         metrics: Name (no prefix) to value.
-        pictures: Name to PNG bytes.
+        pictures: Name to PNG or (animated) GIF bytes.
         tables: Name to table.
     """
 

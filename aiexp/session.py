@@ -238,10 +238,10 @@ class Session:
         if self._tracker is not None:
             self._tracker.log(step, evaluation.metrics)
         self.display.say(f"step {step}  {brief(evaluation.metrics)}{'  best so far' if is_best else ''}")
-        for name, png in evaluation.pictures.items():
-            path = self._figure_path(step, name, "png")
+        for name, picture in evaluation.pictures.items():
+            path = self._figure_path(step, name, "gif" if picture.startswith(b"GIF8") else "png")
             with storage_errors("writing a picture", path):
-                path.write_bytes(png)
+                path.write_bytes(picture)
             if self._tracker is not None:
                 self._tracker.log_picture(step, name, path)
         for name, table in evaluation.tables.items():

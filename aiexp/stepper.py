@@ -155,8 +155,9 @@ class Stepper:
             total[1] += 1
 
     def take_metrics(self) -> dict[str, float]:
-        """Means since the last call, as `train/...`, with the learning rates."""
-        metrics = {f"train/{name}": total / count for name, (total, count) in self.window.items()}
+        """Means since the last call, as `train/...` unless named `env/...`, with the learning rates."""
+        means = {name: total / count for name, (total, count) in self.window.items()}
+        metrics = {n if n.startswith("env/") else f"train/{n}": mean for n, mean in means.items()}
         self.window = {}
         for name, optimizer in self.optimizers.items():
             key = "train/learning_rate" if len(self.optimizers) == 1 else f"train/learning_rate/{name}"

@@ -95,11 +95,16 @@ def test_reports_are_files(tmp_path: Path) -> None:
     with Session(directory, directory.read_config()) as session:
         session.report(
             7,
-            Evaluation(metrics={"test/x": 1.0}, pictures={"test/p": b"png"}, tables={"test/t": table}),
+            Evaluation(
+                metrics={"test/x": 1.0},
+                pictures={"test/p": b"png", "test/film": b"GIF89a"},
+                tables={"test/t": table},
+            ),
             False,
         )
     figures = directory.path / "figures/test"
     assert (figures / "p_step-00000007.png").read_bytes() == b"png"
+    assert (figures / "film_step-00000007.gif").read_bytes() == b"GIF89a"
     assert (figures / "t_step-00000007.csv").read_text() == 'text,n\n"quoted ""comma"", newline\n",1\n'
     assert read_metrics(directory.path / "metrics.jsonl") == [{"step": 7, "test/x": 1.0}]
     assert "test/x 1" in (directory.path / "run.log").read_text()

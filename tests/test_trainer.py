@@ -19,7 +19,7 @@ from aiexp.selection import Selection
 from aiexp.session import Session
 from aiexp.state import seed_everything
 from aiexp.task.base import Task, Update
-from tests.toys import Adversaries, Classify, Points, make_hardware, make_trainer, new_run
+from tests.toys import Adversaries, Classify, Points, Replay, make_hardware, make_trainer, new_run
 
 LAST = Selection(monitor=None, mode="max", patience=None)
 CONSTANT = Schedule(shape="constant", warmup=0, hold=0, final=0.0)
@@ -310,3 +310,10 @@ class Scripted(Plain):
         if split == "eval":
             self.score.fill_(self.scores.pop(0))
         return Evaluation(metrics={"score": self.score.item()})
+
+
+def test_a_metric_of_the_environment_keeps_its_name(tmp_path: Path) -> None:
+    directory = fit(Replay(), tmp_path, steps=10, evaluate_every=100)
+    lines = [line for line in read_metrics(directory.path / "metrics.jsonl") if "train/loss" in line]
+    assert lines
+    assert all(line["env/transitions"] > 0 and "train/env/transitions" not in line for line in lines)
