@@ -2,11 +2,14 @@
 
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
 from aiexp.errors import ConfigError
 from aiexp.model.instance_norm import InstanceNorm
 from aiexp.model.reflection_padding import ReflectionPadding
+
+INSIDE = 0.998  # factor that keeps white and black finite under atanh: a quarter of a step of 8-bit colour
 
 
 @final
@@ -14,7 +17,9 @@ class CycleGANNetworks(nn.Module):
     """`generator_ab`, `generator_ba`, `discriminator_a`, `discriminator_b`; images in [-1, 1].
 
     Source: Zhu et al. 2017 (arXiv 1703.10593), section 7.2.
-    Departures: convolutions before an instance norm have no bias: the norm would subtract it again.
+    Departures: convolutions before an instance norm have no bias: the norm would subtract it again. With
+    `skip` a generator starts from its input, which the paper's does not: instance norm throws away how strong
+    a flat colour is, so drawings come back in other colours until long after photographs would.
 
     Args:
         channels: Of the images: 1 or 3.
@@ -23,6 +28,7 @@ class CycleGANNetworks(nn.Module):
         num_blocks: Residual blocks of a generator; 9 in the paper for 256 pixels or more, 6 below.
         num_discriminator_layers: Strided layers of a discriminator. It sees patches of 16, 34, 70 or 142
             pixels with 1, 2, 3 or 4 layers.
+        skip: Whether generators add what they make to their input; false in the paper.
 
     Raises:
         ConfigError: the images do not fit the networks, or a count is below 1.
@@ -36,6 +42,7 @@ class CycleGANNetworks(nn.Module):
         base_channels: int,
         num_blocks: int,
         num_discriminator_layers: int,
+        skip: bool,
     ) -> None:
         super().__init__()
         for key, value in (
@@ -47,11 +54,33 @@ class CycleGANNetworks(nn.Module):
                 raise ConfigError(f"{key} is {value}; it must be at least 1", where=f"model.{key}")
         check_image_size(image_size, num_discriminator_layers)
         self.channels, self.image_size = channels, image_size
-        self.generator_ab = resnet_generator(channels, base_channels, num_blocks)
-        self.generator_ba = resnet_generator(channels, base_channels, num_blocks)
+        self.generator_ab = Generator(resnet_layers(channels, base_channels, num_blocks), skip)
+        self.generator_ba = Generator(resnet_layers(channels, base_channels, num_blocks), skip)
         self.discriminator_a = patch_discriminator(channels, base_channels, num_discriminator_layers)
         self.discriminator_b = patch_discriminator(channels, base_channels, num_discriminator_layers)
         self.apply(initialize)
+
+
+@final
+class Generator(nn.Module):
+    """Images (B, C, H, W) in [-1, 1] to float32 images of the same shape and range.
+
+    Args:
+        layers: From images to numbers of any size in their shape.
+        skip: Whether the layers say what changes. They are added to the images before the final tanh, at
+            whose ends (white, black) small numbers change nothing.
+    """
+
+    def __init__(self, layers: nn.Sequential, skip: bool) -> None:
+        super().__init__()
+        self.layers, self.skip = layers, skip
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        made = self.layers(images).float()
+        if self.skip:
+            made = made + torch.atanh(images.float() * INSIDE)
+        return made.tanh()
 
 
 @final
@@ -74,8 +103,8 @@ class ResidualBlock(nn.Module):
         return images + self.layers(images)
 
 
-def resnet_generator(channels: int, width: int, num_blocks: int) -> nn.Sequential:
-    """c7s1-64, d128, d256, R256 x num_blocks, u128, u64, c7s1-3 of the paper, with 64 = width."""
+def resnet_layers(channels: int, width: int, num_blocks: int) -> nn.Sequential:
+    """c7s1-64, d128, d256, R256 x num_blocks, u128, u64, c7s1-3 of the paper, 64 = width, before the tanh."""
     layers: list[nn.Module] = [
         ReflectionPadding(3), nn.Conv2d(channels, width, 7, bias=False), InstanceNorm(), nn.ReLU(True),
     ]  # fmt: skip
@@ -91,7 +120,7 @@ def resnet_generator(channels: int, width: int, num_blocks: int) -> nn.Sequentia
             2 * factor * width, factor * width, 3, stride=2, padding=1, output_padding=1, bias=False
         )
         layers += [up, InstanceNorm(), nn.ReLU(True)]
-    layers += [ReflectionPadding(3), nn.Conv2d(width, channels, 7), nn.Tanh()]
+    layers += [ReflectionPadding(3), nn.Conv2d(width, channels, 7)]
     return nn.Sequential(*layers)
 
 

@@ -12,7 +12,7 @@ from aiexp.errors import ConfigError
 from aiexp.report import Evaluation
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.image_pool import ImagePool
-from aiexp.task.translation_report import Translations, mean_distances
+from aiexp.task.translation_report import Translations, joined, mean_distances
 
 # Tensor letters: B batch, C channels, H height, W width.
 
@@ -156,14 +156,17 @@ class CycleGAN(Task):
         }
 
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
-        """Distances over a split, and pictures of the first images of its first batch."""
+        """Distances over a split, and pictures of images spread evenly over it."""
         is_aligned: bool = dataset.aligned  # pyright: ignore[reportAttributeAccessIssue]
+        last = dataset.num_examples(split) - 1
+        shown = torch.linspace(0, last, self.num_pictures, dtype=torch.float64).round().long()
         distances: list[dict[str, Tensor]] = []
-        pictures: dict[str, bytes] = {}
+        pictured: list[Translations] = []
         for batch in dataset.eval_batches(split):
             translations = self.translations(self.to_device(batch))
             distances.append(translations.distances(is_aligned))
-            pictures = pictures or translations.pictures(self.num_pictures, is_aligned)
+            pictured.append(translations.chosen(torch.isin(batch["index"], shown)))
+        pictures = joined(pictured).pictures(is_aligned)
         return Evaluation(metrics=mean_distances(distances), pictures=pictures)
 
     def translations(self, batch: dict[str, Tensor]) -> Translations:

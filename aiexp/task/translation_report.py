@@ -1,6 +1,6 @@
 """Numbers and pictures about translations between two kinds of images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import cast
 
 import torch
@@ -31,17 +31,17 @@ class Translations:
     cycled_a: Tensor
     cycled_b: Tensor
 
-    def pictures(self, count: int, is_aligned: bool) -> dict[str, bytes]:
-        """The first images in both directions as PNG, one a column: A, G(A), F(G(A)) and the true B."""
+    def chosen(self, rows: Tensor) -> "Translations":
+        """The images of some rows: (B,) bool on the CPU."""
+        return Translations(**{f.name: getattr(self, f.name).cpu()[rows] for f in fields(self)})
+
+    def pictures(self, is_aligned: bool) -> dict[str, bytes]:
+        """Both directions as PNG, an image a column: A, G(A), F(G(A)) and the true B below each other."""
         rows = {
             "a_to_b": [self.a, self.fake_b, self.cycled_a, *([self.b] if is_aligned else [])],
             "b_to_a": [self.b, self.fake_a, self.cycled_b, *([self.a] if is_aligned else [])],
         }
-        count = min(count, len(self.a))
-        return {
-            name: picture_grid(torch.cat([images[:count] for images in row]), count, None)
-            for name, row in rows.items()
-        }
+        return {name: picture_grid(torch.cat(row), len(self.a), None) for name, row in rows.items()}
 
     def distances(self, is_aligned: bool) -> dict[str, Tensor]:
         """(B,) float for each metric: how far cycles end from their start and translations from the truth."""
@@ -59,6 +59,11 @@ class Translations:
             distances[f"l1_{key}"] = l1_distances(images, truth)
             distances[f"ssim_{key}"] = structural_similarities(images, truth)
         return distances
+
+
+def joined(parts: list[Translations]) -> Translations:
+    """The images of all parts, in order."""
+    return Translations(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(parts[0])})
 
 
 def mean_distances(parts: list[dict[str, Tensor]]) -> dict[str, float]:

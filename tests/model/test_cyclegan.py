@@ -11,6 +11,7 @@ from aiexp.model.cyclegan import CycleGANNetworks
 
 PAPER: dict[str, Any] = {
     "channels": 3, "image_size": 256, "base_channels": 64, "num_blocks": 9, "num_discriminator_layers": 3,
+    "skip": False,
 }  # fmt: skip
 SMALL: dict[str, Any] = PAPER | {"image_size": 64, "base_channels": 4, "num_blocks": 2}
 
@@ -68,6 +69,22 @@ def test_receptive_field_of_the_discriminator(num_layers: int, pixels: int) -> N
     assert images.grad is not None
     seen = images.grad.abs().sum((0, 1)) > 0
     assert (int(seen.any(0).sum()), int(seen.any(1).sum())) == (pixels, pixels)
+
+
+def test_skip_starts_from_the_input() -> None:
+    torch.manual_seed(1)
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    images[0, :, :8] = 1
+    images[1, :, :8] = -1
+    with_skip, without = make(skip=True).generator_ab, make(skip=False).generator_ab
+    without.load_state_dict(with_skip.state_dict())
+    nn.init.zeros_(with_skip.layers[-1].weight)  # pyright: ignore[reportArgumentType]
+    assert torch.allclose(with_skip(images), images * 0.998, atol=1e-4)
+    added = 0.5 * torch.log((1 + without(images)) / (1 - without(images)))
+    with_skip.load_state_dict(without.state_dict())
+    expected = (torch.atanh(images * 0.998) + added).tanh()
+    assert torch.allclose(with_skip(images), expected, atol=1e-4)
+    assert not torch.allclose(with_skip(images), without(images), atol=1e-2)
 
 
 def test_first_weights() -> None:

@@ -25,6 +25,7 @@ from aiexp.state import seed_everything
 from aiexp.stepper import Stepper
 from aiexp.task.augmentation import Augmentation
 from aiexp.task.cyclegan import CycleGAN
+from aiexp.task.picture_grid import picture_grid
 from tests.forks import in_fork
 from tests.toys import make_hardware, make_trainer, new_run
 
@@ -57,7 +58,12 @@ def make_dataset(aligned: bool = True, batch_size: int = 1) -> UnpairedDataset:
 
 def make_networks(base_channels: int = 4) -> CycleGANNetworks:
     return CycleGANNetworks(
-        channels=3, image_size=SIZE, base_channels=base_channels, num_blocks=1, num_discriminator_layers=2
+        channels=3,
+        image_size=SIZE,
+        base_channels=base_channels,
+        num_blocks=1,
+        num_discriminator_layers=2,
+        skip=False,
     )
 
 
@@ -223,17 +229,28 @@ def test_evaluation_of_known_translations() -> None:
 
 
 @pytest.mark.parametrize(("aligned", "rows"), [(True, 4), (False, 3)])
-def test_pictures(aligned: bool, rows: int) -> None:
-    import io
-
-    from PIL import Image
-
-    task, dataset = make(num_pictures=9), make_dataset(aligned)
+def test_pictures(aligned: bool, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of images spread over the split of 5: the first, the middle one and the last."""
+    grids: list[tuple[Tensor, int]] = []
+    monkeypatch.setattr(
+        "aiexp.task.translation_report.picture_grid",
+        lambda images, columns, captions: (
+            grids.append((images, columns)) or picture_grid(images, columns, captions)
+        ),
+    )
+    task, dataset = make(num_pictures=3), make_dataset(aligned)
     with torch.inference_mode():
         result = task.evaluate(dataset, "eval")
-    assert set(result.pictures) == {"a_to_b", "b_to_a"}
-    width, height = Image.open(io.BytesIO(result.pictures["a_to_b"])).size
-    assert round(height / width * 3) == rows  # as many columns as the first batch has images: 3
+        a, b = (dataset.images("eval", side)[::2].float() / 255 for side in ("a", "b"))
+        fake_b = (task.model.generator_ab(a * 2 - 1) + 1) / 2
+        cycled_a = (task.model.generator_ba(fake_b * 2 - 1) + 1) / 2
+    assert all(png.startswith(b"\x89PNG") for png in result.pictures.values())
+    assert list(result.pictures) == ["a_to_b", "b_to_a"]
+    (images, columns), (others, _) = grids
+    assert (columns, len(images), len(others)) == (3, 3 * rows, 3 * rows)
+    expected = torch.cat([a, fake_b, cycled_a, *([b] if aligned else [])])
+    torch.testing.assert_close(images, expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(others[:3], b, atol=1e-5, rtol=0)
     assert set(result.metrics) >= {"cycle_l1_a", "cycle_l1_b"}
     assert ("l1_ab" in result.metrics) == aligned
 
