@@ -9,7 +9,7 @@ from aiexp.errors import ConfigError
 
 # Tensor letters: B batch, Z latent size, C channels, H height, W width.
 
-SMALLEST_MAPS = (4, 7)
+SMALLEST_MAP = 4
 
 
 @final
@@ -18,7 +18,8 @@ class DCGAN(nn.Module):
 
     Source: Radford et al. 2015 (arXiv 1511.06434), section 3 and figure 1. The gains of batch norm start at
     N(1, 0.02), as in the authors' code.
-    Departures: the number of doublings follows from the image size (28: two, 64: four as in the paper).
+    Departures: the number of doublings follows from the image size (64: four, as in the paper; 28: three, the
+    first from 4 to 7 by filters of 3 x 3, the others by the paper's 4 x 4).
     The generator's first layer and the discriminator's last are linear maps between a vector and the smallest
     feature map: the same numbers as convolutions that cover the whole map, in less time.
 
@@ -51,42 +52,52 @@ class DCGAN(nn.Module):
                 raise ConfigError(f"{key} is {value}; it must be at least 1", where=f"model.{key}")
         self.image_size, self.channels, self.latent_size = image_size, channels, latent_size
         self.discriminator_norm = discriminator_norm
-        smallest, doublings = plan(image_size)
-        widths = [base_channels * 2**i for i in reversed(range(doublings))]  # from the smallest map up
-        self.generator = make_generator(latent_size, smallest, widths, channels)
-        self.discriminator = make_discriminator(channels, widths[::-1], smallest, discriminator_norm)
+        sizes = plan(image_size)
+        widths = [base_channels * 2**i for i in reversed(range(len(sizes) - 1))]  # from the smallest map up
+        self.generator = make_generator(latent_size, sizes, widths, channels)
+        self.discriminator = make_discriminator(channels, widths[::-1], sizes[::-1], discriminator_norm)
         self.apply(initialize)
 
 
-def plan(image_size: int) -> tuple[int, int]:
-    """Pixels of the smallest feature map, and how often it doubles to reach the image.
+def plan(image_size: int) -> list[int]:
+    """Pixels of every feature map from the smallest to the image: 4, 8, 16, ... or 4, 7, 14, 28, ...
 
     Raises:
         ConfigError: the size is neither 4 * 2^k nor 7 * 2^k with k >= 1.
     """
-    for smallest in SMALLEST_MAPS:
-        ratio, rest = divmod(image_size, smallest)
-        if not rest and ratio > 1 and ratio & (ratio - 1) == 0:
-            return smallest, ratio.bit_length() - 1
-    sizes = sorted(smallest * 2**k for smallest in SMALLEST_MAPS for k in range(1, 7))
-    closest = min(sizes, key=lambda size: abs(size - image_size))
+    for second in (2 * SMALLEST_MAP, 2 * SMALLEST_MAP - 1):
+        sizes = [SMALLEST_MAP, second]
+        while sizes[-1] < image_size:
+            sizes.append(2 * sizes[-1])
+        if sizes[-1] == image_size and image_size % 2 == 0:
+            return sizes
+    possible = sorted(smallest * 2**k for smallest in (4, 7) for k in range(1, 7))
+    closest = min(possible, key=lambda size: abs(size - image_size))
     raise ConfigError(
-        f"DCGAN makes no images of {image_size} pixels: only of {', '.join(map(str, sizes))}",
+        f"DCGAN makes no images of {image_size} pixels: only of {', '.join(map(str, possible))}",
         where="model.image_size", fix=f"dataset.image_size={closest}",
     )  # fmt: skip
 
 
-def make_generator(latent_size: int, smallest: int, widths: list[int], channels: int) -> nn.Sequential:
-    """(B, Z) float noise to (B, C, H, W) float images in [-1, 1]."""
+def kernel(small: int, large: int) -> int:
+    """Pixels of the filter that, with stride 2 and padding 1, leads from one size to the other and back."""
+    return 4 if large == 2 * small else 3
+
+
+def make_generator(latent_size: int, sizes: list[int], widths: list[int], channels: int) -> nn.Sequential:
+    """(B, Z) float noise to (B, C, H, W) float images in [-1, 1], through maps of rising `sizes`."""
+    smallest = sizes[0]
     layers: list[nn.Module] = [
         nn.Linear(latent_size, widths[0] * smallest**2, bias=False),
         VectorToMap(smallest),
         nn.BatchNorm2d(widths[0]),
         nn.ReLU(),
     ]
-    for wide, narrow in itertools.pairwise(widths):
+    for (wide, narrow), (small, large) in zip(
+        itertools.pairwise(widths), itertools.pairwise(sizes[:-1]), strict=True
+    ):
         layers += [
-            nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False),
+            nn.ConvTranspose2d(wide, narrow, kernel(small, large), stride=2, padding=1, bias=False),
             nn.BatchNorm2d(narrow),
             nn.ReLU(),
         ]
@@ -94,16 +105,18 @@ def make_generator(latent_size: int, smallest: int, widths: list[int], channels:
     return nn.Sequential(*layers)
 
 
-def make_discriminator(channels: int, widths: list[int], smallest: int, norm: str) -> nn.Sequential:
-    """(B, C, H, W) float images in [-1, 1] to (B, 1) float logits, positive for real."""
+def make_discriminator(channels: int, widths: list[int], sizes: list[int], norm: str) -> nn.Sequential:
+    """(B, C, H, W) float images in [-1, 1] to (B, 1) float logits, positive for real; `sizes` fall."""
     layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-    for narrow, wide in itertools.pairwise(widths):
+    for (narrow, wide), (large, small) in zip(
+        itertools.pairwise(widths), itertools.pairwise(sizes[1:]), strict=True
+    ):
         layers += [
-            nn.Conv2d(narrow, wide, 4, stride=2, padding=1, bias=norm == "none"),
+            nn.Conv2d(narrow, wide, kernel(small, large), stride=2, padding=1, bias=norm == "none"),
             make_norm(norm, wide),
             nn.LeakyReLU(0.2),
         ]
-    return nn.Sequential(*layers, MapToVector(), nn.Linear(widths[-1] * smallest**2, 1))
+    return nn.Sequential(*layers, MapToVector(), nn.Linear(widths[-1] * sizes[-1] ** 2, 1))
 
 
 @final
