@@ -12,6 +12,7 @@ from aiexp.config.allowed import check_object, check_target
 from aiexp.config.library import LIBRARY
 from aiexp.config.node import EXTRA_BLOCKS, GIVEN
 from aiexp.errors import ConfigError, nearest
+from aiexp.partners import check_partners
 
 _BLOCKS = frozenset(name for blocks in EXTRA_BLOCKS.values() for name in blocks)
 
@@ -68,6 +69,8 @@ def _node(node: dict[str, Any], key: str, given: dict[str, Any]) -> Any:
         raise ConfigError(f"'{unsupported[0]}' is not supported", where=where, fix="name each argument")
     is_partial = node.get("_partial_", False) is True
     _bind(call, arguments, given, where, is_partial=is_partial)
+    if given:
+        check_partners(call, given)
     if target in LIBRARY:
         return _library(call, arguments | given, where, is_partial=is_partial)
     return functools.partial(call, **arguments, **given) if is_partial else call(**arguments, **given)

@@ -2,8 +2,11 @@
 
 import copy
 import functools
+import inspect
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Protocol
 
 import pytest
 import torch
@@ -12,6 +15,11 @@ from omegaconf import OmegaConf
 from aiexp.build import build
 from aiexp.config import compose
 from aiexp.errors import ConfigError, DataError
+from aiexp.partners import check_partners, members
+from aiexp.task.cyclegan import CycleGAN
+from aiexp.task.gan import GAN
+from aiexp.task.image_classification import ImageClassification
+from aiexp.task.text_classification import TextClassification
 from tests.lab import Lab, make_lab
 
 
@@ -115,3 +123,52 @@ def test_what_a_layer_refuses_names_its_key(lab: Lab) -> None:
     with pytest.raises(ConfigError, match="Dropout refuses: dropout probability") as error:
         build(config.model)
     assert error.value.where == "model"
+
+
+class HasWidth(Protocol):
+    width: int
+
+    def grow(self) -> None: ...
+
+
+class Narrow(HasWidth, Protocol):
+    depth: int
+
+
+def takes_partners(*, model: Narrow, dataset: Any, size: int) -> tuple[Any, ...]:
+    return model, dataset, size
+
+
+def test_what_the_runner_passes_must_have_the_members_of_its_protocol() -> None:
+    fitting = SimpleNamespace(width=1, depth=2, grow=print)
+    check_partners(takes_partners, {"model": fitting, "dataset": None})
+    for model, words in (
+        (SimpleNamespace(width=1), "cannot use this model: SimpleNamespace has no grow, depth"),
+        (None, "takes_partners needs a model"),
+    ):
+        with pytest.raises(ConfigError, match=words) as caught:
+            check_partners(takes_partners, {"model": model, "dataset": None})
+        assert caught.value.where == "model"
+
+
+def test_no_task_takes_a_model_or_a_data_set_of_another_kind() -> None:
+    """Every pairing across kinds is refused in one line, whatever the classes are called."""
+    kinds = {
+        TextClassification: ("Encoder", "TextData"),
+        ImageClassification: ("ImageTrunk", "ImageData"),
+        GAN: ("AdversarialModel", "ImageData"),
+        CycleGAN: ("Networks", "UnpairedData"),
+    }
+    hints = {task: inspect.signature(task).parameters for task in kinds}
+    for task, names in kinds.items():
+        assert tuple(hints[task][g].annotation.__name__ for g in ("model", "dataset")) == names
+    protocols = {g: {t: hints[t][g].annotation for t in kinds} for g in ("model", "dataset")}
+    for group, by_task in protocols.items():
+        for task, protocol in by_task.items():
+            for other, foreign in by_task.items():
+                if foreign is not protocol:
+                    stranger = SimpleNamespace(**dict.fromkeys(members(foreign)))
+                    with pytest.raises(ConfigError, match=f"{task.__name__} cannot use this {group}"):
+                        check_partners(task, {group: stranger})
+                else:
+                    check_partners(other, {group: SimpleNamespace(**dict.fromkeys(members(foreign)))})

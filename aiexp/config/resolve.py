@@ -93,6 +93,9 @@ def _unresolved(error: BaseException, key: str, text: str, root: DictConfig) -> 
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, InterpolationKeyError):
         name = text.removeprefix("${").removesuffix("}")
-        hint = nearest(name, keys_of(root))
-        return Problem(key=key, what=f"'{key}: {text}' refers to a key that does not exist.{hint}")
+        group = name.split(".")[0]
+        is_group = isinstance(root.get(group), DictConfig)
+        hint = nearest(name, [k for k in keys_of(root) if not is_group or k.startswith(f"{group}.")])
+        fix = f"choose a {group} that has it, or give {key}=..." if is_group else ""
+        return Problem(key=key, what=f"'{key}: {text}' refers to a key that does not exist.{hint}", fix=fix)
     return Problem(key=key, what=f"'{key}: {text}' cannot be resolved: {reason}")

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
+from numpy.typing import NDArray
+from torch import Tensor
+
 
 @runtime_checkable
 class Dataset(Protocol):
@@ -34,3 +37,47 @@ class Dataset(Protocol):
     def fingerprint(self) -> str:
         """sha256 (hex) over the examples and their split, in order: equal data, equal fingerprint."""
         ...
+
+
+class TextData(Dataset, Protocol):
+    """Labelled texts: `aiexp.dataset.text.TextDataset`, or any other with these members."""
+
+    class_names: list[str]
+
+    def tokenize(self, tokenizer: Any, max_tokens: int) -> None:
+        """Makes token numbers of the texts, once, before the first batch is asked for."""
+        ...
+
+    def texts(self, split: str) -> list[str]:
+        """The texts of a split, in the order of a batch's `index`."""
+        ...
+
+    def class_counts(self) -> NDArray[Any]:
+        """(C,) training examples of each class."""
+        ...
+
+
+class ImageData(Dataset, Protocol):
+    """Labelled images: `aiexp.dataset.image.ImageDataset`, or any other with these members."""
+
+    class_names: list[str]
+    channels: int
+    image_size: int
+    mean: list[float]
+    std: list[float]
+
+    def images(self, split: str) -> Tensor:
+        """(N, C, H, W) uint8, in the order of a batch's `index`."""
+        ...
+
+    def names(self, split: str) -> list[str]:
+        """A name for each of them."""
+        ...
+
+
+class UnpairedData(Dataset, Protocol):
+    """Images of two kinds: `aiexp.dataset.unpaired.UnpairedDataset`, or any other with these members."""
+
+    aligned: bool
+    channels: int
+    image_size: int

@@ -105,14 +105,10 @@ def headless(name: str) -> tuple[nn.Module, str]:
     """The network without its last layer, and the name that this layer had.
 
     Raises:
-        ConfigError: torchvision has no such classification network, or is not installed.
+        ConfigError: torchvision has no such classification network.
     """
-    try:
-        from torchvision import models
-    except ImportError as error:
-        raise ConfigError(
-            "torchvision is not installed", where="model", fix="pip install 'aiexp[vision]'"
-        ) from error
+    from torchvision import models
+
     names = models.list_models(module=models)  # without those of detection, segmentation, video, quantization
     if name not in names:
         raise ConfigError(

@@ -7,7 +7,7 @@ from typing import Any, Protocol, final
 import torch
 from torch import Tensor, nn
 
-from aiexp.dataset.base import Dataset
+from aiexp.dataset.base import Dataset, ImageData
 from aiexp.errors import ConfigError
 from aiexp.report import Evaluation
 from aiexp.task.base import OptimizerFactory, Task, Update
@@ -65,8 +65,8 @@ class GAN(Task):
     def __init__(
         self,
         *,
-        model: Any,
-        dataset: Any,
+        model: AdversarialModel,
+        dataset: ImageData,
         optimizers: dict[str, OptimizerFactory],
         loss: Loss,
         label_smoothing: float,

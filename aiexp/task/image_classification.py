@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aiexp.dataset.base import Dataset
+from aiexp.dataset.base import Dataset, ImageData
 from aiexp.errors import ConfigError
 from aiexp.report import Evaluation
 from aiexp.task.augmentation import Augmentation
@@ -69,8 +69,8 @@ class ImageClassification(Task):
     def __init__(
         self,
         *,
-        model: Any,
-        dataset: Any,
+        model: ImageTrunk,
+        dataset: ImageData,
         optimizer: OptimizerFactory,
         trunk: Trunk,
         augmentation: Augmentation,
@@ -209,7 +209,7 @@ class ImageClassification(Task):
         return Evaluation(metrics=metrics, pictures=pictures, tables=tables)
 
 
-def normalizer(normalization: str, dataset: Any) -> tuple[Tensor, Tensor]:
+def normalizer(normalization: str, dataset: ImageData) -> tuple[Tensor, Tensor]:
     """Factor and offset (1, C, 1, 1) float32 by which a uint8 pixel is normalised.
 
     Raises:
@@ -232,7 +232,7 @@ def normalizer(normalization: str, dataset: Any) -> tuple[Tensor, Tensor]:
     return (1 / (255 * std)).float(), (-mean / std).float()
 
 
-def check_batch_norm(model: nn.Module, dataset: Any) -> None:
+def check_batch_norm(model: Any, dataset: ImageData) -> None:
     """Raises `ConfigError` if a training batch has one example and the model normalises over batches."""
     if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):  # pyright: ignore[reportPrivateUsage]
         return

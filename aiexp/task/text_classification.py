@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aiexp.dataset.base import Dataset
+from aiexp.dataset.base import Dataset, TextData
 from aiexp.errors import ConfigError
 from aiexp.report import Evaluation
 from aiexp.task.base import OptimizerFactory, Task, Update
@@ -62,8 +62,8 @@ class TextClassification(Task):
     def __init__(
         self,
         *,
-        model: Any,
-        dataset: Any,
+        model: Encoder,
+        dataset: TextData,
         optimizer: OptimizerFactory,
         dropout: float,
         class_weights: Literal["balanced"] | list[float] | None,
