@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aiexp.dataset.base import Dataset
+from aiexp.dataset.base import Dataset, UnpairedData
 from aiexp.errors import ConfigError
 from aiexp.report import Evaluation
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.image_pool import ImagePool
+from aiexp.task.moving_average import MovingAverage, check_average
 from aiexp.task.translation_report import Translations, joined, mean_distances
 
 # Tensor letters: B batch, C channels, H height, W width.
@@ -59,25 +60,28 @@ class CycleGAN(Task):
         identity_weight: Of the identity losses, as a share of cycle_weight; 0 leaves them out.
         pool_size: Generated images kept for each discriminator.
         augmentation: Applied to both sides while training.
+        average: Factor on the past in the moving average of the generators that is evaluated; 0: none.
         num_pictures: Columns of the picture of A, G(A), F(G(A)) and B.
 
     Raises:
-        ConfigError: a value is out of range, or the data have no two sides.
+        ConfigError: a value is out of range.
     """
 
     def __init__(
         self,
         *,
-        model: Any,
-        dataset: Any,
+        model: Networks,
+        dataset: UnpairedData,
         optimizers: dict[str, OptimizerFactory],
         cycle_weight: float,
         identity_weight: float,
         pool_size: int,
         augmentation: ImageAugmentation,
+        average: float,
         num_pictures: int,
     ) -> None:
         super().__init__()
+        check_average(average)
         for key, value in (("cycle_weight", cycle_weight), ("identity_weight", identity_weight)):
             if value < 0:
                 raise ConfigError(f"{key} is {value}; it cannot be negative", where=f"task.{key}")
@@ -88,12 +92,10 @@ class CycleGAN(Task):
                 f"optimizers are {sorted(optimizers)}", where="task.optimizers",
                 fix="exactly generator and discriminator",
             )  # fmt: skip
-        if getattr(dataset, "aligned", None) is None:
-            raise ConfigError(
-                "translation needs a data set of two sides, A and B", where="dataset",
-                fix="dataset=emoji_styles or dataset=unpaired_folders",
-            )  # fmt: skip
         self.model: Any = model
+        # The generators that are evaluated.
+        self.averaged_ab = MovingAverage(model.generator_ab, average) if average else None
+        self.averaged_ba = MovingAverage(model.generator_ba, average) if average else None
         self.optimizers, self.augmentation = optimizers, augmentation
         self.cycle_weight, self.identity_weight = cycle_weight, identity_weight
         self.num_pictures = num_pictures
@@ -150,10 +152,19 @@ class CycleGAN(Task):
             "generator": (self.model.generator_ab, self.model.generator_ba),
             "discriminator": (self.model.discriminator_a, self.model.discriminator_b),
         }
-        return {
+        optimizers = {
             name: self.optimizers[name]([p for network in pair for p in network.parameters()])
             for name, pair in networks.items()
         }
+        if self.averaged_ab is not None:
+            optimizers["generator"].register_step_post_hook(self.move_averages)
+        return optimizers
+
+    def move_averages(self, *_: object) -> None:
+        """Moves the averaged generators, if any, towards the trained ones."""
+        if self.averaged_ab is not None and self.averaged_ba is not None:
+            self.averaged_ab.update(self.model.generator_ab)
+            self.averaged_ba.update(self.model.generator_ba)
 
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """Distances over a split, and pictures of images spread evenly over it."""
@@ -170,11 +181,13 @@ class CycleGAN(Task):
         return Evaluation(metrics=mean_distances(distances), pictures=pictures)
 
     def translations(self, batch: dict[str, Tensor]) -> Translations:
-        """Both sides of a batch, there and back again."""
+        """Both sides of a batch, there and back again, by the averaged generators if there are any."""
+        generator_ab, generator_ba = self.averaged_ab, self.averaged_ba
+        if generator_ab is None or generator_ba is None:
+            generator_ab, generator_ba = self.model.generator_ab, self.model.generator_ba
         a, b = normalized(batch["a"]), normalized(batch["b"])
-        (fake_b,), (fake_a,) = translated(self.model.generator_ab, a), translated(self.model.generator_ba, b)
-        (cycled_a,) = translated(self.model.generator_ba, fake_b)
-        (cycled_b,) = translated(self.model.generator_ab, fake_a)
+        (fake_b,), (fake_a,) = translated(generator_ab, a), translated(generator_ba, b)
+        (cycled_a,), (cycled_b,) = translated(generator_ba, fake_b), translated(generator_ab, fake_a)
         a, b, fake_b, fake_a, cycled_a, cycled_b = (
             (images + 1) / 2 for images in (a, b, fake_b, fake_a, cycled_a, cycled_b)
         )

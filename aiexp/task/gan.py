@@ -1,6 +1,5 @@
 """Generative adversarial networks: a generator learns to make images that a discriminator takes for real."""
 
-import copy
 from collections.abc import Iterator
 from typing import Any, Protocol, final
 
@@ -12,6 +11,7 @@ from aiexp.errors import ConfigError
 from aiexp.report import Evaluation
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.gan_loss import Loss, check_loss, discriminator_loss, generator_loss, gradient_penalty
+from aiexp.task.moving_average import MovingAverage, check_average
 from aiexp.task.picture_grid import picture_grid
 from aiexp.task.sample_quality import SampleQuality
 
@@ -79,7 +79,7 @@ class GAN(Task):
         check_loss(loss)
         is_wasserstein = loss == "wgan_gp"
         self.loss: Loss = loss
-        self.label_smoothing, self.average, self.optimizers = label_smoothing, average, optimizers
+        self.label_smoothing, self.optimizers = label_smoothing, optimizers
         self.penalty = (10.0 if is_wasserstein else 0.0) if gradient_penalty is None else gradient_penalty
         self.num_discriminator_updates = (
             (5 if is_wasserstein else 1) if num_discriminator_updates is None else num_discriminator_updates
@@ -89,13 +89,12 @@ class GAN(Task):
         self.discriminator: nn.Module = model.discriminator
         self.latent_size: int = model.latent_size
         self._check(model.discriminator_norm)
+        check_average(average)
         check_images(model, dataset)
-        self.averaged = copy.deepcopy(model.generator).requires_grad_(False) if average else None
+        self.averaged = MovingAverage(model.generator, average) if average else None
         grid_noise = draw_noise(GRID**2, model.latent_size, GRID_SEED)
         self.grid_noise: Tensor
         self.register_buffer("grid_noise", grid_noise)
-        self.num_averaged: Tensor
-        self.register_buffer("num_averaged", torch.tensor(0))
         self.quality = quality
         quality.prepare(dataset)
 
@@ -105,7 +104,6 @@ class GAN(Task):
             ("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1),
             ("gradient_penalty", self.penalty, self.penalty >= 0),
             ("num_discriminator_updates", self.num_discriminator_updates, self.num_discriminator_updates > 0),
-            ("average", self.average, 0 <= self.average < 1),
         ):
             if not is_valid:
                 raise ConfigError(f"{key} is {value}: out of range", where=f"task.{key}")
@@ -174,23 +172,10 @@ class GAN(Task):
             optimizers["generator"].register_step_post_hook(self.move_average)
         return optimizers
 
-    @torch.no_grad()
     def move_average(self, *_: object) -> None:
-        """Moves the averaged generator's parameters and running statistics towards the trained one's."""
-        averaged, trained = self.averaged, self.generator
-        if averaged is None:
-            return
-        self.num_averaged += 1
-        count = int(self.num_averaged)
-        # The first weights were noise: they are forgotten sooner.
-        past = min(self.average, (1 + count) / (10 + count))  # as TensorFlow's moving average
-        means = averaged.state_dict()
-        for name, value in trained.state_dict().items():
-            mean = means[name]
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - past)
-            else:  # batch norm counts its batches
-                mean.copy_(value)
+        """Moves the averaged generator, if any, towards the trained one."""
+        if self.averaged is not None:
+            self.averaged.update(self.generator)
 
     def generate(self, noise: Tensor) -> Tensor:
         """(N, C, H, W) uint8 images on the CPU from (N, Z) noise, by the averaged generator if any."""

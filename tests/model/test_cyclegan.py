@@ -11,7 +11,7 @@ from aiexp.model.cyclegan import CycleGANNetworks
 
 PAPER: dict[str, Any] = {
     "channels": 3, "image_size": 256, "base_channels": 64, "num_blocks": 9, "num_discriminator_layers": 3,
-    "skip": False,
+    "skip": False, "upsampling": "transposed",
 }  # fmt: skip
 SMALL: dict[str, Any] = PAPER | {"image_size": 64, "base_channels": 4, "num_blocks": 2}
 
@@ -57,6 +57,13 @@ def test_sizes_and_ranges() -> None:
     grey = make(channels=1, image_size=28)
     assert grey.generator_ba(torch.zeros(1, 1, 28, 28)).shape == (1, 1, 28, 28)
     assert grey.discriminator_a(torch.zeros(1, 1, 28, 28)).shape == (1, 1, 1, 1)
+
+
+def test_resized_upsampling_has_the_same_shapes_and_no_transposed_filters() -> None:
+    networks = make(upsampling="resized")
+    assert not any(isinstance(m, nn.ConvTranspose2d) for m in networks.modules())
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    assert networks.generator_ab(images).shape == images.shape
 
 
 @pytest.mark.parametrize(("num_layers", "pixels"), [(1, 16), (2, 34), (3, 70), (4, 142)])

@@ -123,7 +123,7 @@ def test_50_steps_equal_a_loop_by_hand_bit_for_bit(loss: str) -> None:
     assert expected.keys() <= found.keys()
     assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
     assert task.averaged is not None
-    means = task.averaged.state_dict()
+    means = task.averaged.network.state_dict()
     assert [name for name in averaged if not torch.equal(averaged[name], means[name])] == []
     first = make_model(loss).state_dict()
     assert all(not torch.equal(first[n], found[n]) for n in first if n.endswith("weight")), "all have learned"
