@@ -207,7 +207,7 @@ class Painter(nn.Module):
 
 
 def test_evaluation_of_known_translations() -> None:
-    task = make()
+    task = make(average=0.0)
     task.model.generator_ab, task.model.generator_ba = Painter(0.2), Painter(-0.1)
     with torch.inference_mode():
         result = task.evaluate(make_dataset(), "eval", report=True)
@@ -229,6 +229,16 @@ def test_evaluation_of_known_translations() -> None:
     for direction in ("ab", "ba"):
         margin = result.metrics[f"ssim_{direction}"] - result.metrics["ssim_identity"]
         assert result.metrics[f"margin_ssim_{direction}"] == pytest.approx(margin)
+
+
+def test_the_averaged_generators_are_the_ones_evaluated() -> None:
+    task = make(average=0.5)
+    assert task.averaged_ab is not None
+    assert task.averaged_ba is not None
+    task.averaged_ab.network, task.averaged_ba.network = Painter(0.2), Painter(-0.1)
+    with torch.inference_mode():
+        metrics = task.evaluate(make_dataset(), "eval").metrics
+    assert metrics["cycle_l1_a"] == pytest.approx(0.05, abs=1e-5)
 
 
 @pytest.mark.parametrize(("aligned", "rows"), [(True, 4), (False, 3)])
@@ -290,7 +300,7 @@ def test_augmentation_draws_from_the_seeds_of_each_side() -> None:
         ({"pool_size": -1}, "task.pool_size"),
         ({"num_pictures": 0}, "task.num_pictures"),
         ({"optimizers": {"generator": ADAM}}, "task.optimizers"),
-        ({"dataset": object()}, "dataset"),
+        ({"average": 1.0}, "task.average"),
     ],
 )
 def test_what_does_not_fit(changes: dict[str, Any], where: str) -> None:
