@@ -184,10 +184,12 @@ def check_module(env_id: str) -> None:
     try:
         is_allowed = is_user_code(locate(top).path)
     except NotFoundError as error:
-        raise ConfigError(
-            f"'{env_id}' names a module that does not exist: {error}", where="dataset.env_id",
-            fix="check the name, or install it",
-        ) from error  # fmt: skip
+        if error.part:
+            raise ConfigError(
+                f"'{env_id}' names a module that does not exist: {error}", where="dataset.env_id",
+                fix="check the name, or install it",
+            ) from error  # fmt: skip
+        is_allowed = False  # without Python source: part of Python itself, or compiled
     if not is_allowed:
         raise SecurityError(
             f"'{env_id}' is refused: it imports '{module}'", where="dataset.env_id",

@@ -179,7 +179,7 @@ class Actor:
             for number, value in enumerate(values):
                 if not np.isfinite(value).all():
                     numbers = " ".join(str(value).split())[:80]
-                    raise self.episodes[number].problem(f"returned a {name} that is not finite: {numbers}")
+                    raise self.episodes[number].problem(f"returned {name}s that are not finite: {numbers}")
 
     def show(self, observations: NDArray[Any], was_over: NDArray[np.bool_]) -> None:
         """Puts (E, ...) new observations on top of the stacks; a new episode's stack holds nothing else."""
