@@ -5,6 +5,7 @@ whose sha256 is checked before it is opened, and whose files are checked once mo
 """
 
 from aiexp.errors import ConfigError, nearest
+from aiexp.source.catalog_fonts import FONT_ENTRIES
 from aiexp.source.catalog_images import IMAGE_ENTRIES
 from aiexp.source.entry import Archive, Entry, File, Hub
 
@@ -136,7 +137,7 @@ NEWSGROUPS = Entry(
 )
 
 ENTRIES: dict[str, Entry] = {
-    entry.name: entry for entry in (MINILM, HUTTO_ICWSM_2014, NEWSGROUPS, *IMAGE_ENTRIES)
+    entry.name: entry for entry in (MINILM, HUTTO_ICWSM_2014, NEWSGROUPS, *IMAGE_ENTRIES, *FONT_ENTRIES)
 }
 
 
