@@ -103,7 +103,8 @@ def find_letters(folder: Path, max_letters: int) -> list[Letter]:
         if not _FONT.fullmatch(path.name):
             continue
         try:
-            codes: list[int] = sorted(TTFont(path, lazy=True).getBestCmap() or {})
+            with path.open("rb") as stream:
+                codes: list[int] = sorted(TTFont(stream, lazy=True).getBestCmap() or {})
         except (TTLibError, OSError, KeyError, ValueError) as e:
             raise DataError(f"not a font: {e}", where=str(path), fix=f"rm -r {folder}") from None
         of_script: dict[str, list[int]] = {}
