@@ -5,7 +5,8 @@
 The bare loop draws random actions and steps; ours also begins each episode from a seed of its own, remembers
 its actions, checks what comes back, adds up returns and fills the replay buffer. Each side is a process of
 its own and they take turns; a first round is not counted and medians are printed. Time is the process's own,
-so that other work on the machine matters less. Only real steps count, not those in which an environment resets.
+so that other work on the machine matters less. Only real steps count, not those in which an environment
+resets.
 """
 
 import argparse
