@@ -30,8 +30,7 @@ class DCGAN(nn.Module):
         base_channels: Feature maps at half the image size; they double with each halving. 128 in the paper's
             generator of 64 x 64 images.
         discriminator_norm: Between the discriminator's convolutions. "batch" mixes the examples of a batch,
-            which a gradient penalty forbids; "layer" (over channels and pixels) and "instance" (over pixels)
-            do not.
+            which a gradient penalty forbids; "layer" (over channels and pixels) does not.
 
     Raises:
         ConfigError: no network has such images.
@@ -44,7 +43,7 @@ class DCGAN(nn.Module):
         channels: int,
         latent_size: int,
         base_channels: int,
-        discriminator_norm: Literal["batch", "layer", "instance", "none"],
+        discriminator_norm: Literal["batch", "layer", "none"],
     ) -> None:
         super().__init__()
         for key, value in {"latent_size": latent_size, "base_channels": base_channels}.items():
@@ -156,14 +155,12 @@ def make_norm(norm: str, channels: int) -> nn.Module:
             return nn.BatchNorm2d(channels)
         case "layer":
             return nn.GroupNorm(1, channels)
-        case "instance":
-            return nn.InstanceNorm2d(channels, affine=True)
         case "none":
             return nn.Identity()
         case _:
             raise ConfigError(
                 f"no norm is called '{norm}'", where="model.discriminator_norm",
-                fix="batch, layer, instance or none",
+                fix="batch, layer or none",
             )  # fmt: skip
 
 

@@ -98,6 +98,7 @@ class ImageClassification(Task):
         self.register_buffer("shift", shift, persistent=False)
         self.frozen_batches = round(trunk.frozen_epochs * dataset.batches_per_epoch())
         self.num_batches = 0  # of training, so far
+        self.is_frozen = self.frozen_batches > 0  # only the head learns
         if trunk.whitening_examples:
             self.whiten(dataset)
 
@@ -132,14 +133,10 @@ class ImageClassification(Task):
             features = self.model(images)
         return self.head(features).float()
 
-    @property
-    def is_frozen(self) -> bool:
-        """Whether only the head learns at this batch."""
-        return self.num_batches < self.frozen_batches
-
     def train(self, mode: bool = True) -> "ImageClassification":
         """Training or evaluation mode; a frozen trunk stays in evaluation mode."""
         super().train(mode)
+        self.is_frozen = self.num_batches < self.frozen_batches
         if mode and self.is_frozen:
             self.model.eval()
         return self
@@ -155,6 +152,7 @@ class ImageClassification(Task):
             images, targets = self.mixing(images, F.one_hot(labels, len(self.class_names)).float(), seeds)
         logits = self(images)
         self.num_batches += 1
+        self.is_frozen = self.num_batches < self.frozen_batches
         loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
         accuracy = (logits.detach().argmax(1) == labels).float().mean()
         yield Update(loss=loss, metrics={"accuracy": accuracy})

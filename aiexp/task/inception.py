@@ -43,8 +43,8 @@ class InceptionDistance:
         """The distance between two sets of (N, C, H, W) uint8 images; grey ones are made RGB."""
         metric = self.metric.to(device)
         metric.reset()
-        for images, is_real in ((second, True), (first, False)):
-            for part in images.split(IMAGES_AT_ONCE):
-                metric.update(part.to(device).expand(-1, 3, -1, -1), real=is_real)
-        with torch.autocast(device.type, enabled=False):
+        with torch.autocast(device.type, enabled=False):  # the published weights are meant for fp32
+            for images, is_real in ((second, True), (first, False)):
+                for part in images.split(IMAGES_AT_ONCE):
+                    metric.update(part.to(device).expand(-1, 3, -1, -1), real=is_real)
             return float(metric.compute())

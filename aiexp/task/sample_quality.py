@@ -1,5 +1,6 @@
 """How good and how varied generated images are, by a classifier of such images."""
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
@@ -91,7 +92,7 @@ class SampleQuality:
         samples = generate(half)
         metrics: dict[str, float] = {}
         if self.classifier is not None:
-            key = (split, half)
+            key = (split, zlib.crc32(images.contiguous().numpy().data))  # a trial evaluation sees fewer
             if key not in self._real:
                 self._real[key] = self.classifier.judge(images, device)
             real, fake = self._real[key], self.classifier.judge(samples, device)

@@ -64,7 +64,9 @@ def is_whole(path: Path) -> bool:
 @contextmanager
 def only_one(lock: Path, name: str) -> Generator[None]:
     """A body that one process at a time is in; the others wait."""
-    with lock.open("a") as stream:
+    with storage_errors("locking the folder of classifiers", lock):
+        opened = lock.open("a")
+    with opened as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -114,6 +114,13 @@ def check(config: dict[str, Any], directory: RunDirectory, dataset: Any) -> None
             fix=f"name a run of task=mnist_cnn, or {KEY}=auto",
         )  # fmt: skip
     settings = config.get("dataset") or {}
+    for key in ("mean", "std"):  # the weights expect pixels normalised as in that run
+        trained, given = settings.get(key), getattr(dataset, key)
+        if trained is not None and list(trained) not in (given, list(dict.fromkeys(given))):
+            raise ConfigError(
+                f"the classifier was trained with dataset.{key}={trained}, this data set has {given}",
+                where=where, fix=f"dataset.{key}={trained} (a GAN scales to [-1, 1] whatever they are)",
+            )  # fmt: skip
     for key in ("image_size", "channels"):
         trained, wanted = settings.get(key), getattr(dataset, key)
         if trained is not None and trained != wanted:

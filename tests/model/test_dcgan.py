@@ -61,9 +61,7 @@ def test_first_weights() -> None:
             assert module.weight.std().item() == pytest.approx(0.02, rel=0.5)
 
 
-@pytest.mark.parametrize(
-    ("norm", "mixes"), [("batch", True), ("layer", False), ("instance", False), ("none", False)]
-)
+@pytest.mark.parametrize(("norm", "mixes"), [("batch", True), ("layer", False), ("none", False)])
 def test_only_batch_norm_mixes_the_examples_of_a_batch(norm: str, mixes: bool) -> None:
     model = make(discriminator_norm=norm)
     images = torch.randn(4, 1, 28, 28)

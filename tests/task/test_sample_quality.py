@@ -110,7 +110,9 @@ def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def config_of(*words: str) -> tuple[dict[str, Any], dict[str, str]]:
-    composed = compose([*words, "tracker=none"])
+    # Those of `stripes`; a classifier judges only pixels normalised as its own were.
+    statistics = ["dataset.mean=[0.5]", "dataset.std=[0.25]"]
+    composed = compose([*words, *statistics, "tracker=none"])
     config: Any = OmegaConf.to_container(composed.config, resolve=True)
     return config, composed.choices
 
@@ -209,6 +211,10 @@ def test_other_images(run: Path) -> None:
     assert str(run) in caught.value.where
     with pytest.raises(ConfigError, match=r"dataset.channels=1, these images have 3"):
         TrainedClassifier(run, stripes(image_size=28, channels=3))
+    dataset = stripes(image_size=28)
+    dataset.mean = [0.1]
+    with pytest.raises(ConfigError, match=r"dataset.mean=\[0.5\], this data set has \[0.1\]"):
+        TrainedClassifier(run, dataset)
     dataset = stripes(image_size=28)
     dataset.class_names = ["a", "b", "c"]
     with pytest.raises(ConfigError, match="other classes apart: across, down, slanted"):
