@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 @final
 class Episodes:
-    """An environment as gymnasium's vector environments drive it, with `reset` and `step`.
+    """One episode after the other.
 
-    Resetting begins the next episode. The number of the episode and the actions since are all that is needed
-    to come back to the same place: an environment has no other state that could be saved.
+    Resetting begins the next episode, and so does the step after an episode's end. The number of the episode
+    and the actions since are all that is needed to come back to the same place: an environment has no other
+    state that could be saved.
 
     Args:
         env: With array observations.
@@ -24,28 +25,22 @@ class Episodes:
 
     def __init__(self, env: "gymnasium.Env[Any, Any]", env_id: str, seed_of: Callable[[int], int]) -> None:
         self.env, self.env_id, self.seed_of = env, env_id, seed_of
-        self.observation_space, self.action_space = env.observation_space, env.action_space
-        self.metadata, self.render_mode = env.metadata, env.render_mode
         self.episode, self.seed = -1, 0
         self.actions: list[int] = []
+        self.total = 0.0  # of this episode's rewards
         self.is_over = True
         self._restored: Any = None
 
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
-        """The first observation of the next episode, or where a restored one had got to.
-
-        Args:
-            seed: Ignored: each episode has its own.
-            options: Ignored.
-        """
+    def reset(self) -> Any:
+        """The first observation of the next episode, or where a restored one had got to."""
         if self._restored is not None:
             observation, self._restored = self._restored, None
-            return observation, {}
+            return observation
         self.episode += 1
-        return self._begin(), {}
+        return self._begin()
 
     def _begin(self) -> Any:
-        self.seed, self.actions = self.seed_of(self.episode), []
+        self.seed, self.actions, self.total = self.seed_of(self.episode), [], 0.0
         try:
             observation, _ = self.env.reset(seed=self.seed)
         except Exception as error:
@@ -53,17 +48,18 @@ class Episodes:
         self.is_over = False
         return observation
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """As gymnasium's; after the end of an episode any action begins the next one, with reward 0."""
-        if self.is_over:  # restored at its end: the vector environment has forgotten that it was due
-            return self.reset()[0], 0.0, False, False, {}
+    def step(self, action: int) -> tuple[Any, Any, bool, bool]:
+        """Observation, reward, terminated, truncated; after its end an episode is followed by the next."""
+        if self.is_over:
+            return self.reset(), 0.0, False, False
         self.actions.append(action)
         try:
-            result = self.env.step(action)
+            observation, reward, terminated, truncated, _ = self.env.step(action)
         except Exception as error:
             raise self.problem(f"raised in step: {type(error).__name__}: {error}") from error
-        self.is_over = bool(result[2] or result[3])
-        return result
+        self.total += float(reward)
+        self.is_over = bool(terminated or truncated)
+        return observation, reward, terminated, truncated
 
     def problem(self, what: str) -> DataError:
         """An error that names the environment, the episode, its seed and the step."""

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from aiexp.dataset.environment_copies import EnvironmentCopies
 from aiexp.dataset.environment_episodes import Episodes
 from aiexp.dataset.environment_space import as_arrays, read_spaces
 from aiexp.dataset.example_seed import example_seeds
@@ -16,7 +17,6 @@ from aiexp.errors import AiexpError, ConfigError, DataError, HardwareError, Secu
 
 if TYPE_CHECKING:
     import gymnasium
-    from gymnasium.vector import SyncVectorEnv
 
 BATCHES_PER_EPOCH = 1000
 PLAYED_AT_ONCE = 50  # evaluation episodes
@@ -106,21 +106,14 @@ class Environments:
             raise explain(error, self.env_id, self._options) from error
         return as_arrays(env, self.env_id)
 
-    def training_envs(self) -> "SyncVectorEnv":
-        """The copies to act in, at the beginning of their first episodes.
+    def training_envs(self) -> EnvironmentCopies:
+        """The copies to act in, before their first episodes."""
 
-        An ended episode is followed by one step in which that copy only resets (gymnasium's NEXT_STEP): so
-        the last observation of an episode appears like any other.
-        """
-        from gymnasium.vector import AutoresetMode, SyncVectorEnv
+        def seed_of(number: int) -> Callable[[int], int]:
+            return lambda episode: episode_seed(self.seed, number, episode)
 
-        def make_episodes(number: int) -> Any:
-            return lambda: Episodes(
-                self.make(), self.env_id, lambda episode: episode_seed(self.seed, number, episode)
-            )
-
-        makers = [make_episodes(number) for number in range(self.num_envs)]
-        return SyncVectorEnv(makers, copy=False, autoreset_mode=AutoresetMode.NEXT_STEP)
+        episodes = [Episodes(self.make(), self.env_id, seed_of(number)) for number in range(self.num_envs)]
+        return EnvironmentCopies(episodes, self.spaces.shape, self.spaces.dtype)
 
     def players(self, count: int) -> list["gymnasium.Env[Any, Any]"]:
         """Environments for evaluation, kept from one to the next."""

@@ -18,6 +18,7 @@ from aiexp.task.replay_buffer import NOTHING, RUNNING, TERMINATED, TRUNCATED
 
 # (E, S, ...) observations to (E,) the best actions, counted from 0.
 Policy = Callable[[NDArray[Any]], NDArray[np.int64]]
+Ended = tuple[float, int]  # return and length of an episode
 
 
 @final
@@ -87,10 +88,9 @@ class Actor:
         self.spaces, self.num_envs = dataset.spaces, dataset.num_envs
         self.num_actions = dataset.spaces.num_actions or 0
         self.envs = dataset.training_envs()
-        self.episodes: list[Any] = list(self.envs.envs)  # of `Episodes`
+        self.episodes = self.envs.episodes
         self.num_steps = 0  # counted over all environments
-        self.is_over = np.zeros(self.num_envs, bool)  # which only reset in the next step
-        self.returns, self.lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, np.int64)
+        self.is_over = np.zeros(self.num_envs, np.bool_)  # which only reset in the next step
         self.seen: NDArray[Any] | None = None  # (E, S, ...), what the next actions are chosen by
 
     def act(self, policy: Policy, count: int) -> dict[str, float]:
@@ -102,49 +102,41 @@ class Actor:
         """
         if self.seen is None:
             self.begin()
-        assert self.seen is not None
         started, num_before = time.perf_counter(), self.num_steps
-        shape, kind = (count, self.num_envs), self.spaces.dtype
-        actions, rewards = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
-        kinds = np.zeros(shape, np.uint8)
-        observations = np.empty((*shape, *self.spaces.shape), kind)
-        returns: list[float] = []
-        lengths: list[int] = []
+        shape = (count, self.num_envs)
+        luck, chance = self.random.random(shape), self.random.integers(self.num_actions, size=shape)
+        actions, rewards = np.empty(shape, np.int32), np.empty(shape, np.float32)
+        kinds, was_over = np.full(shape, RUNNING, np.uint8), np.empty(shape, np.bool_)
+        observations = np.empty((*shape, *self.spaces.shape), self.spaces.dtype)
+        ended: list[Ended] = []
         for step in range(count):
-            actions[step] = chosen = self.choose(policy)
-            seen, reward, terminated, truncated, _ = self.step_envs(chosen)
-            observations[step], rewards[step] = seen, reward
-            self.check(observations[step], reward)
-            is_over, was_over = terminated | truncated, self.is_over
-            self.returns += reward
-            self.lengths += 1
-            if was_over.any() or is_over.any():
-                kinds[step] = np.where(terminated, TERMINATED, np.where(truncated, TRUNCATED, RUNNING))
-                kinds[step, was_over] = NOTHING
-                self.returns[was_over], self.lengths[was_over] = 0, 0
-                returns += self.returns[is_over].tolist()
-                lengths += self.lengths[is_over].tolist()
-            else:
-                kinds[step] = RUNNING
-            self.show(observations[step], was_over)
-            self.num_steps += self.num_envs - int(np.count_nonzero(was_over))
-            self.is_over = is_over
+            actions[step] = chosen = self.choose(policy, luck[step], chance[step])
+            seen, reward, terminated, truncated = self.envs.step(chosen + self.spaces.first_action)
+            self.check(seen, reward)
+            observations[step], rewards[step], was_over[step] = seen, reward, self.is_over
+            self.show(seen)
+            self.num_steps += self.num_envs - int(np.count_nonzero(self.is_over))
+            self.is_over = is_over = terminated | truncated
+            if is_over.any():
+                kinds[step, truncated], kinds[step, terminated] = TRUNCATED, TERMINATED
+                ended += [(e.total, len(e.actions)) for e in self.episodes if e.is_over]
+        kinds[was_over] = NOTHING
         self.replay.extend(actions, rewards, kinds, observations)
         seconds = max(time.perf_counter() - started, 1e-9)
-        metrics = {
-            "env/steps": float(self.num_steps),
-            "env/exploration": self.rate(),
-            "time/env_steps_per_second": (self.num_steps - num_before) / seconds,
-        }
-        if returns:
+        return self.report(ended) | {"time/env_steps_per_second": (self.num_steps - num_before) / seconds}
+
+    def report(self, ended: list[Ended]) -> dict[str, float]:
+        """Metrics after a turn of acting in which these episodes ended."""
+        metrics = {"env/steps": float(self.num_steps), "env/exploration": self.rate()}
+        if ended:
+            returns, lengths = zip(*ended, strict=True)
             metrics["env/return"] = sum(returns) / len(returns)
             metrics["env/episode_length"] = sum(lengths) / len(lengths)
         return metrics
 
     def begin(self) -> None:
         """Starts the first episodes."""
-        observations, _ = self.envs.reset()
-        first = np.asarray(observations).astype(self.spaces.dtype)
+        first = self.envs.reset()
         self.check(first, np.zeros(self.num_envs))
         self.seen = np.repeat(first[:, None], self.dataset.frame_stack, axis=1)
         self.replay.buffer.begin(first)
@@ -153,22 +145,18 @@ class Actor:
         """The probability of a random action."""
         return 1.0 if self.num_steps < self.learning_starts else self.exploration.rate(self.num_steps)
 
-    def choose(self, policy: Policy) -> NDArray[np.int64]:
-        """(E,) actions, counted from 0."""
+    def choose(
+        self, policy: Policy, luck: NDArray[np.float64], chance: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """(E,) actions, counted from 0: by chance (E,) where luck (E,) in [0, 1) is below the rate."""
         rate = self.rate()
-        explores = self.random.random(self.num_envs) < rate
+        if rate == 1.0:
+            return chance
+        explores = luck < rate
         if explores.all():
-            return self.random.integers(self.num_actions, size=self.num_envs)
+            return chance
         assert self.seen is not None
-        best = policy(self.seen)
-        if explores.any():
-            return np.where(explores, self.random.integers(self.num_actions, size=self.num_envs), best)
-        return best
-
-    def step_envs(self, chosen: NDArray[np.int64]) -> Any:
-        """One step of every environment."""
-        first = self.spaces.first_action
-        return self.envs.step(chosen + first if first else chosen)
+        return np.where(explores, chance, policy(self.seen))
 
     def check(self, observations: NDArray[Any], rewards: NDArray[np.float64]) -> None:
         """Raises `DataError` unless all that the environments returned is finite."""
@@ -181,20 +169,19 @@ class Actor:
                     numbers = " ".join(str(value).split())[:80]
                     raise self.episodes[number].problem(f"returned {name}s that are not finite: {numbers}")
 
-    def show(self, observations: NDArray[Any], was_over: NDArray[np.bool_]) -> None:
+    def show(self, observations: NDArray[Any]) -> None:
         """Puts (E, ...) new observations on top of the stacks; a new episode's stack holds nothing else."""
         assert self.seen is not None
         if self.dataset.frame_stack > 1:
             self.seen[:, :-1] = self.seen[:, 1:].copy()
-            self.seen[was_over] = observations[was_over][:, None]
+            self.seen[self.is_over] = observations[self.is_over][:, None]
         self.seen[:, -1] = observations
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold: the episodes in progress as their seeds and actions."""
         return {
             "episodes": [episodes.state() for episodes in self.episodes],
-            "num_steps": self.num_steps, "is_over": self.is_over,
-            "returns": self.returns, "lengths": self.lengths, "seen": self.seen,
+            "num_steps": self.num_steps, "is_over": self.is_over, "seen": self.seen,
         }  # fmt: skip
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -207,9 +194,8 @@ class Actor:
             return
         for episodes, saved in zip(self.episodes, state["episodes"], strict=True):
             episodes.load_state(saved)
-        observations = np.asarray(self.envs.reset()[0]).astype(self.spaces.dtype)
-        self.num_steps, self.is_over = state["num_steps"], state["is_over"]
-        self.returns, self.lengths, self.seen = state["returns"], state["lengths"], state["seen"]
+        observations = self.envs.reset()
+        self.num_steps, self.is_over, self.seen = state["num_steps"], state["is_over"], state["seen"]
         for episodes, new, old, ended in zip(
             self.episodes, observations, state["seen"][:, -1], state["is_over"], strict=True
         ):

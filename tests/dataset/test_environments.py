@@ -37,7 +37,7 @@ def test_episodes_of_evaluation_are_fixed_and_no_training_episodes() -> None:
         envs.reset()
         for _ in range(30):
             envs.step(np.array([0, 1]))
-            training += [e.seed for e in envs.envs]
+            training += [e.seed for e in envs.episodes]
     everything = [*seeds["eval"], *seeds["test"], *set(training)]
     assert len(everything) == len(set(everything))
     assert len(set(training)) == 2 * 2 * 6  # each episode its own: 2 data sets, 2 copies, 5 steps + 1
@@ -52,16 +52,48 @@ def test_an_episode_can_be_played_again() -> None:
     dataset = environments("CartPole-v1", seed=3)
     envs, again = dataset.training_envs(), dataset.training_envs()
     random = np.random.default_rng(0)
-    seen, _ = envs.reset()
+    seen = envs.reset()
     for _ in range(57):
         seen, *_ = envs.step(random.integers(2, size=2))
-    for old, new in zip(envs.envs, again.envs, strict=True):
-        new.load_state(old.state())  # pyright: ignore[reportAttributeAccessIssue]
-    assert np.array_equal(again.reset()[0], seen)
+    for old, new in zip(envs.episodes, again.episodes, strict=True):
+        new.load_state(old.state())
+    assert np.array_equal(again.reset(), seen)
     for _ in range(100):  # through ends of episodes
         actions = random.integers(2, size=2)
-        for one, other in zip(envs.step(actions)[:4], again.step(actions)[:4], strict=True):
+        for one, other in zip(envs.step(actions), again.step(actions), strict=True):
             assert np.array_equal(one, other)
+
+
+def test_copies_step_as_gymnasiums_vector_environment_does() -> None:
+    import gymnasium
+    from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+    from aiexp.dataset.environments import episode_seed
+
+    class Seeded(gymnasium.Wrapper[Any, Any, Any, Any]):
+        """Begins its episodes from the seeds of ours."""
+
+        def __init__(self, env: Any, number: int) -> None:
+            super().__init__(env)
+            self.number, self.episode = number, -1
+
+        def reset(self, **_: Any) -> Any:
+            self.episode += 1
+            return self.env.reset(seed=episode_seed(3, self.number, self.episode))
+
+    dataset = environments("CartPole-v1", seed=3, num_envs=3, max_episode_steps=20)
+    makers = [lambda n=n: Seeded(dataset.make(), n) for n in range(3)]
+    theirs, ours = SyncVectorEnv(makers, autoreset_mode=AutoresetMode.NEXT_STEP), dataset.training_envs()
+    random = np.random.default_rng(0)
+    assert np.array_equal(ours.reset(), theirs.reset()[0])
+    kinds = np.zeros(2, int)
+    for _ in range(400):
+        actions = random.integers(2, size=3)
+        results = ours.step(actions)
+        for one, other in zip(results, theirs.step(actions)[:4], strict=True):
+            assert np.array_equal(one, other)
+        kinds += [results[2].sum(), results[3].sum()]
+    assert kinds.min() > 10  # episodes of both kinds of end
 
 
 def test_an_episode_restored_at_its_end_is_followed_by_a_reset() -> None:
@@ -71,15 +103,15 @@ def test_an_episode_restored_at_its_end_is_followed_by_a_reset() -> None:
     for _ in range(5):
         terminated = envs.step(np.array([1]))[2]
     assert terminated.all()
-    again.envs[0].load_state(envs.envs[0].state())  # pyright: ignore[reportAttributeAccessIssue]
+    again.episodes[0].load_state(envs.episodes[0].state())
     again.reset()
-    for one, other in zip(envs.step(np.array([1]))[:4], again.step(np.array([1]))[:4], strict=True):
+    for one, other in zip(envs.step(np.array([1])), again.step(np.array([1])), strict=True):
         assert np.array_equal(one, other)
 
 
 def test_an_episode_that_ends_sooner_is_not_the_same() -> None:
     dataset = environments(num_envs=1)
-    episodes: Any = dataset.training_envs().envs[0]
+    episodes: Any = dataset.training_envs().episodes[0]
     with pytest.raises(CheckpointError, match="not deterministic"):
         episodes.load_state({"episode": 0, "actions": np.zeros(9, np.int64)})
 
