@@ -17,11 +17,12 @@ from aiexp.errors import AiexpError, CheckpointError, DataError, MemoryFullError
 from aiexp.hardware import Hardware
 from aiexp.metrics import MetricsFile
 from aiexp.progress import Display
-from aiexp.report import Evaluation, Table
+from aiexp.report import Evaluation, as_csv
 from aiexp.rundir import RunDirectory
 from aiexp.secrets import redact, redact_text
 from aiexp.stop import StopRequested, StopSignal
 from aiexp.storage import FULL, storage_error, storage_errors
+from aiexp.sweep.pruning import Pruning
 from aiexp.task.base import Task
 from aiexp.tracker.base import RunInfo, Tracker
 from aiexp.tracker.guard import GuardedTracker
@@ -34,13 +35,18 @@ class Session:
     Args:
         directory: The run directory; locked for this process.
         config: Checked and resolved; written down with secrets masked.
+        pruning: Who may end the run early; None for nobody.
 
     Raises:
         StorageError: another process works on the directory, or it cannot be written.
     """
 
-    def __init__(self, directory: RunDirectory, config: dict[str, Any]) -> None:
+    def __init__(
+        self, directory: RunDirectory, config: dict[str, Any], pruning: Pruning | None = None
+    ) -> None:
         self.directory = directory
+        self.is_pruned = False
+        self._pruning = pruning
         self.config: dict[str, Any] = redact(config)
         self.checkpoints = CheckpointStore(directory.path / "checkpoints")
         self.stop = StopSignal()
@@ -77,7 +83,8 @@ class Session:
             self.display.end()
             problem = None if error is None else self.explain(error)
             exit_code = 0 if problem is None else getattr(problem, "exit_code", 1)
-            state = {0: "finished", 130: "stopped", 143: "stopped"}.get(exit_code, "failed")
+            ended = "pruned" if self.is_pruned else "finished"
+            state = {0: ended, 130: "stopped", 143: "stopped"}.get(exit_code, "failed")
             text = None if problem is None else redact_text(str(problem))
             if problem is not None and problem is error and not isinstance(problem, AiexpError):
                 self._write_traceback(problem)
@@ -251,6 +258,18 @@ class Session:
             if self._tracker is not None:
                 self._tracker.log_table(step, name, table)
 
+    def ask_pruning(self, step: int, metrics: dict[str, float], *, is_last: bool) -> None:
+        """Lets the search that this run is a trial of end it after an evaluation: `is_pruned`."""
+        if self._pruning is None:
+            return
+        try:
+            self.is_pruned = self._pruning.report(step, metrics) and not is_last
+        except AiexpError as error:  # the study's trouble is not the run's
+            self._pruning = None
+            self.say(f"warning: this run is not pruned any more: {error.what} ({error.where})")
+        if self.is_pruned:
+            self.say(f"pruned at step {step}: the search has seen better runs")
+
     def _figure_path(self, step: int, name: str, suffix: str) -> Path:
         """`figures/test/confusion_matrix_step-00000753.png`, its folder made."""
         path = self.directory.path / "figures" / f"{name}_step-{step:08d}.{suffix}"
@@ -264,7 +283,8 @@ class Session:
         seconds = self._elapsed_before + time.time() - self._started
         self.directory.write_status(metrics=metrics)
         memory = peak_memory_bytes() / 2**30
-        self.say(f"finished  {brief(metrics)}  ({seconds / 60:.1f} min, {memory:.1f} GiB at most)")
+        ended = "pruned  " if self.is_pruned else "finished"
+        self.say(f"{ended}  {brief(metrics)}  ({seconds / 60:.1f} min, {memory:.1f} GiB at most)")
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold of the session."""
@@ -308,18 +328,6 @@ class Session:
 def brief(metrics: dict[str, float]) -> str:
     """Metrics on one line."""
     return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-
-
-def as_csv(table: Table) -> str:
-    """A table as CSV text."""
-    import csv
-    import io
-
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(table.columns)
-    writer.writerows(table.rows)
-    return buffer.getvalue()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -81,7 +81,7 @@ class Trainer:
 
         Returns:
             The metrics of the best checkpoint, or of the last one where none is monitored: `eval/...`
-            from its evaluation and `test/...` from the final one.
+            from its evaluation and `test/...` from the final one. A pruned run is not tested.
 
         Raises:
             Stopped: Ctrl-C or SIGTERM; a checkpoint of the last finished step is written.
@@ -125,6 +125,8 @@ class Loop:
             raise
         if self.saved_step != self.step:
             self.save()
+        if self.session.is_pruned:
+            return self.metrics
         with self.session.stop.interruptible():
             return self.metrics | self.final_evaluation()
 
@@ -135,7 +137,7 @@ class Loop:
         batches = self.task.batches(self.dataset, self.step * trainer.accumulate)
         self.task.train()
         clock = Clock(self.step)
-        while self.step < self.total_steps and not self.selection.exhausted:
+        while self.step < self.total_steps and not (self.selection.exhausted or session.is_pruned):
             self.stepper.step(self.step + 1, next_batches(batches, trainer.accumulate))
             self.step += 1
             self.evaluated = False
@@ -147,7 +149,7 @@ class Loop:
                 self.finish_step()
             if session.stop.requested:
                 raise StopRequested
-        if self.stepper.window:  # stopped early, between two lines
+        if self.stepper.window:  # ended early, between two lines
             self.log(clock)
 
     def finish_step(self) -> None:
@@ -162,6 +164,7 @@ class Loop:
             if is_best or self.selection.monitor is None:
                 self.metrics = evaluation.metrics
             self.session.report(self.step, evaluation, is_best)
+            self.session.ask_pruning(self.step, evaluation.metrics, is_last=self.step == self.total_steps)
         self.evaluated = True
         if is_best or self.is_due(self.trainer.checkpoint.every):
             self.save()

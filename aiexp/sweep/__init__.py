@@ -1,0 +1,1 @@
+"""Many runs from one command: launching, resuming and searching."""
