@@ -88,6 +88,9 @@ class Hardware:
 
         if self.threads is not None:
             torch.set_num_threads(self.threads)
+        # Adam's moments of weights without gradient decay into denormal numbers, which a CPU adds many times
+        # slower: 2.1 against 0.3 ms an update of a Q-network. They count as 0 (on processors that can).
+        torch.set_flush_denormal(True)
         if self.device_type == "cuda" and not torch.cuda.is_available():
             raise HardwareError(
                 "the GPU's driver answers but this torch cannot use it", where=f"torch {torch.__version__}",

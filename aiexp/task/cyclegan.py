@@ -51,7 +51,8 @@ class CycleGAN(Task):
     identity_a, identity_b (without weights), score_real, score_fake. eval/ and test/: cycle_l1_a, cycle_l1_b
     (mean |F(G(A)) - A|, images in [0, 1]); for aligned data also l1_ab = mean |G(A) - B|, ssim_ab
     (structural similarity), the same for ba, l1_identity and ssim_identity (A itself against B), and the
-    margins over these, positive where translating is better than doing nothing: margin_l1_ab, ...
+    margins over these, positive where translating is better than doing nothing: margin_l1_ab, ...;
+    margin_min is the smallest of the four.
 
     Args:
         model: The four networks; see `Networks`.

@@ -67,12 +67,16 @@ def joined(parts: list[Translations]) -> Translations:
 
 
 def mean_distances(parts: list[dict[str, Tensor]]) -> dict[str, float]:
-    """Means over all images of `Translations.distances` of batches, and the margins over doing nothing."""
+    """Means over all images of `Translations.distances` of batches, and the margins over doing nothing.
+
+    The smallest of the four margins, by which a checkpoint can be chosen, is `margin_min`.
+    """
     means = {name: torch.cat([p[name].cpu() for p in parts]).double().mean().item() for name in parts[0]}
     if "l1_identity" in means:
         for direction in ("ab", "ba"):
             means[f"margin_l1_{direction}"] = means["l1_identity"] - means[f"l1_{direction}"]
             means[f"margin_ssim_{direction}"] = means[f"ssim_{direction}"] - means["ssim_identity"]
+        means["margin_min"] = min(value for name, value in means.items() if name.startswith("margin_"))
     return means
 
 

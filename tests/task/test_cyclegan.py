@@ -229,6 +229,8 @@ def test_evaluation_of_known_translations() -> None:
     for direction in ("ab", "ba"):
         margin = result.metrics[f"ssim_{direction}"] - result.metrics["ssim_identity"]
         assert result.metrics[f"margin_ssim_{direction}"] == pytest.approx(margin)
+    margins = [result.metrics[f"margin_{kind}_{way}"] for kind in ("l1", "ssim") for way in ("ab", "ba")]
+    assert result.metrics["margin_min"] == min(margins)
 
 
 def test_the_averaged_generators_are_the_ones_evaluated() -> None:
