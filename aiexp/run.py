@@ -81,9 +81,9 @@ def make_directory(composed: Composed, config: dict[str, Any], job: Job | None) 
         named = [o for o in typed if not o.startswith(("task=", "outputs="))]
         directory = RunDirectory.create(outputs / composed.choices["task"], slug(named))
     else:
-        named = [redact_text(o) for o in job.overrides]
-        directory = RunDirectory.create(job.sweep_dir, f"{job.index:03d}_{slug(named)}")
+        directory = RunDirectory.at(job.directory)
     directory.write_config(redact(config), composed.choices, typed)
-    directory.write_environment(**describe_environment(), sweep=None if job is None else job.sweep_dir.name)
+    environment = describe_environment() if job is None else job.environment | {"sweep": job.sweep_dir.name}
+    directory.write_environment(**environment)
     directory.point_latest(outputs)
     return directory

@@ -43,15 +43,24 @@ class RunDirectory:
         with storage_errors("making the run directory", parent):
             parent.mkdir(parents=True, exist_ok=True)
             while True:
-                name = "_".join(
-                    p for p in (time.strftime("%Y-%m-%d_%H-%M-%S"), slug, random_source.token_hex(3)) if p
-                )
+                path = parent / new_name(slug)
                 try:
-                    (parent / name).mkdir()
+                    path.mkdir()
                 except FileExistsError:
                     continue
                 break
-        directory = cls(parent / name)
+        return cls.at(path)
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """The run directory at a path that is this run's alone, made if it is not there yet.
+
+        Raises:
+            StorageError: it cannot be made or written.
+        """
+        with storage_errors("making the run directory", path.parent):
+            path.mkdir(exist_ok=True)
+        directory = cls(path)
         directory.write_status(state="starting")
         return directory
 
@@ -167,6 +176,11 @@ class RunDirectory:
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         return file
+
+
+def new_name(slug: str) -> str:
+    """`<time>_<slug>_<short id>`, a name that no other run has."""
+    return "_".join(p for p in (time.strftime("%Y-%m-%d_%H-%M-%S"), slug, random_source.token_hex(3)) if p)
 
 
 def slug(overrides: list[str]) -> str:

@@ -4,7 +4,7 @@ import copy
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -13,6 +13,9 @@ from aiexp.config.allowed import add_working_directory
 from aiexp.config.hydra_settings import check_override, is_hydra_setting
 from aiexp.config.problem import raise_all
 from aiexp.errors import AiexpError, SecurityError
+
+if TYPE_CHECKING:
+    from aiexp.sweep.pruning import Pruning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +41,17 @@ class Job:
         sweep_dir: The directory all jobs of the sweep share.
         index: Its number, from 0.
         overrides: What it was given.
+        directory: Its run directory, which may have been begun.
+        environment: What environment.json says of this machine.
+        pruning: Who may end it early; None for nobody.
     """
 
     sweep_dir: Path
     index: int
-    overrides: list[str] = field(default_factory=lambda: [])
+    overrides: list[str]
+    directory: Path
+    environment: dict[str, Any] = field(default_factory=lambda: {})
+    pruning: "Pruning | None" = None
 
 
 Merged = dict[tuple[str, ...], DictConfig]

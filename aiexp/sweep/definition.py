@@ -1,0 +1,59 @@
+"""`sweep.yaml`: what a sweep is, as typed and as composed, so that it can be resumed and compared."""
+
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self, cast, final
+
+import yaml
+
+from aiexp.errors import CheckpointError
+from aiexp.storage import storage_errors, write_text
+
+FILE = "sweep.yaml"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    """What a sweep is.
+
+    Args:
+        overrides: As typed, Hydra's settings too; secrets masked.
+        config_dir: Value of `--config-dir`.
+        choices: The option of each group in the first job.
+        axes: Keys and groups that vary.
+        launcher: Option of `hydra/launcher`.
+        sweeper: Option of `hydra/sweeper`.
+        config: Resolved config of the first job; secrets masked.
+        started: When.
+    """
+
+    overrides: list[str]
+    config_dir: str | None
+    choices: dict[str, str]
+    axes: list[str]
+    launcher: str
+    sweeper: str
+    config: dict[str, Any]
+    started: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+
+    def write(self, directory: Path) -> None:
+        """Writes `sweep.yaml`."""
+        with storage_errors("writing the sweep's definition", directory):
+            write_text(directory / FILE, yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True))
+
+    @classmethod
+    def read(cls, directory: Path) -> Self:
+        """The definition of a sweep directory.
+
+        Raises:
+            CheckpointError: There is none, or it is damaged.
+        """
+        path = directory / FILE
+        try:
+            value = yaml.safe_load(path.read_text(encoding="utf-8"))
+            return cls(**cast(dict[str, Any], value))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"cannot be read: {reason}", where=str(path)) from error

@@ -1,0 +1,209 @@
+"""One job of a sweep: the function that every launcher calls, on this machine or another."""
+
+import gc
+import hashlib
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+
+from omegaconf import OmegaConf
+
+from aiexp.config.compose import Composed, Job, Merged, compose
+from aiexp.environment import describe_environment
+from aiexp.errors import AiexpError, ConfigError, Stopped
+from aiexp.rundir import RunDirectory, new_name, slug
+from aiexp.secrets import redact, redact_text
+from aiexp.sweep.ledger import Ledger
+from aiexp.sweep.preload import modules_of
+from aiexp.sweep.result import Result, state_of
+
+
+class Interrupted(BaseException):
+    """Ends a sweep from inside a job: Hydra's launchers catch every Exception and would start the next."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(result.error)
+        self.result = result
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SweepJob:
+    """What is the same for all jobs of a sweep. Hydra's launchers call it, the local one binds it.
+
+    Args:
+        sweep: The sweep directory.
+        config_dir: Value of `--config-dir`.
+        names: Keys and groups that vary.
+        targets: Every `_target_` of the configs.
+        merged: Options merged already, so that jobs with the same choices do not merge them again.
+    """
+
+    sweep: Path
+    config_dir: str | None
+    names: frozenset[str]
+    targets: frozenset[str] = frozenset()
+    merged: Merged = field(default_factory=lambda: {}, repr=False)
+
+    def __call__(self, _: Any) -> Result:
+        """Runs the job that Hydra has set up in this process.
+
+        Args:
+            _: The config as Hydra composed it; a job composes its own, like a single run.
+        """
+        from hydra.core.hydra_config import HydraConfig
+
+        settings = HydraConfig.get()
+        index, overrides = int(settings.job.num), [str(o) for o in settings.overrides.task]
+        try:
+            result = self.bind(index, overrides)()
+        except AiexpError as e:
+            report(index, self.own(overrides), e.lines())
+            result = self.failed(index, overrides, e)
+        if result.state == "stopped":
+            raise Interrupted(result)
+        return result
+
+    def preload(self) -> list[str]:
+        """Modules that the jobs import, as far as their configs tell."""
+        return modules_of(self.targets)
+
+    def own(self, overrides: list[str]) -> list[str]:
+        """Of a job's overrides those that not all jobs share; secrets masked."""
+        return [redact_text(o) for o in overrides if o.partition("=")[0] in self.names]
+
+    def completed(self, index: int) -> Result | None:
+        """The result of a job that need not run again."""
+        return Ledger(self.sweep).completed(index)
+
+    def bind(self, index: int, overrides: list[str]) -> Callable[[], Result]:
+        """The job, ready to be called in another process: composed and checked.
+
+        Raises:
+            ConfigErrors: Its config is wrong, or not what the sweep was planned with.
+        """
+        composed = compose(overrides, config_dir=self.config_dir, merged=self.merged)
+        ledger, own, digest = Ledger(self.sweep), self.own(overrides), config_hash(composed)
+        entry = ledger.entries().get(index)
+        if entry is None:
+            ledger.plan([(index, own, digest)])
+        elif (entry.overrides, entry.config) != (own, digest):
+            raise ConfigError(
+                f"job {index} is not the one that the sweep was planned with",
+                where=" ".join(own), fix="restore the files of conf/, or start a new sweep",
+            )  # fmt: skip
+        return partial(work, self.sweep, index, own, composed, environment())
+
+    def failed(self, index: int, overrides: list[str], error: AiexpError) -> Result:
+        """Records a job that could not be started."""
+        result = Result(
+            index=index,
+            exit_code=error.exit_code,
+            overrides=self.own(overrides),
+            error=error.lines()[0],
+            state="failed",
+        )
+        Ledger(self.sweep).end(result)
+        return result
+
+    def died(self, index: int, overrides: list[str], why: str, exit_code: int, seconds: float) -> Result:
+        """Records a job whose process has gone without a word; if it had recorded its end itself, that."""
+        ledger = Ledger(self.sweep)
+        entry = ledger.entries().get(index)
+        if entry and entry.result and entry.result.state != "stopped":
+            return entry.result
+        state, directory = state_of(exit_code), entry.directory if entry else ""
+        result = Result(
+            index=index,
+            exit_code=exit_code,
+            overrides=self.own(overrides),
+            error=why,
+            state=state,
+            seconds=round(seconds, 2),
+            directory=directory,
+        )
+        if directory and (self.sweep / directory).is_dir():
+            RunDirectory(self.sweep / directory).write_status(state=state, error=why, exit_code=exit_code)
+        ledger.end(result)
+        return result
+
+
+def work(sweep: Path, index: int, own: list[str], composed: Composed, environment: dict[str, Any]) -> Result:
+    """Runs a composed job to its end in this process and records it; never raises an Exception.
+
+    Args:
+        sweep: The sweep directory.
+        index: Number of the job.
+        own: Its overrides that not all jobs share.
+        composed: Its config.
+        environment: What environment.json says of this machine.
+    """
+    from aiexp.run import run
+
+    ledger = Ledger(sweep)
+    with ledger.claim(index):
+        entry = ledger.entries()[index]
+        if entry.result and entry.result.exit_code == 0:
+            return entry.result
+        # The name stands in the ledger before the folder stands on the disk: none is ever orphaned.
+        directory = sweep / (entry.directory or new_name(f"{index:03d}_{slug(own)}"))
+        ledger.start(index, directory.name)
+        job = Job(sweep_dir=sweep, index=index, overrides=own, directory=directory, environment=environment)
+        start, error = time.perf_counter(), ""
+        try:
+            exit_code = run(composed, job)
+        except AiexpError as e:
+            exit_code, error = e.exit_code, e.lines()[0]
+            if not isinstance(e, Stopped):
+                report(index, own, e.lines())
+        except (Exception, SystemExit) as e:
+            exit_code, error = 1, f"{type(e).__name__}: {e}"
+            lines = traceback.format_exc().splitlines()
+            report(index, own, [*lines, "this is a bug in aiexp or in your own code"])
+        status = RunDirectory(directory).read_json("status.json")
+        result = Result(
+            index=index,
+            exit_code=exit_code,
+            overrides=own,
+            error=redact_text(error),
+            state="pruned" if status.get("state") == "pruned" else state_of(exit_code),
+            metrics=status.get("metrics", {}),
+            seconds=round(time.perf_counter() - start, 2),
+            directory=directory.name,
+        )
+        ledger.end(result)
+    gc.collect()
+    return result
+
+
+def report(index: int, own: list[str], lines: list[str]) -> None:
+    """A failed job, at once; in a process of its own this is the job's log."""
+    with suppress(OSError):
+        for line in [f"job {index} failed: {' '.join(own)}", *(f"  {line}" for line in lines)]:
+            sys.stderr.write(f"aiexp: {redact_text(line)}\n")
+        sys.stderr.flush()
+
+
+def config_hash(composed: Composed) -> str:
+    """sha256 of a resolved config, secrets masked: it is the same for whoever resumes the sweep."""
+    plain = redact(OmegaConf.to_container(composed.config, resolve=True))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
+
+
+_environment: dict[str, Any] = {}
+
+
+def environment() -> dict[str, Any]:
+    """What environment.json says, found out once a process: asking git and pip takes half a second."""
+    if _environment.get("working_directory") != os.getcwd():
+        _environment.clear()
+        _environment.update(describe_environment())
+    return dict(_environment)

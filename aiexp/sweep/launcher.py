@@ -1,0 +1,225 @@
+"""`hydra/launcher=local`: the jobs of a sweep on this machine, every one in a process of its own.
+
+Hydra finds it as `hydra_plugins.aiexp.LocalLauncher` (see aiexp.config.loader).
+"""
+
+import signal
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any, final
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from aiexp.errors import AiexpError, ConfigError
+from aiexp.sweep.foreign import run_foreign
+from aiexp.sweep.job import Interrupted, SweepJob
+from aiexp.sweep.pool import Ended, Pool
+from aiexp.sweep.result import Result
+from aiexp.sweep.slot import Slot, make_slots
+from aiexp.sweep.table import Table
+
+NextJob = Callable[[], Sequence[str] | None]
+TellEnded = Callable[[int, JobReturn], None]
+REFRESH_SECONDS = 0.5
+
+
+@final
+class LocalLauncher(Launcher):
+    """Runs jobs side by side; a job that fails, crashes or hangs never touches another.
+
+    Args:
+        n_jobs: Jobs at once; None for one a core, or one a GPU where they use GPUs.
+        gpus: GPUs to use, counted as CUDA counts them; None for all of them where jobs use any.
+        max_failures: No new job starts after so many have failed; None for any number.
+        timeout: Seconds a job may take before it is stopped, which counts as failed; None for any time.
+        grace: Seconds a job gets to save a checkpoint when it is stopped.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_jobs: int | None,
+        gpus: list[int] | None,
+        max_failures: int | None,
+        timeout: float | None,
+        grace: float,
+    ) -> None:
+        for name, value in {"n_jobs": n_jobs, "max_failures": max_failures, "timeout": timeout}.items():
+            if value is not None and (not isinstance(value, int | float) or value <= 0):
+                raise ConfigError(
+                    f"{name} is {value}", where=f"hydra.launcher.{name}", fix="more than 0, or null"
+                )
+        self.n_jobs, self.gpus = n_jobs, None if gpus is None else list(gpus)
+        self.max_failures, self.timeout, self.grace = max_failures, timeout, grace
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Takes what Hydra gives every launcher."""
+        self.context, self.task, self.config = hydra_context, task_function, config
+
+    def slots(self, num_jobs: int) -> list[Slot]:
+        """The shares of this machine that so many jobs would be run in."""
+        device = OmegaConf.select(self.config, "hardware.device")
+        return make_slots(
+            n_jobs=self.n_jobs, gpus=self.gpus, use_gpus=device in ("auto", "gpu"), num_jobs=num_jobs
+        )
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Runs a batch.
+
+        Args:
+            job_overrides: For each job its overrides.
+            initial_job_idx: Number of the first.
+
+        Returns:
+            What the jobs returned, in order; those that never started for `max_failures` are left out.
+        """
+        returns: dict[int, JobReturn] = {}
+        queue = iter(job_overrides)
+        self._run(lambda: next(queue, None), returns.__setitem__, initial_job_idx, len(job_overrides))
+        return [returns[index] for index in sorted(returns)]
+
+    def launch_stream(self, next_job: NextJob, ended: TellEnded) -> None:
+        """Runs jobs as they are thought of.
+
+        Args:
+            next_job: Asked whenever a slot is free: the overrides of the next job, or None for no more.
+            ended: Told the number (from 0, in the order asked) and the return of each job that has ended.
+        """
+        self._run(next_job, ended, 0, None)
+
+    def _run(self, next_job: NextJob, ended: TellEnded, first: int, num_jobs: int | None) -> None:
+        """The loop: start what fits, hear what ended, until there is neither.
+
+        Raises:
+            Interrupted: Ctrl-C or SIGTERM, after the running jobs have stopped.
+        """
+        directory = Path(str(self.config.hydra.sweep.dir))
+        job = self.task if isinstance(self.task, SweepJob) else None
+        slots = self.slots(num_jobs or 1_000_000)
+        preload = job.preload() if job else []
+        pool = Pool(slots, preload=preload, timeout=self.timeout, grace=self.grace)
+        index, failures, is_open = first, 0, True
+        started: dict[int, list[str]] = {}
+        with (
+            Table(directory, num_jobs=num_jobs, num_slots=len(slots)) as table,
+            stopping(pool, table) as stop,
+        ):
+            while is_open or pool.running:
+                while is_open and pool.has_free_slot:
+                    is_open = not stop and failures < (self.max_failures or failures + 1)
+                    overrides = next_job() if is_open else None
+                    if overrides is None:
+                        is_open = False
+                        break
+                    started[index] = [str(o) for o in overrides]
+                    early = self._start(pool, job, index, started[index], directory, table)
+                    if early is not None:
+                        failures += is_failure(early)
+                        ended(index, early)
+                    index += 1
+                for end in pool.wait(REFRESH_SECONDS) if pool.running else []:
+                    outcome = self._outcome(job, end, started.pop(end.index), table)
+                    failures += is_failure(outcome)
+                    ended(end.index, outcome)
+                table.refresh()
+        if stop:
+            raise Interrupted(Result(index=index, exit_code=128 + stop[0], overrides=[], state="stopped"))
+
+    def _start(
+        self,
+        pool: Pool,
+        job: SweepJob | None,
+        index: int,
+        overrides: list[str],
+        directory: Path,
+        table: Table,
+    ) -> JobReturn | None:
+        """Starts a job, or returns what is known without running it."""
+        call: Callable[[], Any] = partial(
+            run_foreign, Singleton.get_state(), self.context, self.task, self.config, index, overrides
+        )
+        own = overrides
+        if job is not None:
+            own = job.own(overrides)
+            result = job.completed(index)
+            if result is None:
+                try:
+                    call = job.bind(index, overrides)
+                except AiexpError as error:
+                    result = job.failed(index, overrides, error)
+            if result is not None:
+                table.ended(result)
+                return as_return(result, overrides)
+        log = directory / "logs" / f"{index:03d}.log"
+        pool.start(index, call, log)
+        table.started(index, own, log)
+        return None
+
+    def _outcome(self, job: SweepJob | None, end: Ended, overrides: list[str], table: Table) -> JobReturn:
+        """What Hydra, or an optimizer, gets to know of a job that has ended."""
+        if job is None:
+            table.ended(Result(index=end.index, exit_code=0, overrides=overrides, seconds=end.seconds))
+            has_returned, value = end.message or (False, end.why)
+            if has_returned:
+                return value
+            failed = JobReturn(overrides=overrides, status=JobStatus.FAILED)
+            failed.return_value = RuntimeError(f"job {end.index} failed: {value}")
+            return failed
+        has_returned, value = end.message or (False, end.why)
+        if has_returned and not (end.is_timeout and value.state == "stopped"):
+            result: Result = value
+        else:
+            why = end.why if has_returned else str(value)
+            result = job.died(end.index, overrides, why, end.exit_code, end.seconds)
+        table.ended(result)
+        return as_return(result, overrides)
+
+
+@contextmanager
+def stopping(pool: Pool, table: Table) -> Generator[list[int]]:
+    """A body in which Ctrl-C and SIGTERM stop the jobs, and a second one kills them.
+
+    Yields:
+        Numbers of the signals received so far.
+    """
+    received: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) == 1:
+            table.say("stopping: every running job saves a checkpoint; again to kill them")
+            pool.stop()
+        else:
+            pool.kill()
+
+    previous = {n: signal.signal(n, handle) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def is_failure(job_return: JobReturn) -> bool:
+    """Whether a job has failed; one that was stopped has not."""
+    if job_return.status == JobStatus.FAILED:
+        return True
+    value = job_return.return_value
+    return isinstance(value, Result) and value.state == "failed"
+
+
+def as_return(result: Result, overrides: Sequence[str]) -> JobReturn:
+    """A result as Hydra's sweepers want it."""
+    completed = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
+    completed.return_value = result
+    return completed

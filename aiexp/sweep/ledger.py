@@ -1,0 +1,129 @@
+"""`ledger.jsonl`: what happened to every job of a sweep, one durable line an event, only ever appended to.
+
+{"event": "planned", "job": 0, "overrides": ["seed=0"], "config": "<sha256 of its resolved config>"}
+{"event": "started", "job": 0, "directory": "<name of its run directory>", "pid": 1234, "time": ...}
+{"event": "ended", "job": 0, "exit_code": 0, "state": "finished", "seconds": 2.1, "metrics": {...}, ...}
+
+A job writes its own lines, whichever launcher and machine runs it; for one that died the sweep does.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from aiexp.rundir import RunDirectory
+from aiexp.storage import storage_errors
+from aiexp.sweep.result import Result
+
+
+@final
+@dataclass
+class Entry:
+    """What the ledger says of one job.
+
+    Args:
+        overrides: What distinguishes it.
+        config: sha256 of its resolved config, secrets masked.
+        directory: Name of its run directory; empty before its first start.
+        result: How its last attempt ended; None before that.
+    """
+
+    overrides: list[str]
+    config: str
+    directory: str = ""
+    result: Result | None = None
+
+
+@final
+class Ledger:
+    """The ledger of one sweep.
+
+    Args:
+        sweep: The sweep directory.
+    """
+
+    def __init__(self, sweep: Path) -> None:
+        self.sweep = sweep
+        self.path = sweep / "ledger.jsonl"
+
+    def plan(self, jobs: Iterable[tuple[int, list[str], str]]) -> None:
+        """Records jobs: number, overrides, hash of the config."""
+        self._append([{"event": "planned", "job": i, "overrides": o, "config": c} for i, o, c in jobs])
+
+    def start(self, index: int, directory: str) -> None:
+        """A job starts, or goes on, in a run directory that may not be there yet."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        self._append(
+            [{"event": "started", "job": index, "directory": directory, "pid": os.getpid(), "time": now}]
+        )
+
+    def end(self, result: Result) -> None:
+        """A job has ended."""
+        self._append([{"event": "ended", "job": result.index, **result.record()}])
+
+    def _append(self, events: list[dict[str, Any]]) -> None:
+        """Writes lines at once and waits until they are on the disk."""
+        text = "".join(json.dumps(e, ensure_ascii=False) + "\n" for e in events)
+        with storage_errors("writing the ledger", self.path), self.path.open("a+b", buffering=0) as file:
+            if file.seek(0, os.SEEK_END) and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
+                text = "\n" + text  # the line before is torn: a machine went down in the middle of it
+            file.write(text.encode())
+            os.fsync(file.fileno())
+
+    def entries(self) -> dict[int, Entry]:
+        """Every job by its number; lines that are torn are passed over."""
+        entries: dict[int, Entry] = {}
+        try:
+            lines = self.path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return {}
+        for line in lines:
+            try:
+                event = json.loads(line)
+                index = int(event["job"])
+                if event["event"] == "planned":
+                    entries.setdefault(index, Entry(event["overrides"], event["config"]))
+                elif event["event"] == "started":
+                    entries[index].directory, entries[index].result = event["directory"], None
+                else:
+                    entries[index].result = Result.from_record(event)
+            except (ValueError, KeyError, TypeError):
+                continue
+        for index, entry in entries.items():
+            entry.result = entry.result or self._finished(index, entry)
+        return entries
+
+    def _finished(self, index: int, entry: Entry) -> Result | None:
+        """The result of a run that finished, though nobody was left to write it here."""
+        if not entry.directory:
+            return None
+        status = RunDirectory(self.sweep / entry.directory).read_json("status.json")
+        if status.get("state") not in ("finished", "pruned"):
+            return None
+        return Result(
+            index=index,
+            exit_code=0,
+            overrides=entry.overrides,
+            state=status["state"],
+            metrics=status.get("metrics", {}),
+            seconds=status.get("seconds", 0.0),
+            directory=entry.directory,
+        )
+
+    def completed(self, index: int) -> Result | None:
+        """The result of a job that need not run again."""
+        entry = self.entries().get(index)
+        return entry.result if entry and entry.result and entry.result.exit_code == 0 else None
+
+    @contextmanager
+    def claim(self, index: int) -> Generator[None]:
+        """Holds a job for this process; waits for another one, left over from a killed sweep, to end."""
+        with (self.sweep / ".jobs").open("a") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX, 1, index)  # the byte with the job's number; not inherited
+            yield
