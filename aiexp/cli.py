@@ -14,7 +14,9 @@ COMMANDS = {
     "check": "everything short of training: build, one batch, estimated time",
     "resume": "continue a stopped run exactly where it stopped",
     "data": "data sets and pretrained weights: list, fetch, path",
+    "runs": "the runs there are: list, filter, remove, prune checkpoints",
     "doctor": "is this machine, or a run directory, healthy",
+    "compare": "which of many runs is better, and how sure that is",
     "completion": "print the completion script for bash, zsh or fish",
 }
 

@@ -1,0 +1,169 @@
+"""Runs sorted into groups: which count, which key tells them apart, which repeat each other."""
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+
+from aiexp.compare.metric import Metric
+from aiexp.compare.record import RunRecord
+from aiexp.compare.varying import cell, find_key, find_varying, short_names, show_value, value_of
+from aiexp.errors import DataError
+
+COMPLETE = "finished"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundle:
+    """The runs of one group.
+
+    Args:
+        label: What tells it from the others.
+        runs: Runs with a usable score, by what two runs of different groups must share to be a pair.
+        lost: Its other runs.
+    """
+
+    label: str
+    runs: dict[Hashable, RunRecord] = field(default_factory=lambda: {})
+    lost: list[RunRecord] = field(default_factory=lambda: [])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grouped:
+    """All groups, and what was found on the way.
+
+    Args:
+        columns: The keys that tell the groups apart.
+        names: Short name of each.
+        differing: All keys that differ.
+        bundles: At least one, none without runs.
+        notes: For the user.
+    """
+
+    columns: list[str]
+    names: dict[str, str]
+    differing: list[str]
+    bundles: list[Bundle]
+    notes: list[str]
+
+
+def finished(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """The runs that reached their end.
+
+    Raises:
+        DataError: None has.
+    """
+    done = [record for record in records if record.state == COMPLETE]
+    if not done:
+        raise DataError(
+            f"none of the {len(records)} runs is finished ({count_states(records)})",
+            fix="aiexp resume RUN continues one",
+        )
+    return done
+
+
+def count_states(records: Sequence[RunRecord]) -> str:
+    """`2 failed, 1 running`."""
+    return ", ".join(f"{n} {state}" for state, n in Counter(r.state for r in records).most_common())
+
+
+def group_runs(records: Sequence[RunRecord], metric: Metric, by: str | None) -> Grouped:
+    """Sorts all runs, also those that did not finish, into groups of equal configs or of equal `by`.
+
+    Args:
+        records: At least one finished.
+        metric: What they are compared by.
+        by: A key as typed, or None.
+
+    Raises:
+        ConfigError: No such key.
+        DataError: No run has a usable score.
+    """
+    readable = [record for record in records if record.config]
+    varying = find_varying(finished(readable))
+    columns = varying.keys if by is None else [find_key(by, readable, [*varying.keys, *varying.noise])]
+    others = [key for key in varying.keys if key not in columns]
+    names = short_names(columns)
+    bundles: dict[tuple[Hashable, ...], Bundle] = {}
+    repeated: list[RunRecord] = []
+    for record in sorted(readable, key=lambda r: (r.started or "", r.name)):
+        label = " ".join(f"{names[key]}={show_value(value_of(record, key))}" for key in columns)
+        bundle = bundles.setdefault(cell(record, columns), Bundle(label=label or "all runs"))
+        if not isfinite(record.metrics.get(metric.name, float("nan"))) or record.state != COMPLETE:
+            bundle.lost.append(record)
+            continue
+        key = (*cell(record, others), record.seed)
+        if key in bundle.runs:
+            repeated.append(bundle.runs[key])
+        bundle.runs[key] = record  # the newest stays
+    full = [bundle for bundle in bundles.values() if bundle.runs]
+    if not full:
+        raise DataError(
+            f"'{metric.name}' is not a number in any finished run", fix="--metric NAME chooses another"
+        )
+    return Grouped(
+        columns=columns,
+        names=names,
+        differing=varying.keys,
+        bundles=full,
+        notes=[
+            *_mixed(full, columns, others),
+            *_noise(full, varying.noise, columns),
+            *_repeated(repeated),
+            *_lost([*bundles.values()], metric),
+        ],
+    )
+
+
+def _mixed(bundles: list[Bundle], columns: list[str], others: list[str]) -> list[str]:
+    """The keys that differ inside a group."""
+    mixed = [
+        key for key in others if any(len({cell(r, [key]) for r in b.runs.values()}) > 1 for b in bundles)
+    ]
+    if not mixed:
+        return []
+    return [f"runs with equal {', '.join(columns)} differ in {listed(mixed)}: each group mixes these"]
+
+
+def _noise(bundles: list[Bundle], noise: list[str], columns: list[str]) -> list[str]:
+    """Keys without influence on results that differ, where times are compared; and different machines."""
+    runs = [run for bundle in bundles for run in bundle.runs.values()]
+    keys = [key for key in noise if key.startswith("hardware.") and key not in columns]
+    precisions = sorted({str(r.hardware["precision"]) for r in runs if "precision" in r.hardware})
+    devices = sorted({str(r.hardware["device_name"]) for r in runs if "device_name" in r.hardware})
+    notes = [f"times are of different {listed(keys)}"] if keys else []
+    if len(precisions) > 1:
+        notes.append(f"precisions differ: {', '.join(precisions)}")
+    if len(devices) > 1:
+        notes.append(f"times are of different machines: {listed(devices)}")
+    return notes
+
+
+def _repeated(repeated: list[RunRecord]) -> list[str]:
+    if not repeated:
+        return []
+    names = listed([record.name for record in repeated])
+    return [f"{len(repeated)} left out because a newer run has the same config and seed: {names}"]
+
+
+def _lost(bundles: list[Bundle], metric: Metric) -> list[str]:
+    """What happened to the runs without a score."""
+    notes: list[str] = []
+    lost = [record for bundle in bundles for record in bundle.lost]
+    ended = [record for record in lost if record.state == COMPLETE]
+    if others := [record for record in lost if record.state != COMPLETE]:
+        notes.append(f"{len(others)} left out, not finished: {count_states(others)}")
+    if without := [record for record in ended if metric.name not in record.metrics]:
+        notes.append(f"{len(without)} left out, without {metric.name}: {listed([r.name for r in without])}")
+    if broken := [record for record in ended if metric.name in record.metrics]:
+        names = listed([record.name for record in broken])
+        notes.append(
+            f"{len(broken)} left out, {metric.name} is no finite number: {names}; the means are of the rest"
+        )
+    return notes
+
+
+def listed(words: Sequence[str], most: int = 4) -> str:
+    """`a, b, c and 5 more`."""
+    shown = list(words[:most])
+    return ", ".join(shown) + (f" and {len(words) - most} more" if len(words) > most else "")
