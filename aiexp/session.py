@@ -13,7 +13,7 @@ from typing import Any, Self, final
 from aiexp.changes import check_changes
 from aiexp.checkpoint import CheckpointStore
 from aiexp.dataset.base import Dataset
-from aiexp.errors import AiexpError, CheckpointError, DataError, MemoryFullError, Stopped
+from aiexp.errors import AiexpError, CheckpointError, DataError, HardwareError, MemoryFullError, Stopped
 from aiexp.hardware import Hardware
 from aiexp.metrics import MetricsFile
 from aiexp.progress import Display
@@ -138,6 +138,11 @@ class Session:
                 f"out of memory: {' '.join(str(error).split())[:200]}",
                 fix="halve dataset.batch_size and double trainer.accumulate, or a smaller model",
             )
+        if isinstance(error, RuntimeError) and "does not currently support double backward" in str(error):
+            return HardwareError(
+                "compiled networks have no second derivatives, which this loss needs",
+                where="hardware.compile", fix="hardware.compile=false",
+            )  # fmt: skip
         if isinstance(error, OSError) and error.errno in FULL:
             return storage_error(error, "running", self.directory.path)
         return error

@@ -38,6 +38,7 @@ from tests.toys import new_run
         (ValueError("a bug"), ValueError, "failed"),
         (MemoryError(), MemoryFullError, "failed"),
         (torch.OutOfMemoryError("CUDA out of memory"), MemoryFullError, "failed"),
+        (RuntimeError("X does not currently support double backward"), HardwareError, "failed"),
         (OSError(errno.ENOSPC, "No space left on device"), StorageError, "failed"),
         (KeyboardInterrupt(), Stopped, "stopped"),
     ],
