@@ -17,6 +17,7 @@ from aiexp.errors import (
     CheckpointError,
     ConfigError,
     DataError,
+    HardwareError,
     MemoryFullError,
     SecurityError,
     Stopped,
