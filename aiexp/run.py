@@ -19,6 +19,7 @@ from aiexp.secrets import redact, redact_text
 
 if TYPE_CHECKING:
     from aiexp.hardware import Hardware
+    from aiexp.sweep.pruning import Pruning
 
 
 def run(composed: Composed, job: Job | None = None) -> int:
@@ -26,11 +27,15 @@ def run(composed: Composed, job: Job | None = None) -> int:
     config = cast(dict[str, Any], OmegaConf.to_container(composed.config, resolve=True))
     hardware = build(config["hardware"])
     directory = make_directory(composed, config, job)
-    return train(directory, config, hardware)
+    return train(directory, config, hardware, pruning=None if job is None else job.pruning)
 
 
 def train(
-    directory: RunDirectory, config: dict[str, Any], hardware: "Hardware", changes: list[str] | None = None
+    directory: RunDirectory,
+    config: dict[str, Any],
+    hardware: "Hardware",
+    changes: list[str] | None = None,
+    pruning: "Pruning | None" = None,
 ) -> int:
     """Trains what a config says in its run directory, from the newest checkpoint if there is one.
 
@@ -39,12 +44,13 @@ def train(
         config: Checked and resolved.
         hardware: Built from it.
         changes: What was typed when resuming.
+        pruning: Who may end the run early.
     """
     hardware.set_environment()
     from aiexp.session import Session
     from aiexp.state import seed_everything
 
-    with imports_behind(), Session(directory, config) as session:
+    with imports_behind(), Session(directory, config, pruning) as session:
         with session.preparing():
             hardware.start()
             seed_everything(config["seed"])

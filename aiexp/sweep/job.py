@@ -23,6 +23,7 @@ from aiexp.rundir import RunDirectory, new_name, slug
 from aiexp.secrets import redact, redact_text
 from aiexp.sweep.ledger import Ledger
 from aiexp.sweep.preload import modules_of
+from aiexp.sweep.pruning import job_pruning
 from aiexp.sweep.result import Result, state_of
 
 
@@ -156,7 +157,14 @@ def work(sweep: Path, index: int, own: list[str], composed: Composed, environmen
         # The name stands in the ledger before the folder stands on the disk: none is ever orphaned.
         directory = sweep / (entry.directory or new_name(f"{index:03d}_{slug(own)}"))
         ledger.start(index, directory.name)
-        job = Job(sweep_dir=sweep, index=index, overrides=own, directory=directory, environment=environment)
+        job = Job(
+            sweep_dir=sweep,
+            index=index,
+            overrides=own,
+            directory=directory,
+            environment=environment,
+            pruning=job_pruning(sweep, index),
+        )
         start, error = time.perf_counter(), ""
         try:
             exit_code = run(composed, job)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any, final
 
 from hydra.core.singleton import Singleton
@@ -23,11 +22,12 @@ from aiexp.sweep.job import Interrupted, SweepJob
 from aiexp.sweep.pool import Ended, Pool
 from aiexp.sweep.result import Result
 from aiexp.sweep.slot import Slot, make_slots
-from aiexp.sweep.table import Table
+from aiexp.sweep.table import Objective, Table
 
-NextJob = Callable[[], Sequence[str] | None]
+NextJob = Callable[[], tuple[int, Sequence[str]] | None]
 TellEnded = Callable[[int, JobReturn], None]
 REFRESH_SECONDS = 0.5
+UNKNOWN = 1_000_000  # jobs, where a sweeper thinks of them one after the other
 
 
 @final
@@ -84,20 +84,20 @@ class LocalLauncher(Launcher):
             What the jobs returned, in order; those that never started for `max_failures` are left out.
         """
         returns: dict[int, JobReturn] = {}
-        queue = iter(job_overrides)
-        self._run(lambda: next(queue, None), returns.__setitem__, initial_job_idx, len(job_overrides))
+        queue = iter(enumerate(job_overrides, initial_job_idx))
+        self._run(lambda: next(queue, None), returns.__setitem__, len(job_overrides))
         return [returns[index] for index in sorted(returns)]
 
     def launch_stream(self, next_job: NextJob, ended: TellEnded) -> None:
         """Runs jobs as they are thought of.
 
         Args:
-            next_job: Asked whenever a slot is free: the overrides of the next job, or None for no more.
-            ended: Told the number (from 0, in the order asked) and the return of each job that has ended.
+            next_job: Asked whenever a slot is free: number and overrides of the next job; None for no more.
+            ended: Told the number and the return of each job that has ended.
         """
-        self._run(next_job, ended, 0, None)
+        self._run(next_job, ended, None)
 
-    def _run(self, next_job: NextJob, ended: TellEnded, first: int, num_jobs: int | None) -> None:
+    def _run(self, next_job: NextJob, ended: TellEnded, num_jobs: int | None) -> None:
         """The loop: start what fits, hear what ended, until there is neither.
 
         Raises:
@@ -105,18 +105,16 @@ class LocalLauncher(Launcher):
         """
         directory = Path(str(self.config.hydra.sweep.dir))
         job = self.task if isinstance(self.task, SweepJob) else None
-        slots = self.slots(num_jobs or 1_000_000)
-        preload = job.preload() if job else []
-        pool = Pool(slots, preload=preload, timeout=self.timeout, grace=self.grace)
+        slots = self.slots(num_jobs or UNKNOWN)
+        pool = Pool(slots, preload=job.preload() if job else [], timeout=self.timeout, grace=self.grace)
         index, failures, is_open = first, 0, True
         started: dict[int, list[str]] = {}
-        with (
-            Table(directory, num_jobs=num_jobs, num_slots=len(slots)) as table,
-            stopping(pool, table) as stop,
-        ):
+        table = Table(directory, num_jobs=num_jobs, num_slots=len(slots), objective=self._objective())
+        with table, signals() as received:
             while is_open or pool.running:
+                stop(pool, table, received)
                 while is_open and pool.has_free_slot:
-                    is_open = not stop and failures < (self.max_failures or failures + 1)
+                    is_open = not received and failures < (self.max_failures or failures + 1)
                     overrides = next_job() if is_open else None
                     if overrides is None:
                         is_open = False
@@ -127,13 +125,18 @@ class LocalLauncher(Launcher):
                         failures += is_failure(early)
                         ended(index, early)
                     index += 1
+                table.refresh()
                 for end in pool.wait(REFRESH_SECONDS) if pool.running else []:
                     outcome = self._outcome(job, end, started.pop(end.index), table)
                     failures += is_failure(outcome)
                     ended(end.index, outcome)
-                table.refresh()
-        if stop:
-            raise Interrupted(Result(index=index, exit_code=128 + stop[0], overrides=[], state="stopped"))
+        if received:
+            raise Interrupted(Result(index=index, exit_code=128 + received[0], overrides=[], state="stopped"))
+
+    def _objective(self) -> Objective:
+        """What the jobs' trainers monitor."""
+        name = OmegaConf.select(self.config, "trainer.selection.monitor")
+        return Objective(name=name, mode=str(OmegaConf.select(self.config, "trainer.selection.mode")))
 
     def _start(
         self,
@@ -186,28 +189,27 @@ class LocalLauncher(Launcher):
 
 
 @contextmanager
-def stopping(pool: Pool, table: Table) -> Generator[list[int]]:
-    """A body in which Ctrl-C and SIGTERM stop the jobs, and a second one kills them.
+def signals() -> Generator[list[int]]:
+    """A body in which Ctrl-C and SIGTERM are only noted.
 
     Yields:
-        Numbers of the signals received so far.
+        Numbers of those received so far.
     """
     received: list[int] = []
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        if len(received) == 1:
-            table.say("stopping: every running job saves a checkpoint; again to kill them")
-            pool.stop()
-        else:
-            pool.kill()
-
-    previous = {n: signal.signal(n, handle) for n in (signal.SIGINT, signal.SIGTERM)}
+    previous = {n: signal.signal(n, lambda n, _: received.append(n)) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield received
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def stop(pool: Pool, table: Table, received: list[int]) -> None:
+    """Does what the signals received so far ask for: a checkpoint of every job, then their end."""
+    if len(received) > 1:
+        pool.kill()
+    elif received and pool.stop():
+        table.say("stopping: every running job saves a checkpoint; Ctrl-C again kills them")
 
 
 def is_failure(job_return: JobReturn) -> bool:

@@ -145,6 +145,10 @@ class Search:
         ready = ready or unfinished
         return self._start(ready[0]) if ready else None
 
+    def put_back(self, index: int) -> None:
+        """A job that `next_job` gave is not started yet after all: it will be the next."""
+        self.interrupted.appendleft(index)
+
     def _ask(self) -> Running:
         """A new trial."""
         self.study.sampler = make_sampler(self.settings, self.num_started)

@@ -55,6 +55,11 @@ class Settings:
                 )
         for direction in self.directions:
             _one_of("direction", direction, DIRECTIONS)
+        if not self.objectives:
+            raise ConfigError(
+                "a search needs an objective", where=_key("objective"),
+                fix=f"{_key('objective')}=eval/accuracy {_key('direction')}=max",
+            )  # fmt: skip
         if len(self.directions) != len(self.objectives):
             wanted = f"[{','.join(['max'] * len(self.objectives))}]" if len(self.objectives) > 1 else "max"
             raise ConfigError(
