@@ -19,10 +19,13 @@ from aiexp.errors import Stopped, SweepError
 from aiexp.rundir import RunDirectory
 from aiexp.secrets import redact, redact_text
 from aiexp.storage import storage_errors
+from aiexp.sweep.best import search_lines
 from aiexp.sweep.definition import Definition
 from aiexp.sweep.job import Interrupted, SweepJob, config_hash
 from aiexp.sweep.ledger import Ledger
+from aiexp.sweep.objective import complete_search
 from aiexp.sweep.plan import grid, plan, targets_of
+from aiexp.sweep.preload import modules_of
 from aiexp.sweep.result import Result
 
 LOCAL = "hydra/launcher=local"
@@ -38,8 +41,10 @@ def sweep(overrides: list[str], *, config_dir: str | None = None) -> int:
     dirs = conf_dirs(config_dir)
     overrides = with_launcher(overrides, dirs)
     axes, first = check_sweep(overrides, config_dir=config_dir)
-    for note in shadow_notes(first, dirs):
+    words, notes = complete_search(overrides, first, dirs, modules_of(targets_of(first)))
+    for note in [*shadow_notes(first, dirs), *notes]:
         say(f"note: {note}")
+    overrides = [*overrides, *words]
     directory = make_directory(first, axes)
     say(f"sweep in {shown(directory)}")
     return run_sweep(overrides, directory, axes, first, config_dir)
@@ -103,6 +108,8 @@ def run_sweep(
         raise Stopped("sweep stopped", exit_code=e.result.exit_code, fix=fix) from None
     finally:
         lock.close()
+    for line in search_lines(directory, overrides, axes.names):
+        say(line)
     return summary(results_of(batches), directory)
 
 

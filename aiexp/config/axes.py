@@ -2,7 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from aiexp.conf_dir import ConfDirs, conf_dirs
 from aiexp.config.compose import Composed, Merged, check_hydra_settings, compose, prepare
@@ -11,7 +11,7 @@ from aiexp.config.problem import raise_all
 from aiexp.errors import AiexpError, ConfigError, ConfigErrors
 
 if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
+    from hydra.core.override_parser.types import IntervalSweep, Override
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +84,14 @@ def _axes(parsed: "list[Override]", dirs: ConfDirs, errors: list[AiexpError]) ->
             values = [f"{name}={v}" for v in _values(override, dirs)]
             (groups if override.key_or_group.split("@")[0] in options else keys).append(values)
             names.add(name)
-        elif not is_own_sweeper:
+        elif is_own_sweeper:
+            interval = cast("IntervalSweep", override.value())
+            keys.append([f"{name}={interval.start}", f"{name}={interval.end}"])  # its ends stand for all
+            names.add(name)
+        else:
             what = f"'{text}' needs a sweeper that searches; the basic one tries every listed value"
-            errors.append(
-                ConfigError(what, where=f"command line: {text}", fix=f"type {name}=1,2,3 or range(...)")
-            )
+            fix = f"add hydra/sweeper=optuna (hydra.sweeper.sampler=random draws), or type {name}=1,2,3"
+            errors.append(ConfigError(what, where=f"command line: {text}", fix=fix))
     return Axes(fixed=fixed, groups=groups, keys=keys, names=frozenset(names))
 
 
