@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
@@ -55,10 +55,10 @@ class LocalLauncher(Launcher):
         grace: float,
     ) -> None:
         for name, value in {"n_jobs": n_jobs, "max_failures": max_failures, "timeout": timeout}.items():
-            if value is not None and (not isinstance(value, int | float) or value <= 0):
-                raise ConfigError(
-                    f"{name} is {value}", where=f"hydra.launcher.{name}", fix="more than 0, or null"
-                )
+            is_number = isinstance(value, int if name != "timeout" else int | float)  # what Hydra was given
+            if value is not None and (not is_number or value <= 0):
+                what, where = f"{name} is {value!r}", f"hydra.launcher.{name}"
+                raise ConfigError(what, where=where, fix="a number above 0, or null")
         self.n_jobs, self.gpus = n_jobs, None if gpus is None else list(gpus)
         self.max_failures, self.timeout, self.grace = max_failures, timeout, grace
 
@@ -107,31 +107,30 @@ class LocalLauncher(Launcher):
         job = self.task if isinstance(self.task, SweepJob) else None
         slots = self.slots(num_jobs or UNKNOWN)
         pool = Pool(slots, preload=job.preload() if job else [], timeout=self.timeout, grace=self.grace)
-        index, failures, is_open = first, 0, True
-        started: dict[int, list[str]] = {}
+        overrides: dict[int, list[str]] = {}
+        failures, is_open = 0, True
         table = Table(directory, num_jobs=num_jobs, num_slots=len(slots), objective=self._objective())
         with table, signals() as received:
             while is_open or pool.running:
                 stop(pool, table, received)
                 while is_open and pool.has_free_slot:
                     is_open = not received and failures < (self.max_failures or failures + 1)
-                    overrides = next_job() if is_open else None
-                    if overrides is None:
+                    wanted = next_job() if is_open else None
+                    if wanted is None:
                         is_open = False
                         break
-                    started[index] = [str(o) for o in overrides]
-                    early = self._start(pool, job, index, started[index], directory, table)
-                    if early is not None:
-                        failures += is_failure(early)
-                        ended(index, early)
-                    index += 1
+                    index, overrides[index] = wanted[0], [str(o) for o in wanted[1]]
+                    known = self._start(pool, table, job, index, overrides[index])
+                    if known is not None:
+                        failures += is_failure(known)
+                        ended(index, known)
                 table.refresh()
                 for end in pool.wait(REFRESH_SECONDS) if pool.running else []:
-                    outcome = self._outcome(job, end, started.pop(end.index), table)
+                    outcome = self._outcome(table, job, end, overrides[end.index])
                     failures += is_failure(outcome)
                     ended(end.index, outcome)
         if received:
-            raise Interrupted(Result(index=index, exit_code=128 + received[0], overrides=[], state="stopped"))
+            raise Interrupted(Result(index=-1, exit_code=128 + received[0], overrides=[], state="stopped"))
 
     def _objective(self) -> Objective:
         """What the jobs' trainers monitor."""
@@ -139,46 +138,39 @@ class LocalLauncher(Launcher):
         return Objective(name=name, mode=str(OmegaConf.select(self.config, "trainer.selection.mode")))
 
     def _start(
-        self,
-        pool: Pool,
-        job: SweepJob | None,
-        index: int,
-        overrides: list[str],
-        directory: Path,
-        table: Table,
+        self, pool: Pool, table: Table, job: SweepJob | None, index: int, overrides: list[str]
     ) -> JobReturn | None:
         """Starts a job, or returns what is known without running it."""
-        call: Callable[[], Any] = partial(
-            run_foreign, Singleton.get_state(), self.context, self.task, self.config, index, overrides
-        )
         own = overrides
-        if job is not None:
+        if job is None:
+            state = Singleton.get_state()
+            call = partial(run_foreign, state, self.context, self.task, self.config, index, overrides)
+        else:
             own = job.own(overrides)
-            result = job.completed(index)
-            if result is None:
-                try:
-                    call = job.bind(index, overrides)
-                except AiexpError as error:
-                    result = job.failed(index, overrides, error)
+            try:
+                result = job.completed(index)
+                call = job.bind(index, overrides) if result is None else None
+            except AiexpError as error:
+                result, call = job.failed(index, overrides, error), None
             if result is not None:
                 table.ended(result)
                 return as_return(result, overrides)
-        log = directory / "logs" / f"{index:03d}.log"
-        pool.start(index, call, log)
+        log = table.directory / "logs" / f"{index:03d}.log"
+        pool.start(index, cast(Callable[[], Any], call), log)
         table.started(index, own, log)
         return None
 
-    def _outcome(self, job: SweepJob | None, end: Ended, overrides: list[str], table: Table) -> JobReturn:
+    def _outcome(self, table: Table, job: SweepJob | None, end: Ended, overrides: list[str]) -> JobReturn:
         """What Hydra, or an optimizer, gets to know of a job that has ended."""
+        message: tuple[bool, Any] = end.message or (False, end.why)
+        has_returned, value = message
         if job is None:
             table.ended(Result(index=end.index, exit_code=0, overrides=overrides, seconds=end.seconds))
-            has_returned, value = end.message or (False, end.why)
             if has_returned:
                 return value
             failed = JobReturn(overrides=overrides, status=JobStatus.FAILED)
             failed.return_value = RuntimeError(f"job {end.index} failed: {value}")
             return failed
-        has_returned, value = end.message or (False, end.why)
         if has_returned and not (end.is_timeout and value.state == "stopped"):
             result: Result = value
         else:

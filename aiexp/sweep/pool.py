@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any, final
 
@@ -110,10 +111,7 @@ class Pool:
         self.running: dict[int, Running] = {}
         self._timeout, self._grace = timeout, grace
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([*preload, "aiexp.sweep.worker", "aiexp.sweep.forkserver"])
-        # Read when torch is imported, which happens once for all jobs: see Hardware.set_environment.
-        if others_running() >= 1:
-            os.environ.setdefault("GOMP_SPINCOUNT", "0")
+        start_forkserver(self._context, preload)
 
     @property
     def has_free_slot(self) -> bool:
@@ -181,17 +179,35 @@ class Pool:
             seconds=time.monotonic() - running.started,
         )
 
-    def stop(self) -> None:
-        """Asks every job to stop with a checkpoint; those that take too long are killed."""
-        for running in self.running.values():
-            if running.message is None and running.signals[0] == signal.SIGTERM:
-                running.insist("stopped", self._grace)
+    def stop(self) -> bool:
+        """Asks every job, once, to stop with a checkpoint; those that take too long are killed.
+
+        Returns:
+            Whether any job had not been asked before.
+        """
+        unasked = [r for r in self.running.values() if r.signals[0] == signal.SIGTERM]
+        for running in unasked:
+            running.insist("stopped", self._grace)
+        return bool(unasked)
 
     def kill(self) -> None:
         """Kills every job."""
         for running in self.running.values():
             running.signals = [signal.SIGKILL]
             running.insist("killed", self._grace)
+
+
+def start_forkserver(context: ForkServerContext, preload: list[str]) -> None:
+    """Starts the process that jobs are forked from, which goes on importing while this one goes on."""
+    context.set_forkserver_preload([*preload, "aiexp.sweep.worker", "aiexp.sweep.forkserver"])
+    # Read when torch is imported, which happens once for all jobs: see Hardware.set_environment.
+    if others_running() >= 1:
+        os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is not for the forkserver
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def kernel_kills() -> int:

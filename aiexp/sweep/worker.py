@@ -29,7 +29,8 @@ def main(connection: Connection, call: bytes, slot: Slot, log: Path, grace: floa
         grace: Seconds to stop in when the sweep's process has died.
     """
     os.setsid()  # Ctrl-C in the terminal is for the sweep, which then asks its jobs
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the forkserver ignores it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the forkserver ignores both
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print_to(log)
     faulthandler.enable()
     threading.Thread(target=follow_parent, args=(grace,), daemon=True).start()
