@@ -1,4 +1,4 @@
-"""`aiexp resume RUN [KEY=VALUE ...]`: continue a run exactly where it stopped."""
+"""`aiexp resume RUN|SWEEP [KEY=VALUE ...]`: continue a run, or a sweep, exactly where it stopped."""
 
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from aiexp.config import validate
 from aiexp.errors import ConfigError, nearest
 from aiexp.rundir import RunDirectory
 from aiexp.secrets import MASK, redact
+from aiexp.sweep.definition import DEFINITION
 
 HELP = """\
-usage: aiexp resume RUN [KEY=VALUE ...]
+usage: aiexp resume RUN|SWEEP [KEY=VALUE ...]
 
 Continues a stopped, failed or killed run in its own directory, from its newest intact checkpoint:
 same weights, same data order, same random numbers, same W&B run. RUN is a run directory, for
@@ -22,6 +23,11 @@ example outputs/latest.
 KEY=VALUE changes what may change: length, evaluation and checkpoint intervals, tracker, hardware.
   aiexp resume outputs/latest
   aiexp resume outputs/latest trainer.epochs=5
+
+SWEEP is a sweep's directory: jobs that are complete are skipped, those that
+were stopped continue, those that failed run again. Nothing but settings of
+the launcher and the sweeper may change:
+  aiexp resume outputs/mnist_cnn/2026-01-31_12-00-00_sweep_1a2b3c hydra.launcher.n_jobs=1
 """
 
 
@@ -36,8 +42,14 @@ def main(argv: list[str]) -> int:
     overrides = [word for word in argv if "=" in word]
     paths = [word for word in argv if "=" not in word]
     if len(paths) != 1:
-        raise ConfigError(f"aiexp resume takes one run, not {len(paths)}", fix="aiexp resume outputs/latest")
+        raise ConfigError(
+            f"aiexp resume takes one run or sweep, not {len(paths)}", fix="aiexp resume outputs/latest"
+        )
     path = paths[0]
+    if (Path(path) / DEFINITION).is_file():
+        from aiexp.command.sweep import resume_sweep
+
+        return resume_sweep(Path(path), overrides)
     directory = RunDirectory.open(Path(path))
     old = directory.read_config()
     config = apply_overrides(validate(old, source=str(directory.path / "config.yaml")), overrides)

@@ -12,6 +12,7 @@ _SWITCHES = {
     "-h": "help",
     "--help": "help",
     "--resolve": "resolve",
+    "--resume": "resume",
     "--hydra-help": "hydra-help",
 }
 _VALUED = {
@@ -80,7 +81,10 @@ def main(argv: list[str]) -> int:
     if "multirun" in line.flags:
         from aiexp.command.sweep import sweep
 
-        return sweep(line.overrides, config_dir=line.config_dir)
+        return sweep(line.overrides, config_dir=line.config_dir, resume="resume" in line.flags)
+    if "resume" in line.flags:
+        fix = "type aiexp resume RUN, or add -m for a sweep"
+        raise ConfigError("--resume goes with -m", where="command line", fix=fix)
     return _run_one(line)
 
 

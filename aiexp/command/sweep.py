@@ -1,42 +1,42 @@
-"""`aiexp run -m`: every job of a sweep, through Hydra's sweeper and launcher."""
+"""`aiexp run -m` and `aiexp resume SWEEP`: every job of a sweep, through Hydra's sweeper and launcher."""
 
-import secrets
 import sys
-import time
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf
 
 from aiexp.command.run import start_collector
 from aiexp.conf_dir import PRIMARY, ConfDirs, conf_dirs, shown
 from aiexp.config.axes import Axes, check_sweep
 from aiexp.config.compose import Composed, shadow_notes
 from aiexp.config.hydra_settings import is_hydra_setting
-from aiexp.errors import Stopped, SweepError
-from aiexp.rundir import RunDirectory
-from aiexp.secrets import redact, redact_text
+from aiexp.errors import CheckpointError, ConfigError, Stopped, SweepError
+from aiexp.rundir import RunDirectory, new_name
+from aiexp.secrets import MASK, redact, redact_text
 from aiexp.storage import storage_errors
-from aiexp.sweep.best import search_lines
-from aiexp.sweep.definition import Definition
+from aiexp.sweep.definition import DEFINITION, Definition
 from aiexp.sweep.job import Interrupted, SweepJob, config_hash
 from aiexp.sweep.ledger import Ledger
 from aiexp.sweep.objective import complete_search
-from aiexp.sweep.plan import grid, plan, targets_of
+from aiexp.sweep.plan import targets_of
 from aiexp.sweep.preload import modules_of
 from aiexp.sweep.result import Result
 
 LOCAL = "hydra/launcher=local"
 
 
-def sweep(overrides: list[str], *, config_dir: str | None = None) -> int:
+def sweep(overrides: list[str], *, config_dir: str | None = None, resume: bool = False) -> int:
     """Checks and runs all jobs.
+
+    Args:
+        overrides: As typed.
+        config_dir: Value of `--config-dir`.
+        resume: Go on with the newest sweep that was started with them.
 
     Raises:
         SweepError: Some of them failed; the others are complete.
         Stopped: Ctrl-C or SIGTERM ended it.
+        CheckpointError: There is no such sweep, or it has changed.
     """
     dirs = conf_dirs(config_dir)
     overrides = with_launcher(overrides, dirs)
@@ -44,73 +44,80 @@ def sweep(overrides: list[str], *, config_dir: str | None = None) -> int:
     words, notes = complete_search(overrides, first, dirs, modules_of(targets_of(first)))
     for note in [*shadow_notes(first, dirs), *notes]:
         say(f"note: {note}")
-    overrides = [*overrides, *words]
-    directory = make_directory(first, axes)
+    parent = parent_of(first, axes)
+    known = find_sweep(parent, own_overrides(overrides), config_dir) if resume else None
+    directory = known or make_directory(parent)
     say(f"sweep in {shown(directory)}")
-    return run_sweep(overrides, directory, axes, first, config_dir)
+    return run_sweep([*overrides, *words], directory, axes, first, config_dir)
+
+
+def resume_sweep(directory: Path, changes: list[str]) -> int:
+    """Goes on with a sweep; returns and raises as `sweep`.
+
+    Args:
+        directory: The sweep's.
+        changes: Settings of Hydra's launcher and sweeper, which may change.
+
+    Raises:
+        CheckpointError: The sweep's definition has changed.
+        ConfigError: A change of what the jobs are.
+    """
+    definition = Definition.read(directory)
+    fixed = own_overrides(changes)
+    if fixed:
+        what = f"'{fixed[0]}' would make other jobs: a sweep is resumed as it was started"
+        raise ConfigError(what, where="aiexp resume", fix="start a new sweep; hydra.launcher.... may change")
+    masked = [o for o in definition.overrides if MASK in o]
+    if masked:
+        what, fix = (
+            f"'{masked[0]}' was masked as a secret",
+            "type the same aiexp run -m command with --resume",
+        )
+        raise ConfigError(what, where=shown(directory / "sweep.yaml"), fix=fix)
+    named = {c.partition("=")[0] for c in changes}
+    overrides = [o for o in definition.overrides if o.partition("=")[0] not in named] + changes
+    dirs = conf_dirs(definition.config_dir)
+    axes, first = check_sweep(overrides, config_dir=definition.config_dir)
+    words, _ = complete_search(overrides, first, dirs, modules_of(targets_of(first)))
+    return run_sweep([*overrides, *words], directory, axes, first, definition.config_dir)
 
 
 def run_sweep(
     overrides: list[str], directory: Path, axes: Axes, first: Composed, config_dir: str | None
 ) -> int:
-    """Runs what is still to run of a sweep in its directory; arguments and errors as for `sweep`."""
-    from hydra._internal.callbacks import Callbacks
-    from hydra._internal.hydra import Hydra
-    from hydra.core.plugins import Plugins
-    from hydra.types import HydraContext, RunMode
+    """Runs what is still to run of a sweep in its directory; returns and raises as `sweep`."""
+    from aiexp.sweep.hydra_sweep import HydraSweep
 
-    from aiexp.config.explain import explain
-    from aiexp.config.loader import make_loader
-    from aiexp.sweep.plugins import register
-
-    dirs = conf_dirs(config_dir)
-    hydra = Hydra(task_name="aiexp", config_loader=make_loader(dirs))
     job = SweepJob(sweep=directory, config_dir=config_dir, names=axes.names)
-    try:
-        config = hydra.compose_config(
-            PRIMARY, overrides, run_mode=RunMode.MULTIRUN, with_log_configuration=False
-        )
-        with open_dict(config):
-            config.hydra.sweep.dir = str(directory)
-        register(config)
-        context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
-        jobs = grid(own_overrides(overrides), hydra.config_loader) if is_grid(config) else None
-        planned = list(plan(jobs or [], config_dir=config_dir, merged=job.merged))
-        job = replace(
-            job, targets=frozenset().union(targets_of(first), *(targets_of(p.composed) for p in planned))
-        )
-        given: dict[str, Any] = {"config": config, "hydra_context": context, "task_function": job}
-        launcher = Plugins.instance().instantiate_launcher(**given)
-        sweeper = None if jobs else Plugins.instance().instantiate_sweeper(**given)
-    except Exception as e:
-        raise explain(e, dirs) from e
-    choices = config.hydra.runtime.choices
-    Definition(
+    prepared = HydraSweep(overrides, job, first)
+    now = Definition(
         overrides=[redact_text(o) for o in overrides],
         config_dir=config_dir,
         choices=first.choices,
         axes=sorted(axes.names),
-        launcher=str(choices["hydra/launcher"]),
-        sweeper=str(choices["hydra/sweeper"]),
+        launcher=prepared.choice("launcher"),
+        sweeper=prepared.choice("sweeper"),
         config=redact(OmegaConf.to_container(first.config, resolve=True)),
-    ).write(directory)
-    ledger = Ledger(directory)
-    ledger.plan([(p.index, job.own(p.overrides), config_hash(p.composed)) for p in planned])
-    start_collector()
+    )
+    planned = [(p.index, job.own(p.overrides), config_hash(p.composed)) for p in prepared.planned]
     lock = RunDirectory(directory).lock()
     try:
-        if sweeper is None:
-            batches = launcher.launch(jobs or [], 0)
+        if (directory / DEFINITION).exists():
+            Definition.read(directory).check_same(now, directory)
         else:
-            batches = sweeper.sweep(arguments=OmegaConf.to_container(config.hydra.overrides.task))
+            now.write(directory)
+        ledger = Ledger(directory)
+        done = ledger.plan(planned)
+        if done:
+            say(f"resuming: {done} of {len(planned) or 'the'} jobs are complete already")
+        start_collector()
+        results = prepared.run()
     except Interrupted as e:
         fix = f"aiexp resume {shown(directory)}"
         raise Stopped("sweep stopped", exit_code=e.result.exit_code, fix=fix) from None
     finally:
         lock.close()
-    for line in search_lines(directory, overrides, axes.names):
-        say(line)
-    return summary(results_of(batches), directory)
+    return summary(results, directory, num_planned=len(planned))
 
 
 def with_launcher(overrides: list[str], dirs: ConfDirs) -> list[str]:
@@ -127,24 +134,22 @@ def own_overrides(overrides: list[str]) -> list[str]:
     return [o for o in overrides if not is_hydra_setting(o)]
 
 
-def is_grid(config: DictConfig) -> bool:
-    """Whether the sweeper is Hydra's basic one as it comes, so that all jobs are known beforehand."""
-    sweeper = config.hydra.sweeper
-    return str(sweeper._target_).endswith(".BasicSweeper") and not (sweeper.params or sweeper.max_batch_size)
+def parent_of(first: Composed, axes: Axes) -> Path:
+    """`<outputs>/<task>`, or `<outputs>/mixed` where the tasks vary."""
+    is_mixed = any(name.partition("@")[0] == "task" for name in axes.names)
+    return Path(str(first.config.outputs), "mixed" if is_mixed else first.choices["task"])
 
 
-def make_directory(first: Composed, axes: Axes) -> Path:
-    """A new `<outputs>/<task>/<time>_sweep_<id>` that no other process can share.
+def make_directory(parent: Path) -> Path:
+    """A new `<parent>/<time>_sweep_<id>` that no other process can share.
 
     Raises:
         StorageError: It cannot be made.
     """
-    is_mixed = any(name.partition("@")[0] == "task" for name in axes.names)
-    parent = Path(str(first.config.outputs), "mixed" if is_mixed else first.choices["task"])
     with storage_errors("making the sweep directory", parent):
         parent.mkdir(parents=True, exist_ok=True)
         while True:
-            directory = parent / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_sweep_{secrets.token_hex(3)}"
+            directory = parent / new_name("sweep")
             try:
                 directory.mkdir()
             except FileExistsError:
@@ -152,26 +157,43 @@ def make_directory(first: Composed, axes: Axes) -> Path:
             return directory
 
 
-def results_of(batches: Any) -> list[Result]:
-    """What the jobs returned, out of Hydra's nested lists."""
-    if isinstance(batches, Iterable) and not isinstance(batches, str):
-        return [r for batch in batches for r in results_of(batch)]
-    value = getattr(batches, "return_value", None)
-    return [value] if isinstance(value, Result) else []
+def find_sweep(parent: Path, overrides: list[str], config_dir: str | None) -> Path:
+    """The newest sweep that was started with such overrides.
+
+    Raises:
+        CheckpointError: There is none; the message says how the newest differs.
+    """
+    typed = [redact_text(o) for o in overrides]
+    found = sorted((p.parent for p in parent.glob(f"*_sweep_*/{DEFINITION}")), reverse=True)
+    for directory in found:
+        definition = Definition.read(directory)
+        if (own_overrides(definition.overrides), definition.config_dir) == (typed, config_dir):
+            return directory
+    if not found:
+        raise CheckpointError("no sweep to resume", where=shown(parent), fix="leave out --resume")
+    before = own_overrides(Definition.read(found[0]).overrides)
+    signs = [f"- {o}" for o in before if o not in typed] + [f"+ {o}" for o in typed if o not in before]
+    what = f"no sweep was started with this command; the newest differs: {', '.join(signs) or 'their order'}"
+    fix = f"leave out --resume for a new one, or aiexp resume {shown(found[0])}"
+    raise CheckpointError(what, where=shown(found[0]), fix=fix)
 
 
-def summary(results: list[Result], directory: Path) -> int:
+def summary(results: list[Result], directory: Path, *, num_planned: int) -> int:
     """0, or the table of failed jobs and a SweepError."""
     failed = [r for r in results if r.exit_code]
+    num_jobs = max(num_planned, len(results))
     if not failed:
-        say(f"sweep complete, {len(results)} of {len(results)} jobs: {shown(directory)}")
+        say(f"sweep complete, {len(results)} of {num_jobs} jobs: {shown(directory)}")
         return 0
     width = max(len(" ".join(r.overrides)) for r in failed)
     say(f"{'job':>4} {'exit':>4}  {'overrides':<{width}}  error")
     for r in failed:
         say(f"{r.index:>4} {r.exit_code:>4}  {' '.join(r.overrides):<{width}}  {r.error}")
-    what = f"{len(failed)} of {len(results)} jobs failed, {len(results) - len(failed)} are complete"
-    raise SweepError(what, where=shown(directory), fix="each is above, with what to change")
+    what = f"{len(failed)} of {num_jobs} jobs failed, {len(results) - len(failed)} are complete"
+    if num_jobs > len(results):
+        what += f", {num_jobs - len(results)} were not started"
+    fix = f"see above; aiexp resume {shown(directory)} runs again what is not complete"
+    raise SweepError(what, where=shown(directory), fix=fix)
 
 
 def say(line: str) -> None:

@@ -7,10 +7,12 @@ from typing import Any, Self, cast, final
 
 import yaml
 
+from aiexp.changes import flatten, show
+from aiexp.conf_dir import shown
 from aiexp.errors import CheckpointError
 from aiexp.storage import storage_errors, write_text
 
-FILE = "sweep.yaml"
+DEFINITION = "sweep.yaml"
 
 
 @final
@@ -41,7 +43,9 @@ class Definition:
     def write(self, directory: Path) -> None:
         """Writes `sweep.yaml`."""
         with storage_errors("writing the sweep's definition", directory):
-            write_text(directory / FILE, yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True))
+            write_text(
+                directory / DEFINITION, yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True)
+            )
 
     @classmethod
     def read(cls, directory: Path) -> Self:
@@ -50,10 +54,27 @@ class Definition:
         Raises:
             CheckpointError: There is none, or it is damaged.
         """
-        path = directory / FILE
+        path = directory / DEFINITION
         try:
             value = yaml.safe_load(path.read_text(encoding="utf-8"))
             return cls(**cast(dict[str, Any], value))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise CheckpointError(f"cannot be read: {reason}", where=str(path)) from error
+
+    def check_same(self, now: Self, directory: Path) -> None:
+        """Raises unless a sweep composed now has the same jobs.
+
+        Raises:
+            CheckpointError: Files of conf/ or what they read have changed; the message is the difference.
+        """
+        before, after = flatten(self.config), flatten(now.config)
+        changed = [k for k in {**before, **after} if before.get(k, "nothing") != after.get(k, "nothing")]
+        if changed:
+            what = "; ".join(show(key, before, after) for key in changed[:10])
+            if len(changed) > 10:
+                what += f"; and {len(changed) - 10} more"
+            raise CheckpointError(
+                f"the sweep's definition has changed since it was started: {what}", where=shown(directory),
+                fix="restore the files of conf/, or start a new sweep",
+            )  # fmt: skip

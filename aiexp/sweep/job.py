@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from aiexp.config.compose import Composed, Job, Merged, compose
 from aiexp.environment import describe_environment
-from aiexp.errors import AiexpError, ConfigError, Stopped
+from aiexp.errors import AiexpError, Stopped
 from aiexp.rundir import RunDirectory, new_name, slug
 from aiexp.secrets import redact, redact_text
 from aiexp.sweep.ledger import Ledger
@@ -89,18 +89,12 @@ class SweepJob:
         """The job, ready to be called in another process: composed and checked.
 
         Raises:
-            ConfigErrors: Its config is wrong, or not what the sweep was planned with.
+            ConfigErrors: Its config is wrong.
+            CheckpointError: It is not what the sweep was planned with.
         """
         composed = compose(overrides, config_dir=self.config_dir, merged=self.merged)
-        ledger, own, digest = Ledger(self.sweep), self.own(overrides), config_hash(composed)
-        entry = ledger.entries().get(index)
-        if entry is None:
-            ledger.plan([(index, own, digest)])
-        elif (entry.overrides, entry.config) != (own, digest):
-            raise ConfigError(
-                f"job {index} is not the one that the sweep was planned with",
-                where=" ".join(own), fix="restore the files of conf/, or start a new sweep",
-            )  # fmt: skip
+        own = self.own(overrides)
+        Ledger(self.sweep).plan([(index, own, config_hash(composed))])
         return partial(work, self.sweep, index, own, composed, environment())
 
     def failed(self, index: int, overrides: list[str], error: AiexpError) -> Result:

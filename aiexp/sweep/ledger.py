@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+from aiexp.errors import CheckpointError
 from aiexp.rundir import RunDirectory
 from aiexp.storage import storage_errors
 from aiexp.sweep.result import Result
@@ -52,9 +53,29 @@ class Ledger:
         self.sweep = sweep
         self.path = sweep / "ledger.jsonl"
 
-    def plan(self, jobs: Iterable[tuple[int, list[str], str]]) -> None:
-        """Records jobs: number, overrides, hash of the config."""
-        self._append([{"event": "planned", "job": i, "overrides": o, "config": c} for i, o, c in jobs])
+    def plan(self, jobs: Iterable[tuple[int, list[str], str]]) -> int:
+        """Records jobs that it does not know yet; returns how many of all are complete.
+
+        Args:
+            jobs: Number, own overrides, and hash of the config.
+
+        Raises:
+            CheckpointError: A job it knows is another one now.
+        """
+        known, new = self.entries(), list[dict[str, Any]]()
+        for index, overrides, config in jobs:
+            entry = known.get(index)
+            if entry is None:
+                new.append({"event": "planned", "job": index, "overrides": overrides, "config": config})
+            elif (entry.overrides, entry.config) != (overrides, config):
+                what = f"job {index} is not what it was when the sweep was started"
+                if entry.overrides != overrides:
+                    what += f": {' '.join(entry.overrides)} -> {' '.join(overrides)}"
+                fix = "restore the files of conf/, or start a new sweep"
+                raise CheckpointError(what, where=" ".join(overrides), fix=fix)
+        if new:
+            self._append(new)
+        return sum(e.result is not None and e.result.exit_code == 0 for e in known.values())
 
     def start(self, index: int, directory: str) -> None:
         """A job starts, or goes on, in a run directory that may not be there yet."""
