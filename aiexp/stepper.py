@@ -155,9 +155,10 @@ class Stepper:
             total[1] += 1
 
     def take_metrics(self) -> dict[str, float]:
-        """Means since the last call, as `train/...` unless named `env/...`, with the learning rates."""
+        """Means since the last call, as `train/...` unless named `env/...` or `time/...`, with learning rates."""
         means = {name: total / count for name, (total, count) in self.window.items()}
-        metrics = {n if n.startswith("env/") else f"train/{n}": mean for n, mean in means.items()}
+        own = ("env/", "time/")
+        metrics = {n if n.startswith(own) else f"train/{n}": mean for n, mean in means.items()}
         self.window = {}
         for name, optimizer in self.optimizers.items():
             key = "train/learning_rate" if len(self.optimizers) == 1 else f"train/learning_rate/{name}"

@@ -316,4 +316,5 @@ def test_a_metric_of_the_environment_keeps_its_name(tmp_path: Path) -> None:
     directory = fit(Replay(), tmp_path, steps=10, evaluate_every=100)
     lines = [line for line in read_metrics(directory.path / "metrics.jsonl") if "train/loss" in line]
     assert lines
-    assert all(line["env/transitions"] > 0 and "train/env/transitions" not in line for line in lines)
+    assert all(line["env/transitions"] > 0 and line["time/waiting"] == 0.5 for line in lines)
+    assert not any(name.startswith(("train/env", "train/time")) for line in lines for name in line)

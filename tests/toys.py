@@ -160,7 +160,8 @@ class Replay(Task):
         with torch.no_grad():
             wanted = batch[:, 0] + 0.9 * self.target(batch[:, 5:]).amax(1)
         chosen = self.model(batch[:, :4]).gather(1, batch[:, 4:5].long()).squeeze(1)
-        yield Update(loss=F.smooth_l1_loss(chosen, wanted), metrics={"env/transitions": len(self.buffer)})
+        sizes = {"env/transitions": len(self.buffer), "time/waiting": 0.5}
+        yield Update(loss=F.smooth_l1_loss(chosen, wanted), metrics=sizes)
         self.updates += 1
         if self.updates % 4 == 0:
             self.target.load_state_dict(self.model.state_dict())

@@ -21,7 +21,7 @@ class Update:
     Args:
         loss: () float tensor with a graph.
         optimizer: Key of `Task.make_optimizers()`.
-        metrics: Scalars to average and log as `train/<name>`; `env/<name>` keeps its name.
+        metrics: Scalars to average and log as `train/<name>`; `env/<name>` and `time/<name>` keep theirs.
     """
 
     loss: Tensor
