@@ -155,7 +155,7 @@ class Stepper:
             total[1] += 1
 
     def take_metrics(self) -> dict[str, float]:
-        """Means since the last call, as `train/...` unless named `env/...` or `time/...`, with learning rates."""
+        """Means since the last call, as `train/...` unless named `env/` or `time/`, and learning rates."""
         means = {name: total / count for name, (total, count) in self.window.items()}
         own = ("env/", "time/")
         metrics = {n if n.startswith(own) else f"train/{n}": mean for n, mean in means.items()}
