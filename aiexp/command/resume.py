@@ -13,6 +13,10 @@ from aiexp.rundir import RunDirectory
 from aiexp.secrets import MASK, redact
 from aiexp.sweep.definition import DEFINITION
 
+ENDED = {
+    "finished": "already complete",
+    "pruned": "pruned by its search, which saw better runs (trainer.epochs=N or trainer.steps=N goes on)",
+}
 HELP = """\
 usage: aiexp resume RUN|SWEEP [KEY=VALUE ...]
 
@@ -53,8 +57,9 @@ def main(argv: list[str]) -> int:
     directory = RunDirectory.open(Path(path))
     old = directory.read_config()
     config = apply_overrides(validate(old, source=str(directory.path / "config.yaml")), overrides)
-    if directory.read_json("status.json").get("state") == "finished" and not overrides:
-        print(f"already complete: {path}")
+    state = directory.read_json("status.json").get("state")
+    if state in ENDED and not overrides:
+        print(f"{ENDED[state]}: {path}")
         return 0
     masked = [key for key, value in flatten(config).items() if isinstance(value, str) and MASK in value]
     if masked:

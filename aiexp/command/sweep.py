@@ -14,6 +14,7 @@ from aiexp.errors import CheckpointError, ConfigError, Stopped, SweepError
 from aiexp.rundir import RunDirectory, new_name
 from aiexp.secrets import MASK, redact, redact_text
 from aiexp.storage import storage_errors
+from aiexp.sweep.best import search_lines
 from aiexp.sweep.definition import DEFINITION, Definition
 from aiexp.sweep.job import Interrupted, SweepJob, config_hash
 from aiexp.sweep.ledger import Ledger
@@ -76,10 +77,8 @@ def resume_sweep(directory: Path, changes: list[str]) -> int:
         raise ConfigError(what, where=shown(directory / "sweep.yaml"), fix=fix)
     named = {c.partition("=")[0] for c in changes}
     overrides = [o for o in definition.overrides if o.partition("=")[0] not in named] + changes
-    dirs = conf_dirs(definition.config_dir)
     axes, first = check_sweep(overrides, config_dir=definition.config_dir)
-    words, _ = complete_search(overrides, first, dirs, modules_of(targets_of(first)))
-    return run_sweep([*overrides, *words], directory, axes, first, definition.config_dir)
+    return run_sweep(overrides, directory, axes, first, definition.config_dir)
 
 
 def run_sweep(
@@ -117,6 +116,8 @@ def run_sweep(
         raise Stopped("sweep stopped", exit_code=e.result.exit_code, fix=fix) from None
     finally:
         lock.close()
+    for line in search_lines(directory, now.overrides, axes.names):
+        say(line)
     return summary(results, directory, num_planned=len(planned))
 
 
