@@ -33,6 +33,15 @@ class Characters:
     names: list[str]
     alphabets: list[str]
 
+    def of_alphabets(self, part: set[str]) -> "Characters":
+        """The characters of some alphabets."""
+        rows = [row for row, alphabet in enumerate(self.alphabets) if alphabet in part]
+        return Characters(
+            images=self.images[rows],
+            names=[self.names[row] for row in rows],
+            alphabets=[self.alphabets[row] for row in rows],
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpisodeShape:

@@ -72,10 +72,11 @@ def glyphs(
         if value < least:
             raise ConfigError(f"{key} is {value}, but must be at least {least}", where=f"dataset.{key}")
     images, names, scripts = drawn(examples, image_size, max_letters, distortion)
+    letters = Characters(images=images, names=names, alphabets=scripts)
     fractions = {"eval": eval_fraction, "test": test_fraction}
     parts = split_alphabets(scripts, fractions, LOOK_ALIKES)
     return EpisodeDataset(
-        splits={split: of_scripts(images, names, scripts, part) for split, part in parts.items() if part},
+        splits={split: letters.of_alphabets(part) for split, part in parts.items() if part},
         source="glyphs",
         shape=EpisodeShape(ways=ways, shots=shots, queries=queries),
         batch_size=batch_size,
@@ -84,14 +85,6 @@ def glyphs(
         epoch_batches=epoch_batches,
         rotations=rotations,
         seed=seed,
-    )
-
-
-def of_scripts(images: NDArray[np.uint8], names: list[str], scripts: list[str], part: set[str]) -> Characters:
-    """The characters of some scripts."""
-    rows = [row for row, script in enumerate(scripts) if script in part]
-    return Characters(
-        images=images[rows], names=[names[row] for row in rows], alphabets=[scripts[row] for row in rows]
     )
 
 

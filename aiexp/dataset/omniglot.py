@@ -1,9 +1,5 @@
 """Omniglot: 1,623 handwritten characters of 50 alphabets, each drawn by 20 people, through torchvision."""
 
-import contextlib
-import io
-import os
-import socket
 import sys
 from pathlib import Path
 
@@ -12,9 +8,9 @@ from numpy.typing import NDArray
 
 from aiexp.dataset.few_shot import Characters, EpisodeDataset, EpisodeShape, split_alphabets
 from aiexp.errors import ConfigError, DataError
-from aiexp.source.cache import data_dir
-from aiexp.source.download import TIMEOUT_SECONDS, is_offline
+from aiexp.source.download import is_offline
 from aiexp.source.probe import why_silent
+from aiexp.source.torchvision_files import bounded_download, usual_roots
 
 _FOLDER = "omniglot-py"  # torchvision's, below its `root`
 _PARTS = ("images_background", "images_evaluation")
@@ -58,7 +54,7 @@ def omniglot(
     folder = find_folder()
     background, test = (read_characters(folder / part, image_size) for part in _PARTS)
     parts = split_alphabets(background.alphabets, {"eval": eval_fraction})
-    splits = {split: of_alphabets(background, part) for split, part in parts.items() if part}
+    splits = {split: background.of_alphabets(part) for split, part in parts.items() if part}
     return EpisodeDataset(
         splits=splits | {"test": test},
         source=str(folder),
@@ -72,22 +68,10 @@ def omniglot(
     )
 
 
-def of_alphabets(characters: Characters, part: set[str]) -> Characters:
-    """The characters of some alphabets."""
-    rows = [row for row, alphabet in enumerate(characters.alphabets) if alphabet in part]
-    return Characters(
-        images=characters.images[rows],
-        names=[characters.names[row] for row in rows],
-        alphabets=[characters.alphabets[row] for row in rows],
-    )
-
-
 def find_folder() -> Path:
     """The folder with both parts: where torchvision's files are kept on this machine, else downloaded."""
-    ours = data_dir() / "torchvision"
-    xdg = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    torch_home = Path(os.environ.get("TORCH_HOME") or Path(xdg) / "torch").expanduser()
-    for root in (ours, Path("data").absolute(), torch_home / "datasets"):
+    ours, *others = usual_roots()
+    for root in (ours, *others):
         if all((root / _FOLDER / part).is_dir() for part in _PARTS):
             return root / _FOLDER
     try:
@@ -101,22 +85,17 @@ def find_folder() -> Path:
 
 
 def download(root: Path) -> None:
-    """Lets torchvision download both parts; its requests get the timeout that they lack."""
+    """Lets torchvision download both parts."""
     if is_offline():
         raise OSError("AIEXP_OFFLINE forbids the network")
     from torchvision.datasets import Omniglot
 
     if problem := why_silent(f"{Omniglot.download_url_prefix}/images_background.zip"):
         raise OSError(f"its server {problem}")
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT_SECONDS)
-    try:
-        sys.stderr.write("torchvision downloads Omniglot\n")
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            for background in (True, False):
-                Omniglot(str(root), background=background, download=True)
-    finally:
-        socket.setdefaulttimeout(before)
+    sys.stderr.write("torchvision downloads Omniglot\n")
+    with bounded_download():
+        for background in (True, False):
+            Omniglot(str(root), background=background, download=True)
 
 
 def read_characters(folder: Path, image_size: int) -> Characters:

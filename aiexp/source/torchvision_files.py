@@ -27,16 +27,20 @@ _FOLDERS = {"MNIST": "MNIST/raw", "FashionMNIST": "FashionMNIST/raw", "CIFAR10":
 _BATCH = 10_000
 
 
-def local_roots(source: Torchvision) -> list[Path]:
-    """Folders with torchvision's files of this data set, of those where people keep them.
+def usual_roots() -> list[Path]:
+    """Where people keep torchvision's files; its own `root`s.
 
     They are `torchvision` in the data folder, `data` where the program was started (torchvision's examples
     use it), and `datasets` in torch's own cache (`$TORCH_HOME`).
     """
     xdg = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     torch_home = Path(os.environ.get("TORCH_HOME") or Path(xdg) / "torch").expanduser()
-    roots = (data_dir() / "torchvision", Path("data").absolute(), torch_home / "datasets")
-    return [root for root in roots if (root / _FOLDERS[source.dataset]).is_dir()]
+    return [data_dir() / "torchvision", Path("data").absolute(), torch_home / "datasets"]
+
+
+def local_roots(source: Torchvision) -> list[Path]:
+    """Those of the usual roots that have files of this data set."""
+    return [root for root in usual_roots() if (root / _FOLDERS[source.dataset]).is_dir()]
 
 
 def read_files(source: Torchvision, root: Path, entry: Entry, target: Path) -> None:
@@ -70,7 +74,7 @@ def download_files(source: Torchvision, entry: Entry, target: Path) -> None:
     root = target / ".torchvision"
     try:
         sys.stderr.write(f"torchvision downloads {source.dataset}\n")
-        with _bounded():
+        with bounded_download():
             dataset(str(root), download=True)
     except Exception as e:  # urllib, tarfile and torchvision raise what they like; all mean "next source"
         raise SourceFailed(f"torchvision: {' '.join(str(e).split()) or type(e).__name__}") from None
@@ -79,7 +83,7 @@ def download_files(source: Torchvision, entry: Entry, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _bounded() -> Generator[None, None, None]:
+def bounded_download() -> Generator[None, None, None]:
     """Torchvision's requests get a timeout, which they lack; its messages go to a terminal or nowhere."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT_SECONDS)
