@@ -1,6 +1,7 @@
 """`aiexp run -m` and `aiexp resume SWEEP`: every job of a sweep, through Hydra's sweeper and launcher."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -20,6 +21,7 @@ from aiexp.sweep.job import Interrupted, SweepJob, config_hash
 from aiexp.sweep.ledger import Ledger
 from aiexp.sweep.objective import complete_search
 from aiexp.sweep.plan import targets_of
+from aiexp.sweep.plugins import check_settings
 from aiexp.sweep.preload import modules_of
 from aiexp.sweep.result import Result
 
@@ -41,14 +43,14 @@ def sweep(overrides: list[str], *, config_dir: str | None = None, resume: bool =
     """
     dirs = conf_dirs(config_dir)
     overrides = with_launcher(overrides, dirs)
+    check_settings(overrides, dirs)
     axes, first = check_sweep(overrides, config_dir=config_dir)
     words, notes = complete_search(overrides, first, dirs, modules_of(targets_of(first)))
     for note in [*shadow_notes(first, dirs), *notes]:
         say(f"note: {note}")
     parent = parent_of(first, axes)
     known = find_sweep(parent, own_overrides(overrides), config_dir) if resume else None
-    directory = known or make_directory(parent)
-    say(f"sweep in {shown(directory)}")
+    directory = known or parent / new_name("sweep")
     return run_sweep([*overrides, *words], directory, axes, first, config_dir)
 
 
@@ -99,7 +101,10 @@ def run_sweep(
         config=redact(OmegaConf.to_container(first.config, resolve=True)),
     )
     planned = [(p.index, job.own(p.overrides), config_hash(p.composed)) for p in prepared.planned]
+    with storage_errors("making the sweep directory", directory):
+        directory.mkdir(parents=True, exist_ok=True)
     lock = RunDirectory(directory).lock()
+    say(f"sweep in {shown(directory)}")
     try:
         if (directory / DEFINITION).exists():
             Definition.read(directory).check_same(now, directory)
@@ -141,23 +146,6 @@ def parent_of(first: Composed, axes: Axes) -> Path:
     return Path(str(first.config.outputs), "mixed" if is_mixed else first.choices["task"])
 
 
-def make_directory(parent: Path) -> Path:
-    """A new `<parent>/<time>_sweep_<id>` that no other process can share.
-
-    Raises:
-        StorageError: It cannot be made.
-    """
-    with storage_errors("making the sweep directory", parent):
-        parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            directory = parent / new_name("sweep")
-            try:
-                directory.mkdir()
-            except FileExistsError:
-                continue
-            return directory
-
-
 def find_sweep(parent: Path, overrides: list[str], config_dir: str | None) -> Path:
     """The newest sweep that was started with such overrides.
 
@@ -165,18 +153,21 @@ def find_sweep(parent: Path, overrides: list[str], config_dir: str | None) -> Pa
         CheckpointError: There is none; the message says how the newest differs.
     """
     typed = [redact_text(o) for o in overrides]
-    found = sorted((p.parent for p in parent.glob(f"*_sweep_*/{DEFINITION}")), reverse=True)
-    for directory in found:
-        definition = Definition.read(directory)
-        if (own_overrides(definition.overrides), definition.config_dir) == (typed, config_dir):
-            return directory
+    found: dict[Path, list[str]] = {}
+    for path in sorted(parent.glob(f"*_sweep_*/{DEFINITION}"), reverse=True):
+        with suppress(CheckpointError):  # a damaged one is none
+            definition = Definition.read(path.parent)
+            found[path.parent] = own_overrides(definition.overrides)
+            if (found[path.parent], definition.config_dir) == (typed, config_dir):
+                return path.parent
     if not found:
         raise CheckpointError("no sweep to resume", where=shown(parent), fix="leave out --resume")
-    before = own_overrides(Definition.read(found[0]).overrides)
-    signs = [f"- {o}" for o in before if o not in typed] + [f"+ {o}" for o in typed if o not in before]
-    what = f"no sweep was started with this command; the newest differs: {', '.join(signs) or 'their order'}"
-    fix = f"leave out --resume for a new one, or aiexp resume {shown(found[0])}"
-    raise CheckpointError(what, where=shown(found[0]), fix=fix)
+    nearest = min(found, key=lambda d: len(set(found[d]) ^ set(typed)))
+    signs = [f"- {o}" for o in found[nearest] if o not in typed]
+    signs += [f"+ {o}" for o in typed if o not in found[nearest]]
+    what = f"no sweep was started with this command; the nearest differs: {', '.join(signs) or 'their order'}"
+    fix = f"leave out --resume for a new one, or aiexp resume {shown(nearest)}"
+    raise CheckpointError(what, where=shown(nearest), fix=fix)
 
 
 def summary(results: list[Result], directory: Path, *, num_planned: int) -> int:

@@ -65,6 +65,7 @@ class LocalLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Takes what Hydra gives every launcher."""
         self.context, self.task, self.config = hydra_context, task_function, config
+        self.slots(1)  # a GPU that is not there is found before anything is made
 
     def slots(self, num_jobs: int) -> list[Slot]:
         """The shares of this machine that so many jobs would be run in."""
