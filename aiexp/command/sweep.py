@@ -121,8 +121,11 @@ def run_sweep(
         raise Stopped("sweep stopped", exit_code=e.result.exit_code, fix=fix) from None
     finally:
         lock.close()
-    for line in search_lines(directory, now.overrides, axes.names):
+    lines = search_lines(directory, now.overrides, axes.names)
+    for line in lines:
         say(line)
+    if lines:  # trials of earlier attempts count, and those that failed are not run again
+        results = [e.result for e in ledger.entries().values() if e.result]
     return summary(results, directory, num_planned=len(planned))
 
 

@@ -4,10 +4,11 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiexp.errors import CheckpointError, ConfigError
 from aiexp.storage import storage_errors, write_json
+from aiexp.sweep.journal_lock import JournalLock
 from aiexp.sweep.pruning import SEARCH
 from aiexp.sweep.sampler import make_pruner, make_sampler, without_experimental_warnings
 from aiexp.sweep.settings import Settings
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 JOURNAL = "study.journal"
 LASTING = ("objectives", "directions", "pruner", "startup_trials", "warmup_evaluations")
-LOCK_SECONDS = 10  # after which the lock of a process that was killed is broken
 
 
 def open_study(directory: Path, settings: Settings, name: str | None = None) -> "Study":
@@ -109,13 +109,12 @@ def open_journal(path: Path) -> "JournalStorage":
         StorageError: It cannot be opened.
     """
     import optuna
-    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+    from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # An absolute path: the lock is a link to it, and Optuna waits for ever at a link that leads nowhere.
-    lock = JournalFileSymlinkLock(str(path), grace_period=LOCK_SECONDS)
     try:
         with storage_errors("opening the study", path):
+            lock: Any = JournalLock(path)
             return optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     except (ValueError, KeyError, AssertionError) as error:
         raise CheckpointError(
