@@ -1,6 +1,5 @@
 """`aiexp doctor [RUN]`: is this machine, or this run directory, healthy? Imports no torch."""
 
-import fcntl
 import os
 import platform
 import shutil
@@ -14,6 +13,7 @@ from aiexp.errors import AiexpError, CheckpointError, HardwareError, StorageErro
 from aiexp.hardware import count_gpus, cpu_flags, cpu_name
 from aiexp.manifest import saved_steps, verify
 from aiexp.rundir import RunDirectory
+from aiexp.runs.lock import is_held
 
 HELP = """\
 usage: aiexp doctor          this machine: versions, device, folders, W&B
@@ -131,20 +131,6 @@ def check_state(directory: RunDirectory) -> str:
         return f"finished, {status.get('seconds')} s"
     where = f"{state} at step {step} of {total}: {status.get('error')}"
     return f"{where}; continue with: aiexp resume {os.path.relpath(directory.path)}"
-
-
-def is_held(lock: Path) -> bool | None:
-    """Whether a process holds a run's lock; None when that cannot be found out. Writes nothing."""
-    try:
-        with lock.open(encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
-    return False
 
 
 def check_metrics(directory: RunDirectory) -> str:

@@ -1,0 +1,124 @@
+"""Which runs are meant: `task=mnist_cnn seed=0,1 state!=finished trainer.steps=100`."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, final
+
+import yaml
+
+from aiexp.compare.record import RunRecord
+from aiexp.errors import ConfigError, nearest
+
+STATES = ("starting", "running", "finished", "stopped", "failed", "pruned", "died", "damaged")
+WORD = re.compile(r"(?P<key>[A-Za-z_][\w./@-]*)(?P<sign>!?=)(?P<value>.*)", re.DOTALL)
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MISSING = object()
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Filter:
+    """One condition.
+
+    Args:
+        key: `state`, a group (its option), or a dotted key of the config.
+        values: What it may be; one match is enough. `*` and `?` stand for any text.
+        is_negated: Whether it must be none of them instead.
+    """
+
+    key: str
+    values: tuple[str, ...]
+    is_negated: bool
+
+    def accepts(self, record: RunRecord, state: str) -> bool:
+        """Whether a run in `state` meets the condition."""
+        actual = _value(record, state, self.key)
+        is_match = actual is not MISSING and any(_matches(actual, value) for value in self.values)
+        return is_match is not self.is_negated
+
+    def __str__(self) -> str:
+        return f"{self.key}{'!=' if self.is_negated else '='}{','.join(self.values)}"
+
+
+def split_words(words: Iterable[str]) -> tuple[list[Filter], list[Path]]:
+    """The filters and the paths of a command line; what exists is a path, as names of runs hold `=` too."""
+    filters: list[Filter] = []
+    paths: list[Path] = []
+    for word in words:
+        found = WORD.fullmatch(word)
+        if found is None or Path(word).exists() or ("/" in word and Path(word).parts[0] in _here()):
+            paths.append(Path(word))
+            continue
+        text = found["value"]
+        values = (text,) if text.startswith(("[", "{")) else tuple(text.split(","))
+        filters.append(Filter(key=found["key"], values=values, is_negated=found["sign"] == "!="))
+    return filters, paths
+
+
+def _here() -> list[str]:
+    return [path.name for path in Path().iterdir() if path.is_dir()]
+
+
+def check_filters(filters: Sequence[Filter], records: Sequence[RunRecord]) -> None:
+    """Refuses what no run can meet because it is misspelled.
+
+    Raises:
+        ConfigError: no run has such a key, or there is no such state.
+    """
+    for condition in filters:
+        if condition.key == "state":
+            for value in condition.values:
+                if not any(fnmatchcase(state, value) for state in STATES):
+                    what = f"no state '{value}'.{nearest(value, STATES)}"
+                    raise ConfigError(what, where=str(condition), fix=f"one of {', '.join(STATES)}")
+        elif records and not any(_has(record, condition.key) for record in records):
+            known = {key for record in records for key in (*record.choices, *record.config)} | {"state"}
+            what = f"no run has the key '{condition.key}'.{nearest(condition.key, sorted(known))}"
+            raise ConfigError(
+                what, where=str(condition), fix="state, a group such as task, or a key of config.yaml"
+            )
+
+
+def values_of(key: str, records: Iterable[RunRecord], states: Iterable[str]) -> list[str]:
+    """What a key is in the runs, as text, each value once."""
+    found = (_value(record, state, key) for record, state in zip(records, states, strict=True))
+    return sorted({_text(value) for value in found if value is not MISSING})
+
+
+def _has(record: RunRecord, key: str) -> bool:
+    return key == "task" or key in record.choices or key in record.config
+
+
+def _value(record: RunRecord, state: str, key: str) -> Any:
+    if key == "state":
+        return state
+    if key == "task":
+        return record.task
+    return record.choices.get(key, record.config.get(key, MISSING))
+
+
+def _matches(actual: Any, wanted: str) -> bool:
+    """Whether a value of a config is what was typed: 1e-3 is 0.001, null is None."""
+    if fnmatchcase(_text(actual), wanted):
+        return True
+    if isinstance(actual, int | float) and not isinstance(actual, bool):
+        try:
+            return float(wanted) == actual
+        except ValueError:
+            return False
+    if isinstance(actual, str):
+        return False
+    try:
+        return bool(yaml.load(wanted, Loader=LOADER) == actual)  # noqa: S506  a safe loader
+    except yaml.YAMLError:
+        return False
+
+
+def _text(value: Any) -> str:
+    """A value as YAML shows it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)

@@ -1,0 +1,192 @@
+"""The table of runs: newest first, as text, JSON or CSV."""
+
+import csv
+import io
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aiexp.compare.record import RunRecord
+from aiexp.conf_dir import shown
+from aiexp.runs.disk import disk_bytes
+from aiexp.runs.lock import actual_state
+
+UNITS = ((86_400 * 365, "years"), (86_400, "days"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A run in the list.
+
+    Args:
+        record: What is known of it.
+        state: Its real state.
+        started: Seconds since the epoch.
+        metric: Name of the metric that stands for it, or "".
+        size: Bytes on the disk.
+    """
+
+    record: RunRecord
+    state: str
+    started: float
+    metric: str
+    size: int
+
+
+def make_rows(records: Sequence[RunRecord], metric: str | None) -> list[Row]:
+    """The rows, newest first.
+
+    Args:
+        records: Of the runs.
+        metric: The metric to show, or None for the one that stands for each run.
+    """
+    rows = [
+        Row(
+            record=record,
+            state=actual_state(record),
+            started=started_at(record),
+            metric=headline(record) if metric is None else metric if metric in record.metrics else "",
+            size=disk_bytes([record.path]),
+        )
+        for record in records
+    ]
+    return sorted(rows, key=lambda row: (-row.started, row.record.name))
+
+
+def headline(record: RunRecord) -> str:
+    """The metric that stands for a run: its test value of what it selects by, its task's, or the first."""
+    config, metrics = record.config, record.metrics
+    monitor = str(config.get("trainer.selection.monitor") or "")
+    wanted = (str(config.get("task.reference.metric") or ""), monitor.replace("eval/", "test/"), monitor)
+    for prefix in ("test/", "eval/"):
+        names = [name for name in metrics if name.startswith(prefix)]
+        wanted += (*(name for name in names if not name.endswith("/loss")), *names)
+    return next((name for name in wanted if name in metrics), "")
+
+
+def started_at(record: RunRecord) -> float:
+    """When a run began to work, else when its directory was made: seconds since the epoch."""
+    for text, form in (
+        (record.started or "", "%Y-%m-%dT%H:%M:%S%z"),
+        (record.name[:19], "%Y-%m-%d_%H-%M-%S"),
+    ):
+        try:
+            return datetime.strptime(text, form).timestamp()
+        except ValueError:
+            continue
+    try:
+        return record.path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def as_table(rows: Sequence[Row]) -> str:
+    """One line a run, the run last so that it can be copied, and a line with the totals."""
+    now = time.time()
+    cells = [
+        (
+            row.state,
+            duration(now - row.started),
+            duration(seconds_of(row, now)),
+            file_size(row.size),
+            f"{row.metric} {number(row.record.metrics[row.metric])}" if row.metric else "",
+            shown(row.record.path),
+        )
+        for row in rows
+    ]
+    lines = [("state", "age", "time", "size", "metric", "run"), *cells]
+    w = [max(len(line[i]) for line in lines) for i in range(5)]
+    text = [
+        f"{state:<{w[0]}}  {age:>{w[1]}}  {seconds:>{w[2]}}  {size:>{w[3]}}  {metric:<{w[4]}}  {run}"
+        for state, age, seconds, size, metric, run in lines
+    ]
+    return "\n".join([*text, totals(rows)])
+
+
+def totals(rows: Sequence[Row]) -> str:
+    """`35 runs, 1.2 GB: 30 finished, 5 failed`."""
+    states = ", ".join(
+        f"{count} {state}" for state, count in Counter(row.state for row in rows).most_common()
+    )
+    size = file_size(disk_bytes([row.record.path for row in rows]))
+    return f"{len(rows)} run{'s' * (len(rows) != 1)}, {size}: {states}"
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    """A JSON list with every metric; NaN and infinities become null."""
+    return json.dumps([_fields(row) | _details(row) for row in rows], indent=2, ensure_ascii=False)
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """The table's columns in plain units, without the totals."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("run", "task", "state", "started", "seconds", "bytes", "metric", "value"))
+    writer.writerows(list(_fields(row).values()) for row in rows)
+    return buffer.getvalue().rstrip("\n")
+
+
+def _fields(row: Row) -> dict[str, Any]:
+    record = row.record
+    return {
+        "run": shown(record.path),
+        "task": record.task,
+        "state": row.state,
+        "started": record.started,
+        "seconds": record.seconds,
+        "bytes": row.size,
+        "metric": row.metric or None,
+        "value": _finite(record.metrics[row.metric]) if row.metric else None,
+    }
+
+
+def _details(row: Row) -> dict[str, Any]:
+    record = row.record
+    return {
+        "metrics": {name: _finite(value) for name, value in record.metrics.items()},
+        "overrides": record.overrides,
+        "seed": record.seed,
+        "peak_memory_bytes": record.peak_memory_bytes,
+        "problem": record.problem or None,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def seconds_of(row: Row, now: float) -> float | None:
+    """How long a run has worked."""
+    return now - row.started if row.state == "running" else row.record.seconds
+
+
+def duration(seconds: float | None) -> str:
+    """`9.4 min`, `2.1 h`, `3 days`."""
+    if seconds is None:
+        return ""
+    seconds = max(seconds, 0.0)
+    size, unit = next(((size, unit) for size, unit in UNITS if seconds >= size), UNITS[-1])
+    value = seconds / size
+    return f"{value:.1f} {unit}" if unit in ("min", "h") and value < 10 else f"{value:.0f} {unit}"
+
+
+def file_size(count: int) -> str:
+    """`2.4 MB`."""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 999.5 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.1f} {unit}" if value < 99.5 and unit not in ("B", "kB") else f"{value:.0f} {unit}"
+
+
+def number(value: float) -> str:
+    """A metric's value in four digits."""
+    return (
+        f"{value:.4g}" if abs(value) < 1e-3 or abs(value) >= 1e4 else f"{value:.4f}".rstrip("0").rstrip(".")
+    )

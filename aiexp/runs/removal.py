@@ -1,0 +1,89 @@
+"""Removing a run or some of its checkpoints, under the run's lock.
+
+A folder is renamed to `.trash-...` before it is emptied: a half-removed one is never taken for a run.
+"""
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+from aiexp.errors import SecurityError, StorageError
+from aiexp.manifest import verify
+from aiexp.runs.plan import Removal
+from aiexp.storage import storage_errors
+
+OURS = ("config.yaml", "status.json", "overrides.yaml", "environment.json", "metrics.jsonl")
+
+
+def remove(removal: Removal) -> None:
+    """Removes what was planned.
+
+    Raises:
+        StorageError: a process has begun to work on the run, or the disk refuses.
+        SecurityError: it is a link, or no run directory.
+        CheckpointError: a checkpoint that is to stay is damaged.
+    """
+    check_run(removal.run)
+    with storage_errors("locking the run", removal.run):
+        lock = (removal.run / ".lock").open("a", encoding="utf-8")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StorageError(
+                "a process works on it", where=str(removal.run), fix="stop it first"
+            ) from error
+        for checkpoint in removal.intact:
+            verify(checkpoint)
+        for path in removal.paths:
+            check_link(path.parent)
+            check_link(path)
+            trash = path.with_name(f".trash-{path.name}")
+            with storage_errors("removing", path):
+                if trash.exists():
+                    shutil.rmtree(trash)
+                os.rename(path, trash)
+                shutil.rmtree(trash)  # unlinks the links in it, never follows them
+    if removal.paths == (removal.run,):
+        _forget_latest(removal.run)
+
+
+def check_run(path: Path) -> None:
+    """Refuses what must not be removed.
+
+    Raises:
+        SecurityError: a link, no run directory, or the folder the user stands in.
+    """
+    check_link(path)
+    if not is_run(path):
+        raise SecurityError(
+            "is no run directory: nothing is removed", where=str(path), fix="aiexp runs lists the runs"
+        )
+    if Path.cwd().resolve().is_relative_to(path.resolve()):
+        raise SecurityError("you stand in it", where=str(path), fix="cd .. first")
+
+
+def check_link(path: Path) -> None:
+    """Raises `SecurityError` when `path` is a link."""
+    if path.is_symlink():
+        target = os.path.relpath(os.path.realpath(path))
+        raise SecurityError(
+            "is a link, and links are not followed", where=str(path), fix=f"name the run itself: {target}"
+        )
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run directory, perhaps a damaged one."""
+    files = [name for name in OURS if (path / name).is_file() and not (path / name).is_symlink()]
+    if "status.json" in files and b'"state"' in (path / "status.json").read_bytes():
+        return True
+    return len(files) >= 2
+
+
+def _forget_latest(run: Path) -> None:
+    """Removes an `outputs/latest` that led to the run."""
+    for folder in list(run.parents)[:3]:
+        link = folder / "latest"
+        if link.is_symlink() and not link.exists():
+            link.unlink(missing_ok=True)

@@ -1,0 +1,298 @@
+"""`aiexp runs`: what it lists, and that it removes nothing else than it says."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from aiexp import cli
+from aiexp.manifest import FILES, FORMAT
+from aiexp.rundir import RunDirectory
+from aiexp.runs import lock as run_lock
+from aiexp.runs.disk import disk_bytes, freed_bytes
+
+CONFIG = {
+    "seed": 0,
+    "trainer": {"steps": 100, "clip": None, "selection": {"monitor": None}},
+    "task": {"optimizer": {"lr": 0.001}, "reference": {"metric": "test/accuracy"}},
+}
+
+
+def make_run(name: str, *, state: str = "finished", task: str = "mnist", **changes: object) -> Path:
+    """A run directory as a run leaves it; `steps`: its checkpoints, the first with a second link."""
+    path = Path("outputs", task, name)
+    path.mkdir(parents=True)
+    config = json.loads(json.dumps(CONFIG)) | {"seed": changes.get("seed", 0)}
+    config["task"]["optimizer"]["lr"] = changes.get("lr", 0.001)
+    (path / "config.yaml").write_text(yaml.safe_dump(config))
+    (path / "overrides.yaml").write_text(
+        yaml.safe_dump({"choices": {"task": task, "model": "cnn"}, "overrides": []})
+    )
+    accuracy = changes.get("accuracy")
+    status = {"state": state, "best_step": changes.get("best"), "seconds": 90.0, "error": None}
+    status |= {"metrics": {"test/loss": 0.1, "test/accuracy": accuracy}} if accuracy is not None else {}
+    (path / "status.json").write_text(json.dumps(status))
+    for step in changes.get("steps", ()):  # type: ignore[attr-defined]
+        make_checkpoint(path, step)
+    return path
+
+
+def make_checkpoint(run: Path, step: int) -> None:
+    """Files under a manifest, as aiexp.checkpoint writes them."""
+    folder = run / f"checkpoints/step-{step:08d}"
+    folder.mkdir(parents=True)
+    for name in FILES:
+        (folder / name).write_text(f"{name} of step {step}")
+    files = {
+        p.name: {"bytes": p.stat().st_size, "sha256": hashlib.sha256(p.read_bytes()).hexdigest()}
+        for p in folder.iterdir()
+    }
+    (folder / "manifest.json").write_text(json.dumps({"format": FORMAT, "step": step, "files": files}))
+
+
+@pytest.fixture
+def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Five runs of two tasks, and folders that are none."""
+    monkeypatch.chdir(tmp_path)
+    make_run("2026-01-01_00-00-00_a_aaaaaa", accuracy=0.9, steps=(10, 20, 30), best=20)
+    make_run("2026-01-02_00-00-00_b_bbbbbb", accuracy=0.8, seed=1, lr=3e-4)
+    make_run("2026-01-03_00-00-00_c_cccccc", state="failed")
+    make_run("2026-01-04_00-00-00_d_dddddd", state="running", steps=(5, 6))
+    make_run("2026-01-05_00-00-00_e_eeeeee", state="finished", task="bert", accuracy=float("nan"))
+    Path("outputs/notes").mkdir()
+    Path("outputs/notes/config.yaml").write_text("mine: true\n")
+    return tmp_path
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = cli.main(["runs", *words])
+    return code, *capsys.readouterr()
+
+
+def names(out: str) -> str:
+    """The letters of the runs listed, in order."""
+    return "".join(line.rsplit("_", 2)[1] for line in out.splitlines() if "_00-00-00_" in line)
+
+
+def test_the_newest_run_comes_first_with_the_metric_of_its_task(
+    outputs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = call(capsys)
+    assert (code, names(out)) == (0, "edcba")
+    assert "test/accuracy 0.9 " in out
+    assert "died" in out  # status.json says running, and no process holds the lock
+    assert out.splitlines()[-1].startswith("5 runs, ")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["task=mnist"], "dcba"),
+        (["state=failed,died"], "dc"),
+        (["state!=finished", "task=mnist"], "dc"),
+        (["seed=1"], "b"),
+        (["task.optimizer.lr=0.0003"], "b"),
+        (["task.optimizer.lr!=1e-3"], "b"),
+        (["trainer.clip=null", "model=c*", "trainer.steps=100.0"], "edcba"),
+        (["outputs/bert"], "e"),
+        (["outputs/mnist/2026-01-01_00-00-00_a_aaaaaa", "outputs/bert"], "ea"),
+        (["--older", "1h"], "edcba"),
+    ],
+)  # fmt: skip
+def test_filters(outputs: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str) -> None:
+    assert names(call(capsys, *words)[1]) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        (["state=faild"], 2, "no state 'faild'. Did you mean 'failed'?"),
+        (["trainer.stesp=1"], 2, "Did you mean 'trainer.steps'?"),
+        (["tsk=mnist"], 2, "Did you mean 'task'?"),
+        (["task=minst"], 0, "there is bert, mnist"),
+        (["nowhere"], 2, "no such folder: nowhere"),
+        (["--fromat", "csv"], 2, "Did you mean '--format'?"),
+        (["--format", "cvs"], 2, "no format 'cvs'. Did you mean 'csv'?"),
+        (["--metric", "test/acuracy"], 2, "Did you mean 'test/accuracy'?"),
+        (["--older", "7days"], 2, "30min, 12h, 7d or 4w"),
+        (["--yes"], 2, "--yes to what?"),
+        (["rm"], 2, "remove what?"),
+        (["rm", "--keep", "1"], 2, "--keep is for checkpoints"),
+        (["prune", "--keep", "bets"], 2, "best, 1, 2"),
+        (["rm", "outputs/notes"], 10, "is no run directory"),
+        (["rm", "outputs"], 10, "is no run directory"),
+        (["rm", "."], 10, "is no run directory"),
+    ],
+)
+def test_misuse_is_one_line(
+    outputs: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, expected: str
+) -> None:
+    got, _, err = call(capsys, *words)
+    assert got == code
+    assert expected in err
+    assert len(err.splitlines()) == 1 + ("no runs" in err)
+    assert len(list(outputs.rglob("status.json"))) == 5
+
+
+def test_json_and_csv_are_data(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json.loads(call(capsys, "--format", "json")[1])
+    assert [row["value"] for row in rows] == [None, None, None, 0.8, 0.9]  # NaN is no JSON
+    assert rows[4]["metrics"] == {"test/loss": 0.1, "test/accuracy": 0.9}
+    assert (
+        call(capsys, "--format=csv", "seed=1")[1]
+        .splitlines()[1]
+        .startswith(f"{rows[3]['run']},mnist,finished")
+    )
+
+
+def test_rm_says_then_does(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Path("outputs/mnist/2026-01-02_00-00-00_b_bbbbbb")
+    code, out, _ = call(capsys, "rm", str(run))
+    assert (code, run.exists()) == (0, True)
+    assert "would remove: 1 run" in out
+    assert "removed: 1 run" in call(capsys, "rm", str(run), "--yes")[1]
+    assert not run.exists()
+    assert names(call(capsys)[1]) == "edca"
+    assert sorted(p.name for p in Path("outputs/mnist").iterdir() if p.name.startswith(".")) == []
+
+
+def test_rm_by_filter(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call(capsys, "rm", "task=mnist", "state=finished", "--yes")
+    assert names(call(capsys)[1]) == "edc"
+
+
+@pytest.mark.parametrize("words", [["rm", "state=*"], ["prune", "--keep", "0"], ["prune"]])
+def test_a_run_that_works_is_never_touched(
+    outputs: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    run = Path("outputs/mnist/2026-01-04_00-00-00_d_dddddd")
+    before = sorted(run.rglob("*"))
+    with RunDirectory(run.absolute()).lock():
+        assert "running" in call(capsys, "state=running")[1]
+        _, _, err = call(capsys, *words, "--yes")
+    assert [p for p in sorted(run.rglob("*")) if p.name != ".lock"] == before
+    assert f"stays: {run.name}" in err
+
+
+def test_a_run_that_begins_between_plan_and_removal_is_left(
+    outputs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Path("outputs/mnist/2026-01-03_00-00-00_c_cccccc")
+    monkeypatch.setattr("aiexp.runs.plan.actual_state", lambda record: "failed")
+    with RunDirectory(run.absolute()).lock():
+        code, _, err = call(capsys, "prune", "--yes", str(run))
+    assert (code, run.exists()) == (8, True)
+    assert "a process works on it" in err
+
+
+def test_a_run_about_to_take_its_lock_is_no_leftover(
+    outputs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = RunDirectory.create(Path("outputs/mnist").absolute(), "young").path
+    call(capsys, "prune", "--yes")
+    assert made.exists()
+    monkeypatch.setattr(run_lock, "START_SECONDS", -1.0)
+    call(capsys, "prune", "--yes")
+    assert not made.exists()
+
+
+def test_prune_takes_what_came_to_nothing(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call(capsys, "prune", "--yes")
+    assert names(call(capsys)[1]) == "edba"  # d died, and its checkpoint can be resumed
+
+
+@pytest.mark.parametrize(
+    ("keep", "finished", "died"),
+    [("best", [20], [6]), ("1", [20, 30], [6]), ("2", [20, 30], [5, 6]), ("0", [], [6])],
+)
+def test_prune_checkpoints(
+    outputs: Path, capsys: pytest.CaptureFixture[str], keep: str, finished: list[int], died: list[int]
+) -> None:
+    call(capsys, "prune", "--keep", keep)
+    assert len(list(outputs.rglob("step-*"))) == 5
+    call(capsys, "prune", "--keep", keep, "--yes")
+    left = {
+        r: sorted(int(p.name[5:]) for p in Path(r).rglob("step-*"))
+        for r in map(str, Path("outputs/mnist").iterdir())
+    }
+    assert left["outputs/mnist/2026-01-01_00-00-00_a_aaaaaa"] == finished
+    assert left["outputs/mnist/2026-01-04_00-00-00_d_dddddd"] == died
+
+
+def test_checkpoints_stay_when_the_one_to_keep_is_damaged(
+    outputs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path("outputs/mnist/2026-01-01_00-00-00_a_aaaaaa")
+    (run / "checkpoints/step-00000020/state.json").write_text("{}")
+    code, _, err = call(capsys, "prune", "--keep", "best", "--yes", str(run))
+    assert code == 4
+    assert "step-00000020" in err
+    assert len(list(run.rglob("step-*"))) == 3
+
+
+def test_links_are_neither_followed_nor_removed(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    treasure = outputs / "treasure"
+    treasure.mkdir()
+    (treasure / "status.json").write_text('{"state": "failed"}')
+    run = Path("outputs/mnist/2026-01-03_00-00-00_c_cccccc")
+    (run / "link").symlink_to(treasure)
+    Path("outputs/latest").symlink_to(run.absolute())
+    code, _, err = call(capsys, "rm", "outputs/latest", "--yes")
+    assert (code, run.exists()) == (10, True)
+    assert f"name the run itself: {run}" in err
+    call(capsys, "rm", str(run), "--yes")
+    assert not run.exists()
+    assert not Path("outputs/latest").is_symlink()
+    assert (treasure / "status.json").exists()
+
+    kept = Path("outputs/mnist/2026-01-01_00-00-00_a_aaaaaa/checkpoints")
+    kept.rename(outputs / "elsewhere")
+    kept.symlink_to(outputs / "elsewhere")
+    call(capsys, "prune", "--keep", "0", "--yes")
+    assert len(list((outputs / "elsewhere").glob("step-*"))) == 3
+
+
+def test_a_block_with_two_links_counts_once(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "a/block").write_bytes(b"x" * 100_000)
+    os.link(tmp_path / "a/block", tmp_path / "b/block")
+    one = disk_bytes([tmp_path / "a"])
+    assert one >= 100_000
+    assert disk_bytes([tmp_path / "a", tmp_path / "b"]) == disk_bytes([tmp_path]) == one
+    assert freed_bytes([tmp_path / "a"]) == 0
+    assert freed_bytes([tmp_path / "a", tmp_path / "b"]) == one
+
+
+def test_no_heavy_import_and_a_closed_pipe(outputs: Path) -> None:
+    program = """
+import sys
+from aiexp.cli import main
+code = main(["runs"])
+heavy = {"torch", "numpy", "scipy", "wandb", "omegaconf", "hydra"} & set(sys.modules)
+sys.exit(str(heavy) if heavy else code)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_thousand_runs_cost_their_reading_and_little_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from aiexp.compare.record import find_runs
+
+    monkeypatch.chdir(tmp_path)
+    for i in range(200):
+        make_run(f"2026-01-01_00-00-00_x_{i:06d}", accuracy=i / 200, seed=i)
+    start = time.process_time()
+    find_runs([Path("outputs")])
+    reading = time.process_time() - start
+    start = time.process_time()
+    call(capsys)
+    assert time.process_time() - start < 4 * reading + 0.1
