@@ -15,6 +15,7 @@ class Group:
 
     Args:
         label: What tells it from the others: "lr=0.001 model=large"; "all runs" for the only group.
+        name: What sentences call it: the label, or a letter where labels are long.
         values: Key to value, of the comparison's `columns`.
         records: Its runs whose score is a number, by seed; one for each seed.
         scores: The metric of each of them.
@@ -29,6 +30,7 @@ class Group:
     """
 
     label: str
+    name: str
     values: dict[str, Any]
     records: list[RunRecord]
     scores: list[float]
@@ -54,6 +56,7 @@ class Comparison:
         differing: Every config key that differs between the runs, apart from seeds and noise.
         groups: The best first.
         differences: Pairs of groups; all of them up to 10 groups, else those with the best.
+        unit: What a group holds several of: "seeds", or "runs" where it mixes configs.
         sentences: What the differences mean, in words.
         importances: Share of the metric's variation that each differing key explains, the largest first;
             empty when it was not computed, which a note explains.
@@ -68,6 +71,7 @@ class Comparison:
     differing: list[str]
     groups: list[Group]
     differences: list[Difference] = field(default_factory=lambda: [])
+    unit: str = "seeds"
     sentences: list[str] = field(default_factory=lambda: [])
     importances: dict[str, float] = field(default_factory=lambda: {})
     notes: list[str] = field(default_factory=lambda: [])

@@ -81,7 +81,7 @@ def group_runs(records: Sequence[RunRecord], metric: Metric, by: str | None) -> 
     """
     readable = [record for record in records if record.config]
     varying = find_varying(finished(readable))
-    columns = varying.keys if by is None else [find_key(by, readable, [*varying.keys, *varying.noise])]
+    columns = varying.keys if by is None else [find_key(by, readable, varying.keys)]
     others = [key for key in varying.keys if key not in columns]
     names = short_names(columns)
     bundles: dict[tuple[Hashable, ...], Bundle] = {}
@@ -163,7 +163,7 @@ def _lost(bundles: list[Bundle], metric: Metric) -> list[str]:
     return notes
 
 
-def listed(words: Sequence[str], most: int = 4) -> str:
+def listed(words: Sequence[str], most: int = 3) -> str:
     """`a, b, c and 5 more`."""
     shown = list(words[:most])
     return ", ".join(shown) + (f" and {len(words) - most} more" if len(words) > most else "")

@@ -1,6 +1,7 @@
 """From records to a comparison, top to bottom."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -8,11 +9,14 @@ import numpy as np
 from aiexp.compare.comparison import Comparison, Group
 from aiexp.compare.difference import compare_pairs
 from aiexp.compare.grouping import Bundle, Grouped, finished, group_runs, listed
-from aiexp.compare.interval import center_of
+from aiexp.compare.importance import FEWEST, MOST_UNASKED, find_importances
+from aiexp.compare.interval import Interval, center_of, interval_of
 from aiexp.compare.metric import Metric, choose_metric
 from aiexp.compare.record import RunRecord
+from aiexp.compare.sentence import sentences_for
 from aiexp.compare.varying import value_of
 
+LONGEST_NAME = 28  # characters of a label that may stand in a sentence
 MOST_PAIRS = 45  # of 10 groups; of more, only the pairs with the best are kept
 
 
@@ -22,6 +26,7 @@ def compare(
     by: str | None = None,
     metric: str | None = None,
     direction: Literal["max", "min"] | None = None,
+    importance: bool | None = None,
 ) -> Comparison:
     """Compares runs.
 
@@ -30,6 +35,7 @@ def compare(
         by: A config key or group to sort them by; None: by everything that differs but the seed.
         metric: Its name; None: the one the tasks are judged by.
         direction: Whether more of it is better; None: known from config or name.
+        importance: Whether to compute how much each key matters; None: if that is quick.
 
     Raises:
         ConfigError: No such key or metric.
@@ -40,11 +46,13 @@ def compare(
     statistic = "interquartile mean" if chosen.is_return else "mean"
     pairs = [(bundle, _group(bundle, grouped, chosen)) for bundle in grouped.bundles]
     pairs.sort(key=lambda pair: -chosen.sign * pair[1].center)
-    groups = [group for _, group in pairs]
+    groups = _named([group for _, group in pairs])
     scores = [{key: run.metrics[chosen.name] for key, run in bundle.runs.items()} for bundle, _ in pairs]
     differences = compare_pairs(scores, chosen.sign, is_trimmed=chosen.is_return)
     if len(differences) > MOST_PAIRS:
         differences = [d for d in differences if 0 in (d.first, d.second)]
+    unit = "runs" if any(len({r.seed for r in g.records}) < len(g.records) for g in groups) else "seeds"
+    importances, why = _importances(groups, grouped.columns, is_wanted=importance)
     used = {id(record) for group in groups for record in group.records}
     return Comparison(
         metric=chosen,
@@ -54,7 +62,10 @@ def compare(
         differing=grouped.differing,
         groups=groups,
         differences=differences,
-        notes=[*_notes(records, groups, chosen), *grouped.notes],
+        unit=unit,
+        sentences=sentences_for(groups, differences, chosen, unit),
+        importances=importances,
+        notes=[*_notes(records, groups, chosen), *grouped.notes, *why],
         left_out=[record for record in records if id(record) not in used],
     )
 
@@ -67,11 +78,12 @@ def _group(bundle: Bundle, grouped: Grouped, metric: Metric) -> Group:
     times = [record.seconds for record in records if record.seconds is not None]
     return Group(
         label=bundle.label,
+        name=bundle.label,
         values={key: value_of(records[0], key) for key in grouped.columns},
         records=records,
         scores=scores,
         center=center.value,
-        interval=center.interval,
+        interval=_possible(interval_of(np.array(scores), is_trimmed=metric.is_return), scores, metric),
         deviation=float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
         num_lost=len(bundle.lost),
         seconds=sum(times) / len(times) if times else None,
@@ -79,6 +91,43 @@ def _group(bundle: Bundle, grouped: Grouped, metric: Metric) -> Group:
         cpu_hours=_hours(records, lambda run: run.hardware.get("threads")),
         gpu_hours=_hours(records, lambda run: int(run.hardware.get("device") == "cuda")) or None,
     )
+
+
+def _named(groups: list[Group]) -> list[Group]:
+    """The groups with letters for names where their labels are too long for a sentence."""
+    if all(len(group.label) <= LONGEST_NAME for group in groups):
+        return groups
+    return [replace(group, name=letters(i)) for i, group in enumerate(groups)]
+
+
+def letters(index: int) -> str:
+    """A, B, ..., Z, AA, AB, ..."""
+    text = ""
+    index += 1
+    while index:
+        index, digit = divmod(index - 1, 26)
+        text = chr(ord("A") + digit) + text
+    return text
+
+
+def _importances(
+    groups: list[Group], keys: list[str], *, is_wanted: bool | None
+) -> tuple[dict[str, float], list[str]]:
+    """The importance of each key, or the note that says why there is none."""
+    if is_wanted is False or (is_wanted is None and (len(keys) < 2 or len(groups) < FEWEST)):
+        return {}, []
+    if not keys or len(groups) < FEWEST:
+        return {}, [f"no importance of keys: it takes {FEWEST} different configs, there are {len(groups)}"]
+    if is_wanted is None and len(groups) > MOST_UNASKED:
+        return {}, [f"no importance of keys, which takes seconds for {len(groups)} configs: add --importance"]
+    return find_importances(groups, keys), []
+
+
+def _possible(interval: Interval | None, scores: list[float], metric: Metric) -> Interval | None:
+    """The interval of a share without what lies below 0 or above 1."""
+    if interval is None or not metric.in_points(scores):
+        return interval
+    return Interval(max(interval.low, 0.0), min(interval.high, 1.0))
 
 
 def _hours(records: list[RunRecord], units: Callable[[RunRecord], int | None]) -> float | None:

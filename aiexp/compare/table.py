@@ -1,34 +1,55 @@
-"""A comparison as a table for the terminal."""
+"""A comparison for the terminal."""
+
+import io
 
 from rich.console import Console
 from rich.table import Table
 
-from aiexp.compare.comparison import Comparison, Group
-from aiexp.compare.varying import MISSING, show_value
+from aiexp.compare import rows
+from aiexp.compare.comparison import Comparison
+
+PIPED_WIDTH = 10_000  # where nobody looks at the width, every group has one line
 
 
-def print_table(comparison: Comparison, console: Console) -> None:
-    """Prints groups, sentences and notes."""
-    table = Table(box=None, pad_edge=False)
-    for key in comparison.columns:
-        table.add_column(comparison.names[key])
-    table.add_column(comparison.metric.name, justify="right")
-    table.add_column("95 % interval")
-    for name in ("seeds", "minutes", "GiB"):
-        table.add_column(name, justify="right")
-    for group in comparison.groups:
-        table.add_row(*(show_value(group.values.get(k, MISSING)) for k in comparison.columns), *_cells(group))
+def as_table(comparison: Comparison, width: int | None, most: int = 0) -> str:
+    """The table, the sentences and the notes.
+
+    Args:
+        comparison: What to show.
+        width: Of the terminal in columns; None when it goes to a pipe or a file.
+        most: Groups to show; 0 shows all.
+    """
+    text = io.StringIO()
+    console = Console(file=text, width=width or PIPED_WIDTH, color_system=None, highlight=False, markup=False)
+    header, num_keys = rows.header(comparison), rows.num_keys(comparison)
+    cells = [list(row) for row in rows.best(comparison, most)]
+    if width and _width([header, *cells]) > width:
+        has_letters = num_keys > len(comparison.columns)
+        kept = 1 if has_letters else 0
+        header = [*header[:kept], "config", *header[num_keys:]]
+        labels = [group.label for group in comparison.groups]
+        cells = [[*row[:kept], label, *row[num_keys:]] for row, label in zip(cells, labels, strict=False)]
+        num_keys = kept + 1
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for i, name in enumerate(header):
+        is_text = i < num_keys or name == "95 % interval"
+        table.add_column(
+            name, justify="left" if is_text else "right", no_wrap=name != "config", overflow="fold",
+            min_width=12 if name == "config" else None,
+        )  # fmt: skip
+    for row in cells:
+        table.add_row(*row)
     console.print(table)
-    for line in (*comparison.sentences, *(f"note: {note}" for note in comparison.notes)):
-        console.print(line, highlight=False, markup=False)
+    if len(cells) < len(comparison.groups):
+        console.print(f"and {len(comparison.groups) - len(cells)} more; --top 0 shows all")
+    for part in (comparison.sentences, rows.remarks(comparison), [f"note: {n}" for n in comparison.notes]):
+        if part:
+            console.print()
+        for line in part:
+            console.print(line, soft_wrap=width is None)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
-def _cells(group: Group) -> list[str]:
-    interval = group.interval
-    return [
-        f"{group.center:.4f}",
-        f"{interval.low:.4f} to {interval.high:.4f}" if interval else "-",
-        str(len(group.scores)),
-        f"{group.seconds / 60:.1f}" if group.seconds is not None else "-",
-        f"{group.peak_memory_bytes / 2**30:.1f}" if group.peak_memory_bytes else "-",
-    ]
+def _width(lines: list[list[str]]) -> int:
+    """Columns that a table takes."""
+    return sum(max(len(line[i]) for line in lines) + 1 for i in range(len(lines[0])))
