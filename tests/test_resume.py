@@ -1,7 +1,5 @@
 """Killed anywhere and resumed, a run ends in the same bytes: weights, optimizer, randomness, metrics."""
 
-import hashlib
-import json
 import os
 import signal
 from collections.abc import Callable
@@ -11,12 +9,11 @@ from typing import Any
 import pytest
 
 from aiexp import checkpoint as checkpoint_module
-from aiexp.metrics import read_metrics
 from aiexp.rundir import RunDirectory
 from aiexp.session import Session
 from aiexp.state import seed_everything
 from aiexp.task.base import Task
-from aiexp.trainer import Loop
+from tests.endings import at_step, die_at, digest
 from tests.forks import in_fork
 from tests.toys import Adversaries, Classify, Points, Replay, make_hardware, make_trainer, new_run
 
@@ -39,20 +36,6 @@ def train(directory: RunDirectory, task_class: type[Task], **changes: Any) -> Ta
     return task
 
 
-def digest(directory: RunDirectory) -> str:
-    """sha256 of the last checkpoint's tensors and state, and of every metric line; times excluded."""
-    path = directory.path / "checkpoints" / f"step-{STEPS:08d}"
-    state = json.loads((path / "state.json").read_text())
-    state["state"]["session"] = None
-    lines = [
-        {k: v for k, v in line.items() if not k.startswith("time/")}
-        for line in read_metrics(directory.path / "metrics.jsonl")
-    ]
-    parts = [(path / "model.safetensors").read_bytes(), (path / "training.safetensors").read_bytes()]
-    parts += [json.dumps([state, lines], sort_keys=True).encode()]
-    return hashlib.sha256(b"".join(parts)).hexdigest()
-
-
 @pytest.fixture(params=TASKS, ids=lambda c: c.__name__)
 def task_class(request: pytest.FixtureRequest) -> type[Task]:
     return request.param
@@ -62,18 +45,6 @@ def reference(tmp_path: Path, task_class: type[Task]) -> str:
     directory = new_run(tmp_path, "reference")
     train(directory, task_class)
     return digest(directory)
-
-
-def at_step(number: int, action: Callable[[], object]) -> None:
-    """Makes this (forked) process do `action` in the middle of step `number`."""
-    original = Loop.finish_step
-
-    def finish_step(self: Loop) -> None:
-        if self.step == number:
-            action()
-        original(self)
-
-    Loop.finish_step = finish_step
 
 
 def test_the_same_run_twice_is_the_same(tmp_path: Path, task_class: type[Task]) -> None:
@@ -86,7 +57,7 @@ def test_killed_at_every_step(tmp_path: Path, task_class: type[Task]) -> None:
         directory = new_run(tmp_path, f"killed-{number}")
 
         def killed(number: int = number, directory: RunDirectory = directory) -> None:
-            at_step(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            die_at(number)
             train(directory, task_class)
 
         assert in_fork(killed, tmp_path).code == -signal.SIGKILL

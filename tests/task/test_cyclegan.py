@@ -1,7 +1,6 @@
 """The task against a loop written by hand, without a trainer; resume through one."""
 
 import copy
-import os
 import signal
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 from aiexp.checkpoint import CheckpointPolicy
 from aiexp.dataset.unpaired import Side, Sides, UnpairedDataset
 from aiexp.errors import ConfigError
-from aiexp.metrics import read_metrics
 from aiexp.model.cyclegan import CycleGANNetworks
 from aiexp.rundir import RunDirectory
 from aiexp.schedule import Schedule
@@ -26,6 +24,7 @@ from aiexp.stepper import Stepper
 from aiexp.task.augmentation import Augmentation
 from aiexp.task.cyclegan import CycleGAN
 from aiexp.task.picture_grid import picture_grid
+from tests.endings import die, digest
 from tests.forks import in_fork
 from tests.toys import make_hardware, make_trainer, new_run
 
@@ -333,19 +332,10 @@ def kill_in_step(task: CycleGAN, number: int) -> None:
     def discriminator_update(*images: Tensor) -> Any:
         left[0] -= 1
         if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         return original(*images)
 
     task.discriminator_update = discriminator_update  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def ending(directory: RunDirectory) -> tuple[bytes, bytes, list[dict[str, Any]]]:
-    path = directory.path / "checkpoints" / f"step-{RUN_STEPS:08d}"
-    lines = [
-        {k: v for k, v in line.items() if not k.startswith("time/")}
-        for line in read_metrics(directory.path / "metrics.jsonl")
-    ]
-    return (path / "model.safetensors").read_bytes(), (path / "training.safetensors").read_bytes(), lines
 
 
 def test_killed_and_resumed_ends_in_the_same_bytes(tmp_path: Path) -> None:
@@ -357,7 +347,7 @@ def test_killed_and_resumed_ends_in_the_same_bytes(tmp_path: Path) -> None:
         directory = new_run(tmp_path, f"killed-{number}")
         assert in_fork(lambda d=directory, n=number: train(d, n), tmp_path).code == -signal.SIGKILL
         assert in_fork(lambda d=directory: train(d), tmp_path).code == 0
-        assert ending(directory) == ending(whole), f"killed in step {number}"
+        assert digest(directory) == digest(whole), f"killed in step {number}"
 
 
 def test_a_restored_pool_matters(tmp_path: Path) -> None:

@@ -1,7 +1,4 @@
 import copy
-import hashlib
-import json
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -22,8 +19,8 @@ from aiexp.task.dqn import DQN
 from aiexp.task.exploration import Exploration
 from aiexp.task.replay import Replay
 from aiexp.task.replay_buffer import NOTHING
-from aiexp.trainer import Loop
 from tests.counting_env import environments
+from tests.endings import die_at, digest
 from tests.forks import in_fork
 from tests.toys import Points, make_hardware, make_trainer, new_run
 
@@ -255,18 +252,6 @@ def train(directory: RunDirectory, changes: dict[str, Any], kind: str = "CartPol
         session.finish(trainer.fit(task, dataset, hardware, session))
 
 
-def digest(directory: RunDirectory) -> str:
-    """sha256 of the last checkpoint: tensors, blocks and state; times excluded."""
-    path = directory.path / "checkpoints" / f"step-{STEPS:08d}"
-    state = json.loads((path / "state.json").read_text())
-    state["state"]["session"] = None
-    window = state["state"]["stepper"]["window"]
-    window.pop("time/env_steps_per_second", None)
-    files = [path / "model.safetensors", path / "training.safetensors", *sorted((path / "blocks").iterdir())]
-    parts = [f.read_bytes() for f in files] + [json.dumps(state, sort_keys=True).encode()]
-    return hashlib.sha256(b"".join(parts)).hexdigest()
-
-
 @pytest.mark.parametrize(
     ("kind", "changes"),
     [
@@ -284,14 +269,7 @@ def test_killed_and_resumed_it_ends_in_the_same_bytes(
         directory = new_run(tmp_path, f"killed-{number}")
 
         def killed(number: int = number, directory: RunDirectory = directory) -> None:
-            original = Loop.finish_step
-
-            def finish_step(self: Loop) -> None:
-                if self.step == number:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                original(self)
-
-            Loop.finish_step = finish_step
+            die_at(number)
             train(directory, changes, kind)
 
         assert in_fork(killed, tmp_path).code == -signal.SIGKILL

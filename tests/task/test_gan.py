@@ -1,7 +1,6 @@
 """The adversarial task: its updates against a loop by hand, exact resume, its samples."""
 
 import copy
-import os
 import signal
 from itertools import islice
 from pathlib import Path
@@ -24,13 +23,14 @@ from aiexp.stepper import Stepper
 from aiexp.task.gan import GAN
 from aiexp.task.gan_loss import discriminator_loss
 from aiexp.task.sample_quality import SampleQuality
+from tests.endings import die_at, digest
 from tests.forks import in_fork
 from tests.task.images import stripes
-from tests.test_resume import STEPS, at_step, digest
 from tests.toys import Points, make_hardware, make_trainer, new_run
 
 LATENT = 6
 LOSSES = ["non_saturating", "lsgan", "wgan_gp"]
+STEPS = 12
 UPDATES = {"non_saturating": 1, "lsgan": 1, "wgan_gp": 2}  # of the discriminator for each of the generator
 
 
@@ -235,7 +235,7 @@ def test_killed_and_resumed_it_ends_in_the_same_bytes(tmp_path: Path, loss: str)
         directory = new_run(tmp_path, f"killed-{step}")
 
         def killed(step: int = step, directory: RunDirectory = directory) -> None:
-            at_step(step, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            die_at(step)
             run_to_the_end(directory, loss)
 
         assert in_fork(killed, tmp_path).code == -signal.SIGKILL

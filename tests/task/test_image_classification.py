@@ -1,9 +1,6 @@
 """The task without a trainer, on generated images; frozen trunks, whitening, exact resume."""
 
-import hashlib
 import io
-import json
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +23,7 @@ from aiexp.task.augmentation import Augmentation
 from aiexp.task.image_classification import ImageClassification
 from aiexp.task.mixing import Mixing
 from aiexp.task.trunk import Trunk
-from aiexp.trainer import Loop
+from tests.endings import die_at, digest
 from tests.forks import in_fork
 from tests.task.images import stripes
 from tests.toys import make_hardware, make_trainer, new_run
@@ -302,15 +299,6 @@ def train(directory: RunDirectory) -> None:
         session.finish(trainer.fit(task, dataset, hardware, session))
 
 
-def digest(directory: RunDirectory) -> str:
-    path = directory.path / "checkpoints" / f"step-{STEPS:08d}"
-    content = json.loads((path / "state.json").read_text())
-    state = content.get("state", content)
-    state["session"] = None  # holds times
-    parts = [(path / name).read_bytes() for name in ("model.safetensors", "training.safetensors")]
-    return hashlib.sha256(b"".join([*parts, json.dumps(state, sort_keys=True).encode()])).hexdigest()
-
-
 def test_killed_while_frozen_and_after(tmp_path: Path) -> None:
     whole = new_run(tmp_path, "whole")
     assert in_fork(lambda: train(whole), tmp_path).code == 0
@@ -318,14 +306,7 @@ def test_killed_while_frozen_and_after(tmp_path: Path) -> None:
         directory = new_run(tmp_path, f"killed-{number}")
 
         def killed(number: int = number, directory: RunDirectory = directory) -> None:
-            original = Loop.finish_step
-
-            def finish_step(self: Loop) -> None:
-                if self.step == number:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                original(self)
-
-            Loop.finish_step = finish_step
+            die_at(number)
             train(directory)
 
         assert in_fork(killed, tmp_path).code == -signal.SIGKILL

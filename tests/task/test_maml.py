@@ -2,7 +2,6 @@
 
 import copy
 import io
-import os
 import signal
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,6 @@ from aiexp.checkpoint import CheckpointPolicy
 from aiexp.dataset.few_shot import EpisodeShape
 from aiexp.dataset.sinusoids import Sinusoids
 from aiexp.errors import ConfigError
-from aiexp.metrics import read_metrics
 from aiexp.model.conv4 import Conv4
 from aiexp.model.sine_mlp import SineMlp
 from aiexp.rundir import RunDirectory
@@ -28,6 +26,7 @@ from aiexp.session import Session
 from aiexp.state import seed_everything
 from aiexp.stepper import Stepper
 from aiexp.task.maml import BASELINE_LR_FACTORS, MAML
+from tests.endings import die, digest
 from tests.forks import in_fork
 from tests.task.episodes import episodes
 from tests.toys import make_hardware, make_trainer, new_run
@@ -353,19 +352,10 @@ def kill_in_step(task: MAML, number: int) -> None:
     def forward(points: Tensor) -> Tensor:
         left[0] -= task.training
         if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         return original(points)
 
     task.baseline.forward = forward  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def ending(directory: RunDirectory) -> tuple[bytes, bytes, list[dict[str, Any]]]:
-    path = directory.path / "checkpoints" / f"step-{RUN_STEPS:08d}"
-    lines = [
-        {k: v for k, v in line.items() if not k.startswith("time/")}
-        for line in read_metrics(directory.path / "metrics.jsonl")
-    ]
-    return (path / "model.safetensors").read_bytes(), (path / "training.safetensors").read_bytes(), lines
 
 
 def test_killed_and_resumed_ends_in_the_same_bytes(tmp_path: Path) -> None:
@@ -375,4 +365,4 @@ def test_killed_and_resumed_ends_in_the_same_bytes(tmp_path: Path) -> None:
         directory = new_run(tmp_path, f"killed-{number}")
         assert in_fork(lambda d=directory, n=number: train(d, n), tmp_path).code == -signal.SIGKILL
         assert in_fork(lambda d=directory: train(d), tmp_path).code == 0
-        assert ending(directory) == ending(whole), f"killed in step {number}"
+        assert digest(directory) == digest(whole), f"killed in step {number}"
