@@ -42,15 +42,13 @@ def _counts(study: "Study") -> str:
 
 
 def _state(trial: "FrozenTrial") -> str:
-    """Optuna's state in our words; a trial that Wilcoxon's test ended is complete to Optuna."""
-    if "pruned_after_seeds" in trial.user_attrs:
-        return "pruned"
+    """Optuna's state in our words."""
     return {"fail": "failed"}.get(trial.state.name.lower(), trial.state.name.lower())
 
 
 def _best(study: "Study", fixed: list[str]) -> list[str]:
     """The best trial, or those that no other beats in every objective."""
-    best = [t for t in study.best_trials if "pruned_after_seeds" not in t.user_attrs]
+    best = study.best_trials
     if not best:
         return ["no trial is complete: no best one"]
     if len(study.directions) == 1:

@@ -3,7 +3,7 @@
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from aiexp.sweep.settings import P_THRESHOLD, Settings
+from aiexp.sweep.settings import Settings
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -51,7 +51,7 @@ def make_sampler(settings: Settings, number: int) -> "BaseSampler":
 
 
 def make_pruner(settings: Settings) -> "BasePruner":
-    """The pruner; its steps are evaluations of a run, from 1, or for wilcoxon seeds."""
+    """The pruner; its steps are evaluations of a run, from 1."""
     from optuna import pruners
 
     with without_experimental_warnings():
@@ -62,9 +62,7 @@ def make_pruner(settings: Settings) -> "BasePruner":
                 )
             case "hyperband":
                 return pruners.HyperbandPruner(min_resource=settings.warmup_evaluations + 1)
-            case "wilcoxon":
-                return pruners.WilcoxonPruner(p_threshold=P_THRESHOLD)
-            case _:
+            case _:  # wilcoxon prunes between runs: aiexp.sweep.seed_comparison
                 return pruners.NopPruner()
 
 

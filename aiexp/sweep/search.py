@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 
 from aiexp.errors import DivergedError
 from aiexp.sweep.sampler import make_sampler, without_experimental_warnings
+from aiexp.sweep.seed_comparison import is_worse
 from aiexp.sweep.settings import Settings
 from aiexp.sweep.space import Space
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
+    from optuna.trial import TrialState
 
 STOPPED = (130, 143)  # exit codes of jobs that a resumed search continues
 
@@ -204,13 +206,21 @@ class Search:
             self._report_seeds(running)
         if len(running.values) == self.num_seeds:
             self._tell(running, None)
-        elif self.settings.pruner == "wilcoxon" and running.trial.should_prune():
-            # Optuna's advice for this pruner: the mean so far tells its sampler more than "pruned".
-            running.trial.set_user_attr("pruned_after_seeds", len(running.values))
-            self._tell(running, None)
+        elif self.settings.pruner == "wilcoxon" and self._is_worse(running):
+            self._tell(running, "PRUNED")
+
+    def _is_worse(self, running: Running) -> bool:
+        """Whether a trial is worse than the best one on the seeds it has run."""
+        trials = self.study.get_trials(deepcopy=False, states=[_complete_state()])
+        if not trials:
+            return False
+        direction = self.settings.directions[0]
+        best = (min if direction == "min" else max)(trials, key=lambda t: t.value or 0.0)
+        known = {int(k): v[0] for k, v in best.user_attrs["values"].items()}
+        return is_worse({k: v[0] for k, v in running.values.items()}, known, direction)
 
     def _report_seeds(self, running: Running) -> None:
-        """Hands the pruner the seeds it does not know yet; their positions are its steps."""
+        """Writes the seeds into the study, for its readers; their positions are Optuna's steps."""
         known = self.study.get_trials(deepcopy=False)[running.number].intermediate_values
         for position, values in running.values.items():
             if position not in known:
@@ -228,6 +238,12 @@ class Search:
                 self.study.tell(running.trial, means)
             else:
                 self.study.tell(running.trial, state=TrialState[state])
+
+
+def _complete_state() -> "TrialState":
+    from optuna.trial import TrialState
+
+    return TrialState.COMPLETE
 
 
 def _lacking(objectives: list[str], metrics: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 Hydra finds it as `hydra_plugins.aiexp.OptunaSweeper` (see aiexp.sweep.plugins).
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -15,9 +16,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from aiexp.errors import ConfigError
+from aiexp.rundir import RunDirectory
 from aiexp.secrets import redact
 from aiexp.storage import write_text
-from aiexp.sweep.objective import as_list
+from aiexp.sweep.objective import COSTS, as_list
 from aiexp.sweep.result import Result
 from aiexp.sweep.search import Search
 from aiexp.sweep.settings import Settings
@@ -89,9 +91,11 @@ class OptunaSweeper(Sweeper):
         study = open_study(directory, self.settings, self.study_name)
         search = Search(study, space, self.settings)
         stream = getattr(self._launcher, "launch_stream", None)
-        return self._in_batches(search) if stream is None else [_streamed(search, stream)]
+        if stream is None:
+            return self._in_batches(search, directory)
+        return [_streamed(search, directory, stream)]
 
-    def _in_batches(self, search: Search) -> list[list[JobReturn]]:
+    def _in_batches(self, search: Search, directory: Path) -> list[list[JobReturn]]:
         """For launchers that only take batches: nothing is learned before all jobs of a batch have ended."""
         size = self.n_jobs or self._config.hydra.launcher.get("n_jobs") or 1
         batches: list[list[JobReturn]] = []
@@ -99,7 +103,7 @@ class OptunaSweeper(Sweeper):
             first = batch[0][0]
             returns = self._launcher.launch([words for _, words in batch], initial_job_idx=first)
             for (index, _), job_return in zip(batch, returns, strict=True):
-                search.ended(index, result_of(job_return))
+                search.ended(index, result_of(job_return, directory))
             batches.append(list(returns))
         return batches
 
@@ -115,21 +119,24 @@ def next_batch(search: Search, size: int) -> list[tuple[int, list[str]]]:
     return batch
 
 
-def _streamed(search: Search, stream: Any) -> list[JobReturn]:
+def _streamed(search: Search, directory: Path, stream: Any) -> list[JobReturn]:
     """For launchers that ask for a job whenever one has ended."""
     returns: dict[int, JobReturn] = {}
 
     def ended(index: int, job_return: JobReturn) -> None:
-        search.ended(index, result_of(job_return))
+        search.ended(index, result_of(job_return, directory))
         returns[index] = job_return
 
     stream(search.next_job, ended)
     return [returns[index] for index in sorted(returns)]
 
 
-def result_of(job_return: JobReturn) -> Result | None:
-    """What aiexp's jobs return; None for a job that has failed without a word or is another program's."""
-    if job_return.status != JobStatus.COMPLETED:
+def result_of(job_return: JobReturn, directory: Path) -> Result | None:
+    """What aiexp's jobs return, with what the run has cost among its metrics; None for what is no result."""
+    value = job_return.return_value if job_return.status == JobStatus.COMPLETED else None
+    if not isinstance(value, Result):
         return None
-    value = job_return.return_value
-    return value if isinstance(value, Result) else None
+    run = RunDirectory(directory / value.directory)
+    known = run.read_json("status.json") | run.read_json("environment.json")
+    costs = {name: float(known[name]) for name in COSTS if isinstance(known.get(name), int | float)}
+    return replace(value, metrics=value.metrics | costs)
