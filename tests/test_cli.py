@@ -141,8 +141,9 @@ def test_a_bug_keeps_its_traceback_and_hides_secrets(
 @pytest.mark.usefixtures("run_stub")
 def test_a_sweep_runs_every_job_and_reports_failures(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = call(
-        capsys, "run", "seed=0,1,2", "task=toy", "-m", "model=small,large", "trainer.steps=5"
-    )
+        capsys, "run", "seed=0,1,2", "task=toy", "-m", "model=small,large", "trainer.steps=5",
+        "hydra/launcher=basic",
+    )  # fmt: skip
     assert code == 9
     jobs = [line.split(" ", 4) for line in out.splitlines()]
     assert [(int(width), int(seed)) for _, _, width, seed, _ in jobs] == [
@@ -159,16 +160,16 @@ def test_a_sweep_runs_every_job_and_reports_failures(lab: Lab, capsys: pytest.Ca
     assert "4 of 6 jobs failed, 2 are complete" in err
     table = err[err.index(" job exit") :].splitlines()
     assert table[1].split()[1:4] == ["2", "3", "seed=1"]
-    new = {f for f in lab.files() if f.startswith("outputs/") and Path(f).is_file()}
-    assert new == {f"{directory}/multirun.yaml"}  # no .hydra, no job folders, no logs
+    new = {Path(f).name for f in lab.files() if f.startswith("outputs/") and Path(f).is_file()}
+    assert new == {"sweep.yaml", "ledger.jsonl", ".lock", ".jobs"}  # no .hydra, nothing of Hydra's
 
 
 @pytest.mark.usefixtures("run_stub")
 def test_ctrl_c_ends_a_sweep(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = call(capsys, "run", "-m", "seed=0,3,5")
+    code, out, err = call(capsys, "run", "-m", "hydra/launcher=basic", "seed=0,3,5")
     assert code == 143
     assert out.count("RUN") == 2
-    assert "stopped, step 5 is saved" in err
+    assert "sweep stopped, 1 of 3 jobs are complete; continue with: aiexp resume outputs/toy/" in err
 
 
 @pytest.mark.usefixtures("run_stub")
@@ -202,7 +203,13 @@ def test_every_value_of_a_sweep_is_checked_before_it_starts(
 def test_sweeps_of_groups_and_odd_folder_names(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     lab.write("conf/task/second.yaml", (lab.root / "conf/task/toy.yaml").read_text())
     code, out, err = call(
-        capsys, "run", "-m", "task=toy,second", "model=glob(l*)", "outputs='it is, \\'quoted\\''"
+        capsys,
+        "run",
+        "-m",
+        "hydra/launcher=basic",
+        "task=toy,second",
+        "model=glob(l*)",
+        "outputs='it is, \\'quoted\\''",
     )
     assert code == 0, err
     assert out.count("RUN") == 2

@@ -40,9 +40,6 @@ def main(argv: list[str]) -> int:
     if not argv or {"-h", "--help"} & set(argv):
         print(HELP, end="")
         return 0 if argv else 2
-    from aiexp.build import build
-    from aiexp.run import train
-
     overrides = [word for word in argv if "=" in word]
     paths = [word for word in argv if "=" not in word]
     if len(paths) != 1:
@@ -54,6 +51,9 @@ def main(argv: list[str]) -> int:
         from aiexp.command.sweep import resume_sweep
 
         return resume_sweep(Path(path), overrides)
+    from aiexp.build import build
+    from aiexp.run import train
+
     directory = RunDirectory.open(Path(path))
     old = directory.read_config()
     config = apply_overrides(validate(old, source=str(directory.path / "config.yaml")), overrides)

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from aiexp.command.run import start_collector
 from aiexp.conf_dir import PRIMARY, ConfDirs, conf_dirs, shown
 from aiexp.config.axes import Axes, check_sweep
-from aiexp.config.compose import Composed, shadow_notes
+from aiexp.config.compose import Composed, Merged, shadow_notes
 from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.errors import CheckpointError, ConfigError, Stopped, SweepError
 from aiexp.rundir import RunDirectory, new_name
@@ -44,14 +44,16 @@ def sweep(overrides: list[str], *, config_dir: str | None = None, resume: bool =
     dirs = conf_dirs(config_dir)
     overrides = with_launcher(overrides, dirs)
     check_settings(overrides, dirs)
-    axes, first = check_sweep(overrides, config_dir=config_dir)
+    merged: Merged = {}
+    axes, first = check_sweep(overrides, config_dir=config_dir, merged=merged)
     words, notes = complete_search(overrides, first, dirs, modules_of(targets_of(first)))
     for note in [*shadow_notes(first, dirs), *notes]:
         say(f"note: {note}")
     parent = parent_of(first, axes)
     known = find_sweep(parent, own_overrides(overrides), config_dir) if resume else None
     directory = known or parent / new_name("sweep")
-    return run_sweep([*overrides, *words], directory, axes, first, config_dir)
+    job = SweepJob(sweep=directory, config_dir=config_dir, names=axes.names, merged=merged)
+    return run_sweep([*overrides, *words], job, first)
 
 
 def resume_sweep(directory: Path, changes: list[str]) -> int:
@@ -72,30 +74,29 @@ def resume_sweep(directory: Path, changes: list[str]) -> int:
         raise ConfigError(what, where="aiexp resume", fix="start a new sweep; hydra.launcher.... may change")
     masked = [o for o in definition.overrides if MASK in o]
     if masked:
-        what, fix = (
-            f"'{masked[0]}' was masked as a secret",
-            "type the same aiexp run -m command with --resume",
-        )
-        raise ConfigError(what, where=shown(directory / "sweep.yaml"), fix=fix)
+        fix = "type the same aiexp run -m command with --resume"
+        what = f"'{masked[0]}' was masked as a secret"
+        raise ConfigError(what, where=shown(directory / DEFINITION), fix=fix)
     named = {c.partition("=")[0] for c in changes}
     overrides = [o for o in definition.overrides if o.partition("=")[0] not in named] + changes
-    axes, first = check_sweep(overrides, config_dir=definition.config_dir)
-    return run_sweep(overrides, directory, axes, first, definition.config_dir)
+    check_settings(overrides, conf_dirs(definition.config_dir))
+    merged: Merged = {}
+    axes, first = check_sweep(overrides, config_dir=definition.config_dir, merged=merged)
+    job = SweepJob(sweep=directory, config_dir=definition.config_dir, names=axes.names, merged=merged)
+    return run_sweep(overrides, job, first)
 
 
-def run_sweep(
-    overrides: list[str], directory: Path, axes: Axes, first: Composed, config_dir: str | None
-) -> int:
+def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
     """Runs what is still to run of a sweep in its directory; returns and raises as `sweep`."""
     from aiexp.sweep.hydra_sweep import HydraSweep
 
-    job = SweepJob(sweep=directory, config_dir=config_dir, names=axes.names)
+    directory = job.sweep
     prepared = HydraSweep(overrides, job, first)
     now = Definition(
         overrides=[redact_text(o) for o in overrides],
-        config_dir=config_dir,
+        config_dir=job.config_dir,
         choices=first.choices,
-        axes=sorted(axes.names),
+        axes=sorted(job.names),
         launcher=prepared.choice("launcher"),
         sweeper=prepared.choice("sweeper"),
         config=redact(OmegaConf.to_container(first.config, resolve=True)),
@@ -118,10 +119,12 @@ def run_sweep(
         results = prepared.run()
     except Interrupted as e:
         fix = f"aiexp resume {shown(directory)}"
-        raise Stopped("sweep stopped", exit_code=e.result.exit_code, fix=fix) from None
+        done = sum(entry.is_complete for entry in Ledger(directory).entries().values())
+        what = f"sweep stopped, {done} of {len(planned) or 'its'} jobs are complete"
+        raise Stopped(what, exit_code=e.result.exit_code, fix=fix) from None
     finally:
         lock.close()
-    lines = search_lines(directory, now.overrides, axes.names)
+    lines = search_lines(directory, now.overrides, job.names)
     for line in lines:
         say(line)
     if lines:  # trials of earlier attempts count, and those that failed are not run again

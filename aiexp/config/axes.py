@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from aiexp.conf_dir import ConfDirs, conf_dirs
 from aiexp.config.compose import Composed, Merged, check_hydra_settings, compose, prepare
+from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.config.overrides import parse
 from aiexp.config.problem import raise_all
 from aiexp.errors import AiexpError, ConfigError, ConfigErrors
@@ -31,10 +32,17 @@ class Axes:
     names: frozenset[str]
 
 
-def check_sweep(overrides: list[str], *, config_dir: str | None = None) -> tuple[Axes, Composed]:
+def check_sweep(
+    overrides: list[str], *, config_dir: str | None = None, merged: Merged | None = None
+) -> tuple[Axes, Composed]:
     """The axes of a sweep and the config of its first job, once every value of every axis has been checked.
 
     Each combination of groups is composed with each value of each key, not with each combination of values.
+
+    Args:
+        overrides: As typed; Hydra's own settings are left to Hydra.
+        config_dir: As for `compose`.
+        merged: Takes the options merged here, for those who compose the jobs again.
 
     Raises:
         ConfigErrors: Every problem of any job.
@@ -46,9 +54,9 @@ def check_sweep(overrides: list[str], *, config_dir: str | None = None) -> tuple
     errors: list[AiexpError] = []
     axes = _axes(parse(overrides, errors), dirs, errors)
     first: Composed | None = None
-    merged: Merged = {}
+    merged = {} if merged is None else merged
     for groups in itertools.product(*axes.groups):
-        base = [*axes.fixed, *groups]
+        base = [*(o for o in axes.fixed if not is_hydra_setting(o)), *groups]
         start = [values[0] for values in axes.keys]
         probes = [
             [*start[:i], value, *start[i + 1 :]] for i, axis in enumerate(axes.keys) for value in axis[1:]

@@ -13,8 +13,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from aiexp.conf_dir import PRIMARY, conf_dirs
 from aiexp.config.compose import Composed
 from aiexp.config.explain import explain
-from aiexp.config.hydra_settings import is_hydra_setting
+from aiexp.config.hydra_settings import check_node, is_hydra_setting
 from aiexp.config.loader import make_loader
+from aiexp.config.problem import raise_all
 from aiexp.sweep.job import SweepJob
 from aiexp.sweep.plan import PlannedJob, grid, plan, targets_of
 from aiexp.sweep.plugins import register
@@ -41,6 +42,7 @@ class HydraSweep:
             self.config = hydra.compose_config(
                 PRIMARY, overrides, run_mode=RunMode.MULTIRUN, with_log_configuration=False
             )
+            raise_all([p.error("hydra") for p in check_node(self.config.hydra)])
             with open_dict(self.config):
                 self.config.hydra.sweep.dir = str(job.sweep)
             self.planned: list[PlannedJob] = []

@@ -146,7 +146,7 @@ def work(sweep: Path, index: int, own: list[str], composed: Composed, environmen
     ledger = Ledger(sweep)
     with ledger.claim(index):
         entry = ledger.entries()[index]
-        if entry.result and entry.result.exit_code == 0:
+        if entry.result and entry.is_complete:
             return entry.result
         # The name stands in the ledger before the folder stands on the disk: none is ever orphaned.
         directory = sweep / (entry.directory or new_name(f"{index:03d}_{slug(own)}"))

@@ -40,6 +40,11 @@ class Entry:
     directory: str = ""
     result: Result | None = None
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether it need not run again."""
+        return self.result is not None and self.result.exit_code == 0
+
 
 @final
 class Ledger:
@@ -75,7 +80,7 @@ class Ledger:
                 raise CheckpointError(what, where=" ".join(overrides), fix=fix)
         if new:
             self._append(new)
-        return sum(e.result is not None and e.result.exit_code == 0 for e in known.values())
+        return sum(entry.is_complete for entry in known.values())
 
     def start(self, index: int, directory: str) -> None:
         """A job starts, or goes on, in a run directory that may not be there yet."""
@@ -140,7 +145,7 @@ class Ledger:
     def completed(self, index: int) -> Result | None:
         """The result of a job that need not run again."""
         entry = self.entries().get(index)
-        return entry.result if entry and entry.result and entry.result.exit_code == 0 else None
+        return entry.result if entry and entry.is_complete else None
 
     @contextmanager
     def claim(self, index: int) -> Generator[None]:
