@@ -112,6 +112,7 @@ class LocalLauncher(Launcher):
         failures, is_open = 0, True
         table = Table(directory, num_jobs=num_jobs, num_slots=len(slots), objective=self._objective())
         with table, signals() as received:
+            table.refresh()  # importing torch for the first jobs takes seconds
             while is_open or pool.running:
                 stop(pool, table, received)
                 while is_open and pool.has_free_slot:
