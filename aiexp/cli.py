@@ -12,6 +12,7 @@ COMMANDS = {
     "run": "compose an experiment from conf/ and train it; -m runs a sweep",
     "list": "every task, model, data set, ... with one line each",
     "check": "everything short of training: build, one batch, estimated time",
+    "sweep": "check a W&B sweep file and register it; sweeps on this machine: aiexp run -m",
     "resume": "continue a stopped run exactly where it stopped",
     "data": "data sets and pretrained weights: list, fetch, path",
     "runs": "the runs there are: list, filter, remove, prune checkpoints",
@@ -19,6 +20,9 @@ COMMANDS = {
     "compare": "which of many runs is better, and how sure that is",
     "completion": "print the completion script for bash, zsh or fish",
 }
+
+# Commands whose file has another name.
+FILES = {"sweep": "wandb_sweep"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,7 +68,9 @@ def _dispatch(argv: list[str]) -> int:
         if "=" in name:
             hint = f" To run it, type: aiexp run {' '.join(argv)}"
         raise ConfigError(f"unknown command '{name}'.{hint}", fix=f"commands are {' '.join(COMMANDS)}")
-    main_of: Callable[[list[str]], int] = importlib.import_module(f"aiexp.command.{name}").main
+    main_of: Callable[[list[str]], int] = importlib.import_module(
+        f"aiexp.command.{FILES.get(name, name)}"
+    ).main
     try:
         return main_of(_take_trust(rest))
     except SystemExit as e:

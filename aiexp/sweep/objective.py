@@ -13,6 +13,8 @@ from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.config.overrides import parse
 from aiexp.config.problem import raise_all
 from aiexp.errors import AiexpError, ConfigError, nearest
+from aiexp.sweep.plan import targets_of
+from aiexp.sweep.preload import modules_of
 from aiexp.sweep.settings import Settings
 from aiexp.sweep.space import read_space
 
@@ -126,6 +128,24 @@ def check_names(settings: Settings, available: list[str]) -> None:
             f"pruner {settings.pruner} follows '{objective}', which is not known before a run has ended",
             where="hydra.sweeper.objective", fix="a metric of the evaluations, eval/..., or pruner none",
         )  # fmt: skip
+
+
+def check_metric(name: str, first: Composed, where: str) -> None:
+    """Raises `ConfigError` unless runs of a config log a metric; those of training are taken on trust.
+
+    Args:
+        name: Its full name.
+        first: A run's config.
+        where: What names it.
+    """
+    names = evaluated_names(first, modules_of(targets_of(first)))
+    names += [f"best/{OmegaConf.select(first.config, 'trainer.selection.monitor')}"]
+    if name not in names and not name.startswith("train/"):
+        raise ConfigError(
+            f"no metric '{name}'.{nearest(name, names)}",
+            where=where,
+            fix="one of " + ", ".join(sorted(names)),
+        )
 
 
 def evaluated_names(first: Composed, preload: list[str]) -> list[str]:

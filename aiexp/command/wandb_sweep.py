@@ -1,0 +1,60 @@
+"""`aiexp sweep FILE`: checks a W&B sweep file against the configs it would make, and registers it."""
+
+import sys
+from pathlib import Path
+
+import yaml
+
+from aiexp.errors import ConfigError, nearest
+
+HELP = """\
+usage: aiexp sweep FILE.yaml [--dry-run]
+
+Checks a W&B sweep file: every key and value of its parameters is composed as the agents will type it,
+and the metric is looked for among those that an evaluation returns. Then registers it, and prints what
+starts an agent. --dry-run only checks. A sweep on this machine needs no file: aiexp run -m, and
+hydra/sweeper=optuna searches without a server.
+
+  method: bayes
+  metric: {name: eval/accuracy, goal: maximize}
+  command: [aiexp, run, task=mnist_cnn, "${args_no_hyphens}"]
+  parameters:
+    task.optimizer.lr: {distribution: log_uniform_values, min: 1.0e-4, max: 0.1}
+    seed: {values: [0, 1, 2]}
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Checks and registers; returns the exit code."""
+    if not argv or {"-h", "--help"} & set(argv):
+        print(HELP, end="")
+        return 0 if argv else 2
+    flags = [word for word in argv if word.startswith("-")]
+    paths = [word for word in argv if not word.startswith("-")]
+    unknown = [flag for flag in flags if flag != "--dry-run"]
+    if unknown:
+        near = nearest(unknown[0], ["--dry-run"])
+        raise ConfigError(f"unknown flag '{unknown[0]}'.{near}", where="command line", fix="--dry-run")
+    if len(paths) != 1:
+        raise ConfigError(
+            f"aiexp sweep takes one file, not {len(paths)}", where="command line", fix="aiexp sweep FILE.yaml"
+        )
+    from aiexp.sweep.wandb_file import read_sweep_file
+
+    checked = read_sweep_file(Path(paths[0]))
+    metric = checked.document.get("metric")
+    if metric is not None:
+        from aiexp.sweep.objective import check_metric
+
+        check_metric(str(metric.get("name")), checked.first, where=f"{paths[0]}: metric.name")
+    print(yaml.safe_dump(checked.document, sort_keys=False, allow_unicode=True), end="", flush=True)
+    if flags:
+        print("aiexp: checked, not registered (--dry-run)", file=sys.stderr)
+        return 0
+    from aiexp.tracker.wandb_registration import register_sweep
+
+    print(
+        f"aiexp: registered; start agents with: wandb agent {register_sweep(checked.document)}",
+        file=sys.stderr,
+    )
+    return 0
