@@ -1,12 +1,16 @@
-"""`aiexp check [overrides]`: everything short of training, with a bill of what training would take."""
+"""`aiexp check [overrides] [-m]`: everything short of training, with a bill of what training would take."""
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import DictConfig
+
 from aiexp.build import build
+from aiexp.command.run import split
 from aiexp.config import compose
 
 if TYPE_CHECKING:
@@ -17,14 +21,37 @@ if TYPE_CHECKING:
     from aiexp.trainer import Trainer
 
 HELP = """\
-usage: aiexp check [KEY=VALUE ...]
+usage: aiexp check [KEY=VALUE ...] [-m]
 
 Composes the config, binds every constructor's arguments, counts the parameters on the meta device,
 builds everything, and runs a few batches. Nothing is written. Prints parameters, memory, steps and
 the estimated time. Takes the same overrides as aiexp run:
   aiexp check task=bert_finetune dataset.batch_size=64
+With -m it lists every job of the sweep, composes each, and estimates the time
+of each and of the whole:
+  aiexp check -m task=mnist_cnn seed=0,1,2 task.optimizer.lr=1e-3,1e-2
 """
 PROBE_STEPS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bill:
+    """What a run would take.
+
+    Args:
+        total_steps: Its length in optimizer steps.
+        step_seconds: Median of a few steps, without evaluations.
+        examples: In the training split.
+    """
+
+    total_steps: int
+    step_seconds: float
+    examples: int
+
+    @property
+    def seconds(self) -> float:
+        """Of all steps together."""
+        return self.total_steps * self.step_seconds
 
 
 def main(argv: list[str]) -> int:
@@ -32,8 +59,19 @@ def main(argv: list[str]) -> int:
     if {"-h", "--help"} & set(argv):
         print(HELP, end="")
         return 0
-    config = compose(argv).config
+    line = split(argv)
+    if "multirun" in line.flags:
+        from aiexp.command.check_sweep import check_sweep_jobs
+
+        return check_sweep_jobs(line.overrides, config_dir=line.config_dir)
+    config = compose(line.overrides, config_dir=line.config_dir).config
     say("config", "valid: every key, type and target")
+    check(config)
+    return 0
+
+
+def check(config: DictConfig) -> Bill:
+    """Builds everything a config names and runs a few steps; says what it finds."""
     hardware: Hardware = build(config["hardware"])
     hardware.set_environment()
     import torch
@@ -49,8 +87,7 @@ def main(argv: list[str]) -> int:
         say("model", describe_parameters(build(config["model"])))
     task: Task = build(config["task"], model=build(config["model"]), dataset=dataset)
     trainer: Trainer = build(config["trainer"])
-    probe(task, dataset, trainer, hardware)
-    return 0
+    return probe(task, dataset, trainer, hardware)
 
 
 def say(name: str, value: str) -> None:
@@ -65,7 +102,7 @@ def describe_parameters(module: "nn.Module") -> str:
     return f"{count:,} parameters, {count * 16 / 2**20:.0f} MiB with gradients and Adam's moments"
 
 
-def probe(task: "Task", dataset: Any, trainer: "Trainer", hardware: "Hardware") -> None:
+def probe(task: "Task", dataset: Any, trainer: "Trainer", hardware: "Hardware") -> Bill:
     """Runs a few training steps and one evaluation batch on weights that are thrown away."""
     import torch
 
@@ -96,3 +133,4 @@ def probe(task: "Task", dataset: Any, trainer: "Trainer", hardware: "Hardware") 
         f"{total_steps} of {step:.3f} s: about {total_steps * step / 60:.1f} min, evaluations besides",
     )
     say("memory", f"{peak_memory_bytes() / 2**30:.1f} GiB at most so far")
+    return Bill(total_steps=total_steps, step_seconds=step, examples=dataset.num_examples("train"))

@@ -41,6 +41,19 @@ def sweep(overrides: list[str], *, config_dir: str | None = None, resume: bool =
         Stopped: Ctrl-C or SIGTERM ended it.
         CheckpointError: There is no such sweep, or it has changed.
     """
+    return run_sweep(*prepare_sweep(overrides, config_dir, resume=resume))
+
+
+def prepare_sweep(
+    overrides: list[str], config_dir: str | None, *, resume: bool
+) -> tuple[list[str], SweepJob, Composed]:
+    """The completed overrides, what every job does, and the config of the first; checked, nothing made.
+
+    Args:
+        overrides: As typed.
+        config_dir: Value of `--config-dir`.
+        resume: Whether to look for a sweep that was started with them.
+    """
     dirs = conf_dirs(config_dir)
     overrides = with_launcher(overrides, dirs)
     check_settings(overrides, dirs)
@@ -53,7 +66,7 @@ def sweep(overrides: list[str], *, config_dir: str | None = None, resume: bool =
     known = find_sweep(parent, own_overrides(overrides), config_dir) if resume else None
     directory = known or parent / new_name("sweep")
     job = SweepJob(sweep=directory, config_dir=config_dir, names=axes.names, merged=merged)
-    return run_sweep([*overrides, *words], job, first)
+    return [*overrides, *words], job, first
 
 
 def resume_sweep(directory: Path, changes: list[str]) -> int:

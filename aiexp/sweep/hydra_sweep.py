@@ -17,9 +17,11 @@ from aiexp.config.hydra_settings import check_node, is_hydra_setting
 from aiexp.config.loader import make_loader
 from aiexp.config.problem import raise_all
 from aiexp.sweep.job import SweepJob
+from aiexp.sweep.launcher import LocalLauncher
 from aiexp.sweep.plan import PlannedJob, grid, plan, targets_of
 from aiexp.sweep.plugins import register
 from aiexp.sweep.result import Result
+from aiexp.sweep.slot import Slot
 
 
 @final
@@ -58,9 +60,8 @@ class HydraSweep:
                 ),
                 "task_function": replace(job, targets=frozenset(targets)),
             }
-            if self.planned:
-                self._launcher = Plugins.instance().instantiate_launcher(**given)
-            else:
+            self._launcher = Plugins.instance().instantiate_launcher(**given)
+            if not self.planned:  # a sweeper makes a launcher of its own
                 self._sweeper = Plugins.instance().instantiate_sweeper(**given)
         except Exception as e:
             raise explain(e, dirs) from e
@@ -68,6 +69,12 @@ class HydraSweep:
     def choice(self, name: str) -> str:
         """The option of `hydra/launcher` or `hydra/sweeper`."""
         return str(self.config.hydra.runtime.choices[f"hydra/{name}"])
+
+    def slots(self, num_jobs: int) -> list[Slot]:
+        """The shares of this machine that jobs run in; one, of all cores, with a launcher not ours."""
+        if isinstance(self._launcher, LocalLauncher):
+            return self._launcher.slots(num_jobs)
+        return [Slot(cores=())]
 
     def run(self) -> list[Result]:
         """Runs every job that is not complete; returns the results of all that were run at any time."""
