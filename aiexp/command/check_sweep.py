@@ -1,4 +1,4 @@
-"""`aiexp check -m`: every job of a sweep composed and listed, and the time that each and the whole would take.
+"""`aiexp check -m`: every job of a sweep composed and listed, and the time of each and of the whole.
 
 A few steps are measured once for each combination of groups, with the threads that a job would get. Time is
 taken to grow with the batch, so that jobs which differ in keys alone need no measurement of their own.
