@@ -91,6 +91,8 @@ class Actor:
         self.episodes = self.envs.episodes
         self.num_steps = 0  # counted over all environments
         self.is_over = np.zeros(self.num_envs, np.bool_)  # which only reset in the next step
+        # (E,) random actions under way and for how many more steps
+        self.repeated = np.zeros((2, self.num_envs), np.int64)
         self.seen: NDArray[Any] | None = None  # (E, S, ...), what the next actions are chosen by
 
     def act(self, policy: Policy, count: int) -> dict[str, float]:
@@ -105,12 +107,13 @@ class Actor:
         started, num_before = time.perf_counter(), self.num_steps
         shape = (count, self.num_envs)
         luck, chance = self.random.random(shape), self.random.integers(self.num_actions, size=shape)
+        durations = self.exploration.durations(shape, self.random)
         actions, rewards = np.empty(shape, np.int32), np.empty(shape, np.float32)
         kinds, was_over = np.full(shape, RUNNING, np.uint8), np.empty(shape, np.bool_)
         observations = np.empty((*shape, *self.spaces.shape), self.spaces.dtype)
         ended: list[Ended] = []
         for step in range(count):
-            actions[step] = chosen = self.choose(policy, luck[step], chance[step])
+            actions[step] = chosen = self.choose(policy, luck[step], chance[step], durations[step])
             seen, reward, terminated, truncated = self.envs.step(chosen + self.spaces.first_action)
             self.check(seen, reward)
             observations[step], rewards[step], was_over[step] = seen, reward, self.is_over
@@ -146,17 +149,30 @@ class Actor:
         return 1.0 if self.num_steps < self.learning_starts else self.exploration.rate(self.num_steps)
 
     def choose(
-        self, policy: Policy, luck: NDArray[np.float64], chance: NDArray[np.int64]
+        self,
+        policy: Policy,
+        luck: NDArray[np.float64],
+        chance: NDArray[np.int64],
+        durations: NDArray[np.int64],
     ) -> NDArray[np.int64]:
-        """(E,) actions, counted from 0: by chance (E,) where luck (E,) in [0, 1) is below the rate."""
-        rate = self.rate()
-        if rate == 1.0:
-            return chance
-        explores = luck < rate
+        """(E,) actions, counted from 0.
+
+        Args:
+            policy: For those that do not explore.
+            luck: (E,) in [0, 1); below the rate a random action begins.
+            chance: (E,) which.
+            durations: (E,) for how many steps.
+        """
+        actions, left = self.repeated
+        left[self.is_over] = 0
+        begins = (luck < self.rate()) & (left == 0)
+        actions[begins], left[begins] = chance[begins], durations[begins]
+        explores = left > 0
+        left[explores & ~self.is_over] -= 1  # a step that only resets takes no action
         if explores.all():
-            return chance
+            return actions.copy()
         assert self.seen is not None
-        return np.where(explores, chance, policy(self.seen))
+        return np.where(explores, actions, policy(self.seen))
 
     def check(self, observations: NDArray[Any], rewards: NDArray[np.float64]) -> None:
         """Raises `DataError` unless all that the environments returned is finite."""
@@ -182,6 +198,7 @@ class Actor:
         return {
             "episodes": [episodes.state() for episodes in self.episodes],
             "num_steps": self.num_steps, "is_over": self.is_over, "seen": self.seen,
+            "repeated": self.repeated,
         }  # fmt: skip
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -196,6 +213,7 @@ class Actor:
             episodes.load_state(saved)
         observations = self.envs.reset()
         self.num_steps, self.is_over, self.seen = state["num_steps"], state["is_over"], state["seen"]
+        self.repeated = state["repeated"]
         for episodes, new, old, ended in zip(
             self.episodes, observations, state["seen"][:, -1], state["is_over"], strict=True
         ):

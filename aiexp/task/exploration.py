@@ -2,7 +2,12 @@
 
 from typing import final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aiexp.errors import ConfigError
+
+LONGEST = 10_000  # steps of a repeated action
 
 
 @final
@@ -13,20 +18,35 @@ class Exploration:
         start: In the first step of the environments, in [0, 1].
         end: From `steps` on, in [0, 1].
         steps: Of the environments, counted over all copies.
+        repetition: Exponent, above 1, of the zeta distribution of how often a random action is repeated, at
+            most to the end of its episode; None: never. Repetition gets away from where trembling stays.
+
+    Source of `repetition`: Dabney et al. 2021 (arXiv 2006.01782), who use 2.
 
     Raises:
         ConfigError: a value is out of range.
     """
 
-    def __init__(self, *, start: float, end: float, steps: int) -> None:
+    def __init__(self, *, start: float, end: float, steps: int, repetition: float | None) -> None:
         for key, value in {"start": start, "end": end}.items():
             if not 0 <= value <= 1:
                 raise ConfigError(f"{key} is {value}; it is a probability", where=f"task.exploration.{key}")
         if steps < 0:
             raise ConfigError(f"steps is {steps}; it must not be negative", where="task.exploration.steps")
-        self.start, self.end, self.steps = start, end, steps
+        if repetition is not None and repetition <= 1:
+            raise ConfigError(
+                f"repetition is {repetition}: a zeta distribution's exponent is above 1",
+                where="task.exploration.repetition", fix="2, or null",
+            )  # fmt: skip
+        self.start, self.end, self.steps, self.repetition = start, end, steps, repetition
 
     def rate(self, step: int) -> float:
         """The probability in a step of the environments, counted from 0."""
         share = min(step / self.steps, 1.0) if self.steps else 1.0
         return self.start + share * (self.end - self.start)
+
+    def durations(self, shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.int64]:
+        """For how many steps each random action would be taken; at least 1."""
+        if self.repetition is None:
+            return np.ones(shape, np.int64)
+        return np.minimum(random.zipf(self.repetition, shape), LONGEST)

@@ -38,7 +38,7 @@ def ours(env_id: str, num_envs: int, count: int) -> Action:
     spaces = dataset.spaces
     replay.prepare(num_envs=num_envs, shape=spaces.shape, dtype=spaces.dtype, frame_stack=1, discount=0.99)
     actor = Actor(
-        dataset=dataset, replay=replay, exploration=Exploration(start=1.0, end=1.0, steps=1),
+        dataset=dataset, replay=replay, exploration=Exploration(start=1.0, end=1.0, steps=1, repetition=None),
         learning_starts=0, random=np.random.default_rng(0),
     )  # fmt: skip
 

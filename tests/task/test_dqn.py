@@ -39,7 +39,7 @@ def make_task(dataset: Any = None, **changes: Any) -> DQN:
         "model": QMlp(hidden_sizes=[16], dueling=False),
         "optimizer": lambda p: torch.optim.Adam(p, lr=0.01),
         "discount": 0.9, "double": False, "target_interval": 8, "target_rate": 1.0,
-        "exploration": Exploration(start=1.0, end=0.1, steps=60),
+        "exploration": Exploration(start=1.0, end=0.1, steps=60, repetition=None),
     }  # fmt: skip
     return DQN(
         dataset=dataset or environments("CartPole-v1"), replay=Replay(**replay), rhythm=Rhythm(**rhythm),
@@ -161,7 +161,7 @@ def test_rhythm_and_exploration() -> None:
         next(batches)
         steps.append(task.actor.num_steps)
     assert steps == [24] * 3 + [32] * 3 + [40] * 3  # 20 random ones, rounded up to whole turns
-    exploration = Exploration(start=1.0, end=0.1, steps=60)
+    exploration = Exploration(start=1.0, end=0.1, steps=60, repetition=None)
     assert [exploration.rate(s) for s in (0, 30, 60, 100)] == pytest.approx([1.0, 0.55, 0.1, 0.1])
     assert task.actor.rate() == pytest.approx(exploration.rate(40))
 
@@ -183,7 +183,7 @@ def test_random_actions_follow_the_rate() -> None:
     dataset = environments(num_envs=2, env_options={"length": 10**6})
     task = make_task(
         dataset, size=8000, train_freq=4000, learning_starts=0,
-        exploration=Exploration(start=0.3, end=0.3, steps=1),
+        exploration=Exploration(start=0.3, end=0.3, steps=1, repetition=None),
     )  # fmt: skip
     with torch.no_grad():
         for p in task.model.parameters():
@@ -192,6 +192,38 @@ def test_random_actions_follow_the_rate() -> None:
     task.act()
     chosen = task.replay.buffer.actions.array[:2000]
     assert 1 - chosen.mean() == pytest.approx(0.15, abs=0.02)
+
+
+@pytest.mark.parametrize("length", [10**6, 4])
+def test_random_actions_are_repeated_within_their_episode(
+    length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Exploration, "durations", lambda self, shape, random: np.full(shape, 3))
+    exploration = Exploration(start=1.0, end=1.0, steps=1, repetition=2.0)
+    dataset = environments(num_envs=2, env_options={"length": length})
+    task = make_task(dataset, size=800, train_freq=600, learning_starts=0, exploration=exploration)
+    task.act()
+    runs = task.replay.buffer.actions.array[:300].T  # (E, steps)
+    if length == 4:  # 3 steps of one action, 1 of another, and 1 that resets
+        episodes = runs.reshape(2, -1, 5)
+        assert (episodes[..., 0] == episodes[..., 1]).all()
+        assert (episodes[..., 1] == episodes[..., 2]).all()
+        assert (episodes[..., 2] != episodes[..., 3]).any()
+        assert (episodes[..., 3] != np.roll(episodes[..., 0], -1, 1)).any()
+    else:
+        runs = runs.reshape(2, -1, 3)
+        assert (runs == runs[..., :1]).all()
+        assert 60 < runs[..., 0].sum() < 140
+
+
+def test_durations_are_those_of_a_zeta_distribution() -> None:
+    random = np.random.default_rng(0)
+    never = Exploration(start=1.0, end=1.0, steps=1, repetition=None)
+    assert (never.durations((5, 2), random) == 1).all()
+    drawn = Exploration(start=1.0, end=1.0, steps=1, repetition=2.0).durations((20_000,), random)
+    shares = [np.mean(drawn == n) for n in (1, 2, 3)]
+    assert shares == pytest.approx([6 / np.pi**2 / n**2 for n in (1, 2, 3)], abs=0.01)
+    assert drawn.max() <= 10_000
 
 
 def test_learns_a_picture_in_a_moment() -> None:
@@ -213,7 +245,8 @@ def test_learns_values_that_are_known(changes: dict[str, Any]) -> None:
     dataset = environments(num_envs=4, env_options={"length": 5})
     task = make_task(
         dataset, size=400, train_freq=16, gradient_steps=8, learning_starts=100, discount=0.5,
-        model=QMlp(hidden_sizes=[32], dueling=True), exploration=Exploration(start=1, end=0.5, steps=200),
+        model=QMlp(hidden_sizes=[32], dueling=True),
+        exploration=Exploration(start=1, end=0.5, steps=200, repetition=None),
         **changes,
     )  # fmt: skip
     # Only the step matters; the other number (the seed) is noise of another size.
@@ -370,8 +403,9 @@ def test_without_a_picture_the_result_stays(monkeypatch: pytest.MonkeyPatch) -> 
         (lambda: make_task(gradient_steps=0), "task.rhythm.gradient_steps"),
         (lambda: make_task(train_freq=100), "task.replay.size"),
         (lambda: make_task(model=QCnn(hidden_size=8, dueling=False)), "model"),
-        (lambda: Exploration(start=1.2, end=0.0, steps=3), "task.exploration.start"),
-        (lambda: Exploration(start=1.0, end=0.0, steps=-3), "task.exploration.steps"),
+        (lambda: Exploration(start=1.2, end=0.0, steps=3, repetition=None), "task.exploration.start"),
+        (lambda: Exploration(start=1.0, end=0.0, steps=-3, repetition=None), "task.exploration.steps"),
+        (lambda: Exploration(start=1.0, end=0.0, steps=3, repetition=1.0), "task.exploration.repetition"),
     ],
 )
 def test_bad_input(make: Any, where: str) -> None:
