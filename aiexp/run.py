@@ -89,7 +89,10 @@ def make_directory(composed: Composed, config: dict[str, Any], job: Job | None) 
     else:
         directory = RunDirectory.at(job.directory)
     directory.write_config(redact(config), composed.choices, typed)
-    environment = describe_environment() if job is None else job.environment | {"sweep": job.sweep_dir.name}
+    if job is None:
+        environment = describe_environment()
+    else:
+        environment = job.environment | {"sweep": job.sweep_dir.name, "differs": job.overrides}
     directory.write_environment(**environment)
     directory.point_latest(outputs)
     return directory

@@ -24,7 +24,7 @@ from aiexp.stop import StopRequested, StopSignal
 from aiexp.storage import FULL, storage_error, storage_errors
 from aiexp.sweep.pruning import Pruning
 from aiexp.task.base import Task
-from aiexp.tracker.base import RunInfo, Tracker
+from aiexp.tracker.base import RunInfo, Tracker, telling_name
 from aiexp.tracker.guard import GuardedTracker
 
 
@@ -186,9 +186,7 @@ class Session:
         info = RunInfo(
             directory=directory.path,
             task=choices["task"],
-            name=" ".join(
-                [choices["task"], *(o for o in overrides if not o.startswith(("task=", "outputs=")))]
-            ),
+            name=telling_name(choices["task"], environment.get("differs", overrides)),
             group=environment.get("sweep"),
             tags=[choices[group] for group in ("task", "model", "dataset") if group in choices],
             config=self.config | task.describe(),

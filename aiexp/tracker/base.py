@@ -52,3 +52,8 @@ class Tracker(Protocol):
     def close(self, exit_code: int) -> None:
         """Ends the run; bounded in time."""
         ...
+
+
+def telling_name(task: str, overrides: list[str]) -> str:
+    """The task and what was changed, or in a sweep what differs from the other jobs."""
+    return " ".join([task, *(o for o in overrides if not o.startswith(("task=", "outputs=")))])

@@ -214,7 +214,9 @@ class WandbTracker:
 
         self._set_up()
         previous = run.previous or {}
-        in_sweep = bool(os.environ.get("WANDB_SWEEP_ID"))  # then W&B's agent has chosen id and project
+        sweep = os.environ.get("WANDB_SWEEP_ID")
+        in_sweep = bool(sweep)  # then W&B's agent has chosen id and project
+        group = run.group or sweep
         project = previous.get("project") or self.project or os.environ.get("WANDB_PROJECT") or "aiexp"
         tags = dict.fromkeys(redact_text(tag)[:MAX_TAG_CHARACTERS] for tag in [*run.tags, *self.tags] if tag)
         self.run = wandb.init(
@@ -224,7 +226,7 @@ class WandbTracker:
             project=None if in_sweep else project,
             entity=None if in_sweep else previous.get("entity") or self.entity,
             name=redact_text(self.name or run.name)[:MAX_NAME_CHARACTERS],
-            group=redact_text(run.group)[:MAX_NAME_CHARACTERS] if run.group else None,
+            group=redact_text(group)[:MAX_NAME_CHARACTERS] if group else None,
             job_type=run.task[:MAX_TAG_CHARACTERS],
             tags=list(tags),
             config=redact(run.config),

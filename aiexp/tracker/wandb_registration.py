@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import warnings
 from typing import Any
 
 from aiexp.errors import HardwareError
@@ -32,10 +33,11 @@ def register_sweep(document: dict[str, Any]) -> str:
     project = document.get("project") or os.environ.get("WANDB_PROJECT") or "aiexp"
     entity = document.get("entity") or os.environ.get("WANDB_ENTITY")
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints its own lines
+        # It prints its own lines, and calls what it has deprecated itself.
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
             name = wandb.sweep(document, entity=entity, project=project)
-        api = wandb.Api()
-        entity = entity or api.settings["entity"] or api.default_entity
+            api = wandb.Api()
+            entity = entity or api.settings["entity"] or api.default_entity
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise HardwareError(f"W&B did not take the sweep: {reason}", where="aiexp sweep", fix=fix) from error

@@ -1,4 +1,4 @@
-"""A W&B server on loopback that the real client (wandb 0.31) accepts; standard library only.
+"""A W&B server on loopback that the real client (wandb 0.31) accepts.
 
     with FakeWandb() as server:
         ...                                  # run code with server.env()
@@ -10,12 +10,15 @@ Faults: `fail = 500` answers everything with that status, `fail_uploads = 401` o
 
 import base64
 import gzip
+import itertools
 import json
 import re
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import yaml
 
 GOOD_KEY = "local-" + "a" * 40
 BAD_KEY = "local-" + "b" * 40
@@ -53,6 +56,8 @@ class FakeWandb:
     def __init__(self) -> None:
         self.runs: dict[str, FakeRun] = {}
         self.artifacts: dict[str, dict[str, Any]] = {}
+        self.sweeps: dict[str, dict[str, Any]] = {}
+        self.agents: dict[str, str] = {}
         self.requests: list[str] = []
         self.unknown: list[str] = []
         self.fail, self.fail_uploads, self.is_hanging = 0, 0, False
@@ -233,6 +238,55 @@ class FakeWandb:
         return {
             "commitArtifact": {"artifact": {"id": values["artifactID"], "digest": artifact.get("digest")}}
         }
+
+    # Sweeps: a grid in the order of the file.
+
+    def on_GetDefaultEntity(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {"viewer": {"id": "u1", "entity": "me"}}
+
+    def on_UpsertSweep(self, values: dict[str, Any]) -> dict[str, Any]:
+        config = yaml.safe_load(values["config"])
+        parameters: dict[str, Any] = config["parameters"]
+        points = itertools.product(*(p.get("values", [p.get("value")]) for p in parameters.values()))
+        name = f"sweep{len(self.sweeps)}"
+        self.sweeps[name] = {
+            "config": config,
+            "todo": [dict(zip(parameters, p, strict=True)) for p in points],
+        }
+        project = {"id": "p1", "name": values["projectName"], "entity": {"id": "e1", "name": "me"}}
+        return {"upsertSweep": {"sweep": {"name": name, "project": project}, "configValidationWarnings": []}}
+
+    def on_SweepWithRuns(self, values: dict[str, Any]) -> dict[str, Any]:
+        name = values["sweep"]
+        empty = (
+            "description",
+            "createdAt",
+            "heartbeatAt",
+            "updatedAt",
+            "bestLoss",
+            "controller",
+            "scheduler",
+        )
+        sweep: dict[str, Any] = dict.fromkeys(empty) | {
+            "id": name, "name": name, "method": "grid", "state": "RUNNING", "earlyStopJobRunning": False,
+            "config": json.dumps(self.sweeps[name]["config"]), "runs": {"edges": []},
+        }  # fmt: skip
+        return {"project": {"sweep": sweep}}
+
+    def on_CreateAgent(self, values: dict[str, Any]) -> dict[str, Any]:
+        self.agents["agent0"] = values["sweep"]
+        return {"createAgent": {"agent": {"id": "agent0"}}}
+
+    def on_Heartbeat(self, values: dict[str, Any]) -> dict[str, Any]:
+        todo = self.sweeps[self.agents[values["id"]]]["todo"]
+        commands: list[dict[str, Any]] = []
+        if not any(json.loads(values["runState"] or "{}").values()):
+            commands = [{"type": "exit"}]
+            if todo:
+                arguments = {name: {"value": value} for name, value in todo.pop(0).items()}
+                run_id = f"agentrun{len(todo)}"
+                commands = [{"type": "run", "id": len(todo), "run_id": run_id, "args": arguments}]
+        return {"agentHeartbeat": {"agent": {"id": values["id"]}, "commands": json.dumps(commands)}}
 
 
 class Server(ThreadingHTTPServer):
