@@ -1,19 +1,18 @@
 """Differences between groups of runs, each with its interval and a p-value corrected for their number."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
-from aiexp.compare.interval import Center, Interval, center_of
+from aiexp.compare.interval import Array, Center, Interval
+from aiexp.compare.pairs import PairTests, Scores, tests_of_pairs
 
 LEVEL = 0.05  # false alarms among all the pairs of a comparison together
 POWER = 0.8
-MOST_SEEDS = 1000
-SHARED = 0.5  # of the larger group's runs, for a paired comparison
-
-Scores = Mapping[Hashable, float]
+MOST_RUNS = 1000
+MOST_GROUPS = 10  # of more groups, only the pairs with the first are returned
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,104 +48,76 @@ class Difference:
         return self.adjusted_p is not None and self.adjusted_p < LEVEL
 
 
-@dataclass(frozen=True, slots=True)
-class _Test:
-    center: Center
-    is_paired: bool
-    num_runs: int
-
-    @property
-    def p(self) -> float | None:
-        if self.center.freedom <= 0:
-            return None
-        if self.center.error == 0:  # no spread to judge by, unless there is nothing to judge
-            return 1.0 if self.center.value == 0 else None
-        return float(2 * special.stdtr(self.center.freedom, -abs(self.center.value) / self.center.error))
-
-
 def compare_pairs(groups: Sequence[Scores], sign: int, *, is_trimmed: bool) -> list[Difference]:
-    """Every pair of groups, in the order of the groups.
+    """The pairs of up to 10 groups, or of more those with the first; corrected for all pairs in any case.
 
     Args:
         groups: Scores by what two runs must share to be a pair (the seed); no group is empty.
         sign: 1 when more is better, else -1.
         is_trimmed: Whether interquartile means are compared.
-
-    Source: paired and Welch's t-test, trimmed after Yuen 1974; Holm 1979.
     """
-    arrays = [np.array(list(group.values())) for group in groups]
-    centers = [center_of(array, is_trimmed=is_trimmed) for array in arrays]
-    tests: dict[tuple[int, int], _Test] = {}
-    for i in range(len(groups)):
-        for j in range(i + 1, len(groups)):
-            tests[i, j] = _test(groups[i], groups[j], centers[i], centers[j], is_trimmed=is_trimmed)
-    adjusted, levels = holm([test.p for test in tests.values()])
-    return [
-        _difference(pair, test, sign, p, level)
-        for (pair, test), p, level in zip(tests.items(), adjusted, levels, strict=True)
-    ]
+    tests = tests_of_pairs(groups, is_trimmed=is_trimmed)
+    p_values = tests.p_values()
+    adjusted, levels = holm(p_values)
+    kept = np.arange(len(p_values)) if len(groups) <= MOST_GROUPS else np.flatnonzero(tests.first == 0)
+    return [_difference(tests, int(k), sign, p_values[k], adjusted[k], levels[k]) for k in kept]
 
 
-def _difference(
-    pair: tuple[int, int], test: _Test, sign: int, adjusted: float | None, level: float
-) -> Difference:
-    i, j = pair if test.center.value * sign >= 0 else pair[::-1]
-    center = Center(abs(test.center.value), test.center.error, test.center.freedom)
-    is_sure = adjusted is not None and adjusted < LEVEL
+def _difference(tests: PairTests, k: int, sign: int, p: float, adjusted: float, level: float) -> Difference:
+    """One pair, turned so that the better group is first."""
+    i, j, value = int(tests.first[k]), int(tests.second[k]), float(tests.value[k])
+    center = Center(abs(value), float(tests.error[k]), float(tests.freedom[k]))
+    num_runs, is_paired = int(tests.num_runs[k]), bool(tests.is_paired[k])
+    is_open = not np.isnan(p) and adjusted >= LEVEL
     return Difference(
-        first=i,
-        second=j,
+        first=i if value * sign >= 0 else j,
+        second=j if value * sign >= 0 else i,
         value=center.value,
         interval=center.interval,
-        p=test.p,
-        adjusted_p=adjusted,
-        is_paired=test.is_paired,
-        num_runs=test.num_runs,
-        needed_runs=None if is_sure else needed_runs(test.center, test.num_runs, test.is_paired, level),
+        p=None if np.isnan(p) else float(p),
+        adjusted_p=None if np.isnan(p) else float(adjusted),
+        is_paired=is_paired,
+        num_runs=num_runs,
+        needed_runs=needed_runs(center, num_runs, level, is_paired=is_paired) if is_open else None,
     )
 
 
-def _test(first: Scores, second: Scores, a: Center, b: Center, *, is_trimmed: bool) -> _Test:
-    """The difference first - second: of runs that share their key where most do, else of two samples."""
-    shared = [key for key in first if key in second]
-    if len(shared) >= 2 and len(shared) > SHARED * max(len(first), len(second)):
-        differences = np.array([first[key] - second[key] for key in shared])
-        return _Test(center_of(differences, is_trimmed=is_trimmed), True, len(shared))
-    num_runs = min(len(first), len(second))
-    if min(a.freedom, b.freedom) <= 0:
-        return _Test(Center(a.value - b.value, 0.0, 0), False, num_runs)
-    squares = a.error**2 + b.error**2
-    parts = a.error**4 / a.freedom + b.error**4 / b.freedom
-    freedom = squares**2 / parts if parts > 0 else a.freedom + b.freedom
-    return _Test(Center(a.value - b.value, squares**0.5, freedom), False, num_runs)
-
-
-def holm(p_values: Sequence[float | None]) -> tuple[list[float | None], list[float]]:
-    """Corrected p-values, and the level at which each pair was tested; None stays None.
+def holm(p_values: Array) -> tuple[Array, Array]:
+    """(P,) corrected p-values, and the level at which each pair is tested; NaN is no test and stays NaN.
 
     Source: Holm 1979, A simple sequentially rejective multiple test procedure.
     """
-    order = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
-    adjusted: list[float | None] = [None] * len(p_values)
-    levels = [LEVEL] * len(p_values)
-    largest = 0.0
-    for rank, (p, i) in enumerate(order):
-        largest = max(largest, min(1.0, p * (len(order) - rank)))
-        adjusted[i], levels[i] = largest, LEVEL / (len(order) - rank)
+    adjusted, levels = np.full(len(p_values), np.nan), np.full(len(p_values), LEVEL)
+    tested = np.flatnonzero(~np.isnan(p_values))
+    order = tested[np.argsort(p_values[tested], kind="stable")]
+    left = len(order) - np.arange(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * left), 1.0)
+    levels[order] = LEVEL / left
     return adjusted, levels
 
 
-def needed_runs(center: Center, num_runs: int, is_paired: bool, level: float) -> int | None:
-    """Runs a group needs for the difference seen to be told from none with power 80 %; None above 1,000.
+def needed_runs(center: Center, num_runs: int, level: float, *, is_paired: bool) -> int | None:
+    """Runs a group needs for the difference seen to be told from none with power 80 %.
 
-    Source: Cohen 1988, chapter 2, with the noncentral t-distribution.
+    Args:
+        center: The difference, its error and degrees of freedom.
+        num_runs: Runs a group that it comes from.
+        level: Of the test.
+        is_paired: Whether runs were subtracted from each other.
+
+    Returns:
+        None above 1,000, and where nothing can be said.
+
+    Source: Cohen 1988, Statistical Power Analysis, chapter 2, with the noncentral t-distribution.
     """
     if center.freedom <= 0 or center.error <= 0 or center.value == 0:
         return None
-    effect = abs(center.value) / (center.error * num_runs**0.5)  # in standard deviations of one pair
-    n = np.arange(2, MOST_SEEDS + 1)
-    freedom = (n - 1) * (1 if is_paired else 2)
-    critical = special.stdtrit(freedom, 1 - level / 2)
-    power = 1 - special.nctdtr(freedom, effect * np.sqrt(n), critical)
-    enough = np.flatnonzero(power >= POWER)
-    return max(int(n[enough[0]]), num_runs + 1) if len(enough) else None
+    effect = center.value / (center.error * num_runs**0.5)  # in standard deviations of one pair
+    low, high = num_runs, MOST_RUNS + 1  # not enough; enough, as far as we look
+    while high - low > 1:
+        n = (low + high) // 2
+        freedom = (n - 1) * (1 if is_paired else 2)
+        critical = special.stdtrit(freedom, 1 - level / 2)
+        is_enough = 1 - special.nctdtr(freedom, effect * n**0.5, critical) >= POWER
+        low, high = (low, n) if is_enough else (n, high)
+    return high if high <= MOST_RUNS else None

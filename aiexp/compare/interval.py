@@ -14,9 +14,10 @@ from scipy import special
 CONFIDENCE = 0.95
 TRIM = 0.25  # of the scores at each end, for the interquartile mean
 NUM_RESAMPLES = 5000
+FEWEST_TO_TRIM = 4
 FEWEST_TO_RESAMPLE = 5  # of fewer scores too many resamples hold one of them only
 WIDEST = 2.5  # times Student's half-width: where resamples of tied scores have no spread of their own
-FAR = 1e9  # standard errors, for a resample without spread
+FAR = 1e6  # how many times smaller than the scores' error that of a resample may be
 STUDIES_AT_ONCE = 20
 Array = NDArray[np.float64]
 
@@ -59,11 +60,24 @@ def center_of(scores: Array, *, is_trimmed: bool) -> Center:
         scores: (n,), n >= 1.
         is_trimmed: Whether to take the interquartile mean. Of fewer than 4 scores it is the mean.
 
-    Source: Student 1908. Interquartile mean: Agarwal et al. 2021 (arXiv 2108.13264); its error after Tukey
-    and McLaughlin 1963, as in Yuen 1974.
+    Source: Student 1908. Interquartile mean: Agarwal et al. 2021 (arXiv 2108.13264); its error is the
+    deviation of bootstrap resamples (Efron 1979), with Student's quantile because n is small.
     """
-    value, error = _middle(scores, is_trimmed=is_trimmed)
-    return Center(float(value), float(error), _kept(len(scores), is_trimmed=is_trimmed) - 1)
+    n = len(scores)
+    if n < 2:
+        return Center(float(scores.mean()), 0.0, 0)
+    if not is_trimmed or n < FEWEST_TO_TRIM:
+        value, error = _mean(scores)
+        return Center(float(value), float(error), n - 1)
+    resampled = interquartile_mean(np.sort(scores)[_resamples(n)])
+    return Center(float(interquartile_mean(scores)), float(resampled.std(ddof=1)), n - 1)
+
+
+def interquartile_mean(scores: Array) -> Array:
+    """The mean of the middle half of the last axis, as scipy.stats.trim_mean(scores, 0.25)."""
+    n = scores.shape[-1]
+    cut = int(TRIM * n)
+    return np.sort(scores, axis=-1)[..., cut : n - cut].mean(-1)
 
 
 def interval_of(scores: Array, *, is_trimmed: bool) -> Interval | None:
@@ -73,21 +87,20 @@ def interval_of(scores: Array, *, is_trimmed: bool) -> Interval | None:
         scores: (n,), in any order.
         is_trimmed: Whether it is of the interquartile mean.
     """
-    if len(scores) < 2:
-        return None
-    ((low, high),) = intervals_of(scores[None], is_trimmed=is_trimmed)
+    if is_trimmed or len(scores) < FEWEST_TO_RESAMPLE:
+        return center_of(scores, is_trimmed=is_trimmed).interval
+    ((low, high),) = studentized(scores[None])
     return Interval(float(low), float(high))
 
 
-def intervals_of(studies: Array, *, is_trimmed: bool) -> Array:
-    """The interval of each of many studies.
+def studentized(studies: Array) -> Array:
+    """The 95 % interval of the mean of each of many studies, by the studentized bootstrap.
 
-    Of 2 to 4 scores it is Student's. From 5 on it is the studentized bootstrap, which like Student's
-    divides by each resample's own error, but learns from the scores how lopsided their distribution is.
+    Like Student's it divides by each resample's own error, but it learns from the scores how lopsided
+    their distribution is.
 
     Args:
-        studies: (S, n), n >= 2.
-        is_trimmed: Whether they are of the interquartile mean.
+        studies: (S, n), n >= 5.
 
     Returns:
         (S, 2): low and high.
@@ -95,20 +108,17 @@ def intervals_of(studies: Array, *, is_trimmed: bool) -> Array:
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 12.5.
     """
     num_studies, n = studies.shape
-    value, error = _middle(studies, is_trimmed=is_trimmed)
-    half = student(_kept(n, is_trimmed=is_trimmed) - 1) * error
-    if n < FEWEST_TO_RESAMPLE:
-        return np.stack([value - half, value + half], axis=1)
     studies = np.sort(studies, axis=1)  # so that the order of the runs does not matter
+    value, error = _mean(studies)
+    half = student(n - 1) * error
+    tail = round((1 - CONFIDENCE) / 2 * NUM_RESAMPLES)
     found = np.empty((num_studies, 2))
     for start in range(0, num_studies, STUDIES_AT_ONCE):
         part = slice(start, start + STUDIES_AT_ONCE)
-        resampled, errors = _middle(studies[part][:, _resamples(n)], is_trimmed=is_trimmed)  # (S, R)
+        resampled, errors = _mean(studies[part][:, _resamples(n)])  # (S, R)
         off = resampled - value[part, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = np.where(off == 0, 0.0, off / errors)
-        ratios = np.nan_to_num(np.sort(ratios, axis=1), posinf=FAR, neginf=-FAR)
-        tail = round((1 - CONFIDENCE) / 2 * NUM_RESAMPLES)
+        smallest = np.maximum(error[part, None] / FAR, np.finfo(float).tiny)
+        ratios = np.sort(off / np.maximum(errors, smallest), axis=1)
         found[part, 0] = value[part] - _limited(ratios[:, -1 - tail] * error[part], half[part])
         found[part, 1] = value[part] + _limited(-ratios[:, tail] * error[part], half[part])
     return found
@@ -124,24 +134,12 @@ def _limited(reach: Array, half: Array) -> Array:
     return np.clip(reach, half / WIDEST, half * WIDEST)
 
 
-def _kept(n: int, *, is_trimmed: bool) -> int:
-    """How many of n scores the middle is the mean of."""
-    return n - 2 * int(TRIM * n) if is_trimmed else n
-
-
-def _middle(scores: Array, *, is_trimmed: bool) -> tuple[Array, Array]:
-    """The middle of scores along the last axis, and its standard error (0 for a single score)."""
+def _mean(scores: Array) -> tuple[Array, Array]:
+    """The mean of the last axis and its standard error."""
     n = scores.shape[-1]
-    kept = _kept(n, is_trimmed=is_trimmed)
-    if kept == n:
-        inner = spread = scores
-    else:
-        ordered = np.sort(scores, axis=-1)
-        cut = (n - kept) // 2
-        inner = ordered[..., cut : n - cut]
-        spread = np.clip(ordered, inner[..., :1], inner[..., -1:])  # winsorized
-    squares = ((spread - spread.mean(-1, keepdims=True)) ** 2).sum(-1)
-    return inner.mean(-1), np.sqrt(squares / max(kept * (kept - 1), 1))
+    mean = scores.mean(-1)
+    squares = ((scores - mean[..., None]) ** 2).sum(-1)
+    return mean, np.sqrt(squares / (n * (n - 1)))
 
 
 @functools.cache

@@ -6,7 +6,10 @@ from aiexp.compare.comparison import Comparison, Group
 from aiexp.compare.number import decimals_for, show, show_bytes, show_seconds
 from aiexp.compare.varying import MISSING, show_value
 
-HOW = "{statistic}s with 95 % intervals (studentized bootstrap, below 5 {unit} Student's)"
+HOW = {
+    "mean": "means with 95 % intervals (studentized bootstrap, below 5 {unit} Student's)",
+    "interquartile mean": "interquartile means with 95 % intervals (bootstrap error, Student's quantile)",
+}
 
 
 def header(comparison: Comparison) -> list[str]:
@@ -47,7 +50,7 @@ def remarks(comparison: Comparison) -> list[str]:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in _shares(comparison))
         lines.append(f"of the variation between configs explains (fANOVA): {shares}")
     if any(group.interval for group in comparison.groups):
-        method = HOW.format(statistic=comparison.statistic, unit=comparison.unit)
+        method = HOW[comparison.statistic].format(unit=comparison.unit)
         lines.append(f"{method}, {'higher' if comparison.metric.is_higher_better else 'lower'} is better")
     if tested := [d for d in comparison.differences if d.p is not None]:
         pairing = {True: "paired by seed", False: "unpaired"}

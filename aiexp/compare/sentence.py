@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from aiexp.compare.comparison import Group
-from aiexp.compare.difference import MOST_SEEDS, Difference
+from aiexp.compare.difference import MOST_RUNS, Difference
 from aiexp.compare.metric import Metric
 from aiexp.compare.number import decimals_for, show
 
@@ -54,7 +54,7 @@ def _sentence(difference: Difference, groups: Sequence[Group], metric: Metric, u
     if difference.value == 0:
         return f"{first} and {second} are equal {have}"
     if difference.needed_runs is None:
-        would = f"more than {MOST_SEEDS:,} would be needed"
+        would = f"more than {MOST_RUNS:,} would be needed"
     else:
         would = f"about {difference.needed_runs} would do"
     return f"{first} and {second} cannot be told apart {have}, {would} (difference {amount})"

@@ -17,7 +17,6 @@ from aiexp.compare.sentence import sentences_for
 from aiexp.compare.varying import value_of
 
 LONGEST_NAME = 28  # characters of a label that may stand in a sentence
-MOST_PAIRS = 45  # of 10 groups; of more, only the pairs with the best are kept
 
 
 def compare(
@@ -49,8 +48,6 @@ def compare(
     groups = _named([group for _, group in pairs])
     scores = [{key: run.metrics[chosen.name] for key, run in bundle.runs.items()} for bundle, _ in pairs]
     differences = compare_pairs(scores, chosen.sign, is_trimmed=chosen.is_return)
-    if len(differences) > MOST_PAIRS:
-        differences = [d for d in differences if 0 in (d.first, d.second)]
     unit = "runs" if any(len({r.seed for r in g.records}) < len(g.records) for g in groups) else "seeds"
     importances, why = _importances(groups, grouped.columns, is_wanted=importance)
     used = {id(record) for group in groups for record in group.records}

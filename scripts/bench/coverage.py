@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from aiexp.compare.difference import LEVEL, compare_pairs
-from aiexp.compare.interval import TRIM, intervals_of, student
+from aiexp.compare.interval import TRIM, interquartile_mean, interval_of, student
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]
@@ -68,7 +68,7 @@ def resampled(studies: Array, statistic: Callable[[Array], Array]) -> Array:
 
 
 def percentile(studies: Array, statistic: Callable[[Array], Array]) -> Array:
-    """The percentile bootstrap; with an interquartile mean it is what rliable 1.2 computes for one task."""
+    """The percentile bootstrap; of interquartile means it is what rliable 1.2 computes for one task."""
     tail = round(0.025 * NUM_RESAMPLES)
     values = resampled(studies, statistic)
     return np.stack([values[:, tail], values[:, -1 - tail]], axis=1)
@@ -94,19 +94,19 @@ def mean(scores: Array) -> Array:
     return scores.mean(-1)
 
 
-def iqm(scores: Array) -> Array:
-    """The interquartile mean as scipy.stats.trim_mean(scores, 0.25), which rliable calls."""
-    cut = int(TRIM * scores.shape[-1])
-    return np.sort(scores, axis=-1)[..., cut : scores.shape[-1] - cut].mean(-1)
+def ours(studies: Array, *, is_trimmed: bool) -> Array:
+    """What `aiexp compare` shows."""
+    found = [interval_of(study, is_trimmed=is_trimmed) for study in studies]
+    return np.array([[interval.low, interval.high] for interval in found if interval])
 
 
 def coverage(num_studies: int) -> None:
     """Prints how often, in per cent, each method's interval holds the truth, and ours' width to Student's."""
     for is_trimmed in (False, True):
         methods: dict[str, Callable[[Array], Array]] = {
-            "ours": functools.partial(intervals_of, is_trimmed=is_trimmed),
+            "ours": functools.partial(ours, is_trimmed=is_trimmed),
             **({} if is_trimmed else {"Student's": student_interval, "BCa": bca}),
-            "percentile": functools.partial(percentile, statistic=iqm if is_trimmed else mean),
+            "percentile": functools.partial(percentile, statistic=interquartile_mean if is_trimmed else mean),
         }
         print(
             f"\n{'interquartile mean' if is_trimmed else 'mean'}: " + ", ".join(methods),
