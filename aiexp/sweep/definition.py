@@ -10,6 +10,7 @@ import yaml
 from aiexp.changes import flatten, show
 from aiexp.conf_dir import shown
 from aiexp.errors import CheckpointError
+from aiexp.secrets import MASK
 from aiexp.storage import storage_errors, write_text
 
 DEFINITION = "sweep.yaml"
@@ -69,7 +70,12 @@ class Definition:
             CheckpointError: Files of conf/ or what they read have changed; the message is the difference.
         """
         before, after = flatten(self.config), flatten(now.config)
-        changed = [k for k in {**before, **after} if before.get(k, "nothing") != after.get(k, "nothing")]
+        changed = [
+            k
+            for k in {**before, **after}
+            if before.get(k, "nothing") != after.get(k, "nothing")
+            and MASK not in f"{before.get(k)}{after.get(k)}"  # a secret may have been renewed
+        ]
         if changed:
             what = "; ".join(show(key, before, after) for key in changed[:10])
             if len(changed) > 10:

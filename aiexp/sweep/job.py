@@ -195,8 +195,8 @@ def report(index: int, own: list[str], lines: list[str]) -> None:
 
 
 def config_hash(composed: Composed) -> str:
-    """sha256 of a resolved config, secrets masked: it is the same for whoever resumes the sweep."""
-    plain = redact(OmegaConf.to_container(composed.config, resolve=True))
+    """sha256 of a resolved config, without keys that name secrets: they may be renewed."""
+    plain = redact(OmegaConf.to_container(composed.config, resolve=True), {})
     return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -78,6 +78,6 @@ def results(sweep: Path) -> dict[int, list[str]]:
 
 
 stub = types.ModuleType("aiexp.run")
-stub.run = run  # type: ignore[attr-defined]
+stub.run = stub.train = run  # type: ignore[attr-defined]
 if __name__ == "sitecustomize":
     sys.modules["aiexp.run"] = stub
