@@ -118,6 +118,11 @@ class Pool:
         """Whether `start` may be called."""
         return bool(self._free)
 
+    @property
+    def num_running(self) -> int:
+        """How many processes have not ended."""
+        return len(self.running)
+
     def start(self, index: int, call: Callable[[], Any], log: Path) -> None:
         """Starts a process that makes a call and prints to a log."""
         slot = self._free.pop(0)
