@@ -7,7 +7,7 @@ import numpy as np
 from scipy import special
 
 from aiexp.compare.interval import Array, Center, Interval
-from aiexp.compare.pairs import PairTests, Scores, tests_of_pairs
+from aiexp.compare.pairs import PairTests, Scores, pair_tests
 
 LEVEL = 0.05  # false alarms among all the pairs of a comparison together
 POWER = 0.8
@@ -56,7 +56,7 @@ def compare_pairs(groups: Sequence[Scores], sign: int, *, is_trimmed: bool) -> l
         sign: 1 when more is better, else -1.
         is_trimmed: Whether interquartile means are compared.
     """
-    tests = tests_of_pairs(groups, is_trimmed=is_trimmed)
+    tests = pair_tests(groups, is_trimmed=is_trimmed)
     p_values = tests.p_values()
     adjusted, levels = holm(p_values)
     kept = np.arange(len(p_values)) if len(groups) <= MOST_GROUPS else np.flatnonzero(tests.first == 0)

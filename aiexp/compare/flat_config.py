@@ -57,9 +57,10 @@ def _cut(block: str) -> dict[str, Any] | None:
             i += 1
             continue
         try:
-            flat[key] = _parse("\n".join([value or "", *(line[indent:] for line in lines[i + 1 : end])]))
+            value = _parse("\n".join([value or "", *(line[indent:] for line in lines[i + 1 : end])]))
         except yaml.YAMLError:
             return None
+        flat |= flatten(value, f"{key}.") if isinstance(value, dict) and value else {key: value}
         i = end
     return flat
 

@@ -87,9 +87,30 @@ def interval_of(scores: Array, *, is_trimmed: bool) -> Interval | None:
         scores: (n,), in any order.
         is_trimmed: Whether it is of the interquartile mean.
     """
-    if is_trimmed or len(scores) < FEWEST_TO_RESAMPLE:
+    if len(scores) < FEWEST_TO_RESAMPLE:
         return center_of(scores, is_trimmed=is_trimmed).interval
+    if is_trimmed:
+        return widened(scores)
     ((low, high),) = studentized(scores[None])
+    return Interval(float(low), float(high))
+
+
+def widened(scores: Array) -> Interval:
+    """The 95 % interval of the interquartile mean by the percentile bootstrap, widened for few runs.
+
+    rliable has the same resamples with levels of 2.5 and 97.5 %, which hold the truth in 90 % of studies of
+    5 runs.
+
+    Args:
+        scores: (n,), n >= 5.
+
+    Source: Agarwal et al. 2021 (arXiv 2108.13264); the levels: Hesterberg 2015 (The American Statistician
+    69), section 3.4.
+    """
+    n = len(scores)
+    resampled = np.sort(interquartile_mean(np.sort(scores)[_resamples(n)]))
+    level = float(special.ndtr(-((n / (n - 1)) ** 0.5) * student(n - 1)))
+    low, high = np.quantile(resampled, [level, 1 - level])
     return Interval(float(low), float(high))
 
 

@@ -46,7 +46,7 @@ class PairTests:
         return np.where(self.freedom > 0, p, np.nan)
 
 
-def tests_of_pairs(groups: Sequence[Scores], *, is_trimmed: bool) -> PairTests:
+def pair_tests(groups: Sequence[Scores], *, is_trimmed: bool) -> PairTests:
     """Tests all pairs: on the runs that share their key where most do, else as two samples.
 
     Args:

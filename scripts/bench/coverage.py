@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from aiexp.compare.difference import LEVEL, compare_pairs
+from aiexp.compare.difference import LEVEL, holm
 from aiexp.compare.interval import TRIM, interquartile_mean, interval_of, student
+from aiexp.compare.pairs import pair_tests
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]
@@ -126,25 +127,29 @@ def coverage(num_studies: int) -> None:
 
 def false_alarms(num_studies: int) -> None:
     """Prints how many comparisons of equal groups, in per cent, hold a sentence that claims a difference."""
-    print(f"\nfalse alarms in comparisons of equal groups, at most {100 * LEVEL:.0f} % wanted")
-    print(f"{'':38}" + "".join(f"{f'{k} groups of {n}':>15}" for n in (3, 5, 10) for k in (2, 4)))
-    for is_paired in (True, False):
+    print(f"\nfalse alarms of 4 equal groups (any of 6 pairs), at most {100 * LEVEL:.0f} % wanted")
+    print(
+        f"{'':38}"
+        + "".join(f"{f'{n} seeds, ' + how:>20}" for n in SIZES[:3] for how in ("paired", "unpaired"))
+    )
+    for is_trimmed in (False, True):
         for name, draw in truths():
             row = ""
-            for n in (3, 5, 10):
-                for k in (2, 4):
-                    groups = draw(np.random.default_rng(n), (num_studies, k, n))
-                    alarms = [alarm(study, is_paired) for study in groups]
-                    row += f"{100 * np.mean(alarms):15.1f}"
-            print(f"{name + (', paired' if is_paired else ''):38}{row}", flush=True)
+            for n in SIZES[:3]:
+                studies = draw(np.random.default_rng(n), (num_studies // (8 if is_trimmed else 1), 4, n))
+                for is_paired in (True, False):
+                    alarms = [alarm(study, is_paired=is_paired, is_trimmed=is_trimmed) for study in studies]
+                    row += f"{100 * np.mean(alarms):20.1f}"
+            print(f"{name + (', IQM' if is_trimmed else ''):38}{row}", flush=True)
 
 
-def alarm(study: Array, is_paired: bool) -> bool:
+def alarm(study: Array, *, is_paired: bool, is_trimmed: bool) -> bool:
     """Whether any two of these groups, (k, n), are told apart."""
     scores = [
         {(0 if is_paired else i, j): float(x) for j, x in enumerate(row)} for i, row in enumerate(study)
     ]
-    return any(d.is_sure for d in compare_pairs(scores, 1, is_trimmed=False))
+    adjusted, _ = holm(pair_tests(scores, is_trimmed=is_trimmed).p_values())
+    return bool(np.any(adjusted < LEVEL))
 
 
 if __name__ == "__main__":
@@ -152,6 +157,9 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--studies", type=int, default=2000)
+    parser.add_argument("--part", choices=["coverage", "alarms"], help="only this")
     arguments = parser.parse_args()
-    coverage(arguments.studies)
-    false_alarms(arguments.studies)
+    if arguments.part != "alarms":
+        coverage(arguments.studies)
+    if arguments.part != "coverage":
+        false_alarms(arguments.studies)
