@@ -12,6 +12,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
 from hydra.core.default_element import GroupDefault
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobRuntime
@@ -20,6 +21,7 @@ from omegaconf import DictConfig
 
 from aiexp.conf_dir import ConfDirs
 
+CLUSTERS = ("submitit_local", "submitit_slurm", "ray")  # files of conf/hydra/launcher
 _make_loader_class = omegaconf._utils.get_yaml_loader
 
 
@@ -69,6 +71,8 @@ def make_loader(dirs: ConfDirs) -> ConfigLoaderImpl:
     version.setbase("1.3")
     JobRuntime.instance().set("name", "aiexp")
     path: ConfigSearchPath = create_config_search_path(str(dirs.builtin))
+    for name in CLUSTERS:  # else Hydra checks our files against what published plugins store by these names
+        ConfigStore.instance().repo.get("hydra", {}).get("launcher", {}).pop(f"{name}.yaml", None)
     if dirs.user is not None:
         path.prepend("aiexp-user", f"file://{dirs.user}")
     if dirs.extra is not None:

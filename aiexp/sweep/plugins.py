@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PLUGINS = {
     "hydra_plugins.aiexp.LocalLauncher": "aiexp.sweep.launcher",
     "hydra_plugins.aiexp.OptunaSweeper": "aiexp.sweep.sweeper",
+    "hydra_plugins.aiexp.RayLauncher": "aiexp.sweep.cluster_launcher",
+    "hydra_plugins.aiexp.SubmititLauncher": "aiexp.sweep.cluster_launcher",
 }
 
 

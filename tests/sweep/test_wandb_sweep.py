@@ -173,7 +173,7 @@ def test_a_real_agent_runs_every_point(folder: Path, server: FakeWandb) -> None:
     agent = [sys.executable, "-m", "wandb", "agent", "me/aiexp/sweep0"]
     ended = subprocess.run(agent, cwd=folder, capture_output=True, text=True, timeout=240)
     assert ended.returncode == 0, ended.stderr
-    assert sorted(run.config["seed"] for run in server.runs.values()) == [5, 6]
+    assert sorted(run.config["seed"] for run in server.runs.values()) == [5, 6], ended.stdout + ended.stderr
     assert {run.fields["sweep"] for run in server.runs.values()} == {"sweep0"}
     assert set(server.runs) == {"agentrun0", "agentrun1"}
     assert server.unknown == []

@@ -285,7 +285,9 @@ class FakeWandb:
             if todo:
                 arguments = {name: {"value": value} for name, value in todo.pop(0).items()}
                 run_id = f"agentrun{len(todo)}"
-                commands = [{"type": "run", "id": len(todo), "run_id": run_id, "args": arguments}]
+                commands = [
+                    {"type": "run", "id": len(todo), "run_id": run_id, "args": arguments, "program": None}
+                ]
         return {"agentHeartbeat": {"agent": {"id": values["id"]}, "commands": json.dumps(commands)}}
 
 
