@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,29 +72,34 @@ def read_points(
     page averages over seeds, and extremes do not average to the truth. What is left out is not even parsed.
     """
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]  # a last line without its end is torn
+        content = path.read_bytes()
     except OSError:
-        lines = []
-    holding = {name: [i for i, line in enumerate(lines) if mark in line] for name, mark in _marks(names)}
-    kept = {name: thin(held, most) for name, held in holding.items()}
-    numbers = sorted({i for held in kept.values() for i in held})
-    parsed = dict(zip(numbers, _parse([lines[i] for i in numbers]), strict=True))
+        content = b""
+    content = content[: content.rfind(b"\n") + 1]  # a last line without its end is torn
+    found = {name: [m.start() for m in re.finditer(_mark(name), content)] for name in names}
+    starts = {
+        name: [content.rfind(b"\n", 0, position) + 1 for position in thin(positions, most)]
+        for name, positions in found.items()
+    }
+    kept = sorted({start for of_name in starts.values() for start in of_name})
+    rows = dict(zip(kept, _parse([content[i : content.index(b"\n", i)] for i in kept]), strict=True))
     points: dict[str, tuple[list[int], list[float | None]]] = {}
-    for name, held in kept.items():
-        rows = [(row["step"], row[name]) for i in held if _is_point(row := parsed[i], name)]
-        points[name] = [step for step, _ in rows], [_round(value) for _, value in rows]
-    return points, any(len(kept[name]) < len(holding[name]) for name in names)
+    for name in names:
+        held = [row for start in starts[name] if _is_point(row := rows[start], name)]
+        points[name] = [row["step"] for row in held], [_round(row[name]) for row in held]
+    return points, any(len(starts[name]) < len(found[name]) for name in names)
 
 
 def thin(held: list[int], most: int) -> list[int]:
-    """About `most` of the indices, evenly spread, the last one always."""
+    """About `most` of some places, evenly spread, the last one always."""
     if len(held) <= most:
         return held
     return [held[round(i * (len(held) - 1) / (most - 1))] for i in range(most)]
 
 
-def _marks(names: Sequence[str]) -> list[tuple[str, bytes]]:
-    return [(name, json.dumps(name).encode() + b":") for name in names]
+def _mark(name: str) -> bytes:
+    """A metric's key as it stands in a line."""
+    return re.escape(json.dumps(name).encode() + b":")
 
 
 def _parse(lines: list[bytes]) -> list[Any]:

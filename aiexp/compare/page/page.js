@@ -1,9 +1,24 @@
 "use strict";
 // Puts the page together: sections, theme, keyboard, and drawing what is in view.
 
-const SECTIONS = [["findings", "Findings"], ["runs", "Runs"], ["curves", "Curves"], ["parameters", "Hyper-parameters"],
-  ["scatter", "Scatter"], ["config", "Config"], ["pictures", "Pictures"]];
-const DRAW = { findings: drawIntervals, curves: drawCurves, parameters: () => { drawParallel(); drawImportance(); }, scatter: drawScatter };
+const SECTIONS = [
+  ["findings", "Findings"],
+  ["runs", "Runs"],
+  ["curves", "Curves"],
+  ["parameters", "Hyper-parameters"],
+  ["scatter", "Scatter"],
+  ["config", "Config"],
+  ["pictures", "Pictures"],
+];
+const DRAW = {
+  findings: drawIntervals,
+  curves: drawCurves,
+  parameters: () => {
+    drawParallel();
+    drawImportance();
+  },
+  scatter: drawScatter,
+};
 const inView = new Set();
 const stale = new Set(Object.keys(DRAW));
 
@@ -26,7 +41,9 @@ function setTheme(theme) {
   redraw();
 }
 
-function toggleTheme() { setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"); }
+function toggleTheme() {
+  setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+}
 
 function goTo(id) {
   const section = byId(id);
@@ -38,19 +55,28 @@ function goTo(id) {
 function onKey(event) {
   const isTyping = event.target.matches("input:not([type=checkbox]):not([type=range]), select, textarea");
   if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
-    if (state.filter) { byId("filter").value = ""; applyFilter(""); } else if (state.selected.size) clearSelection();
+    if (state.filter) {
+      byId("filter").value = "";
+      applyFilter("");
+    } else if (state.selected.size) clearSelection();
     byId("filter").blur();
     return;
   }
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
   const section = SECTIONS[Number(event.key) - 1];
   if (section) goTo(section[0]);
-  else if (event.key === "/") { event.preventDefault(); byId("filter").focus(); byId("filter").select(); }
-  else if (event.key === "t") toggleTheme();
+  else if (event.key === "/") {
+    event.preventDefault();
+    byId("filter").focus();
+    byId("filter").select();
+  } else if (event.key === "t") toggleTheme();
   else if (event.key === "?") byId("shortcuts").showModal();
 }
 
-function clearSelection() { state.selected.clear(); changed(); }
+function clearSelection() {
+  state.selected.clear();
+  changed();
+}
 
 function hideEmpty() {
   byId("curves").hidden = !Object.keys(content.curves.metrics).length;
@@ -58,8 +84,21 @@ function hideEmpty() {
   byId("parameters").hidden = !content.keys.length || numRuns < 2;
   byId("config").hidden = numRuns < 2;
   const shown = SECTIONS.filter(([id]) => !byId(id).hidden);
-  byId("sections").replaceChildren(...shown.map(([id, title]) =>
-    element("a", { href: `#${id}`, onclick: (event) => { event.preventDefault(); goTo(id); } }, title)));
+  byId("sections").replaceChildren(
+    ...shown.map(([id, title]) =>
+      element(
+        "a",
+        {
+          href: `#${id}`,
+          onclick: (event) => {
+            event.preventDefault();
+            goTo(id);
+          },
+        },
+        title,
+      ),
+    ),
+  );
 }
 
 function start() {
@@ -81,21 +120,32 @@ function start() {
   onChange(showConfig);
   onChange(showPictures);
   onChange(() => redraw(["curves", "parameters", "scatter"]));
-  for (const id of ["curve-metric", "curve-view", "curve-log"]) byId(id).addEventListener("change", () => redraw(["curves"]));
-  byId("smoothing").addEventListener("input", () => { byId("smoothing-value").textContent = byId("smoothing").value; redraw(["curves"]); });
-  for (const id of ["scatter-x", "scatter-y", "scatter-log"]) byId(id).addEventListener("change", () => redraw(["scatter"]));
+  for (const id of ["curve-metric", "curve-view", "curve-log"])
+    byId(id).addEventListener("change", () => redraw(["curves"]));
+  byId("smoothing").addEventListener("input", () => {
+    byId("smoothing-value").textContent = byId("smoothing").value;
+    redraw(["curves"]);
+  });
+  for (const id of ["scatter-x", "scatter-y", "scatter-log"])
+    byId(id).addEventListener("change", () => redraw(["scatter"]));
   byId("config-all").addEventListener("change", showConfig);
   byId("picture-name").addEventListener("change", showPictures);
   let wait = 0;
-  byId("filter").addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(() => applyFilter(byId("filter").value), 120); });
+  byId("filter").addEventListener("input", () => {
+    clearTimeout(wait);
+    wait = setTimeout(() => applyFilter(byId("filter").value), 120);
+  });
   byId("theme").addEventListener("click", toggleTheme);
   byId("help").addEventListener("click", () => byId("shortcuts").showModal());
   byId("clear").addEventListener("click", clearSelection);
   document.addEventListener("keydown", onKey);
-  const observer = new IntersectionObserver((entries) => {
-    for (const entry of entries) inView[entry.isIntersecting ? "add" : "delete"](entry.target.id);
-    drawInView();
-  }, { rootMargin: "200px" });
+  const observer = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) inView[entry.isIntersecting ? "add" : "delete"](entry.target.id);
+      drawInView();
+    },
+    { rootMargin: "200px" },
+  );
   Object.keys(DRAW).forEach((id) => observer.observe(byId(id)));
 }
 

@@ -47,7 +47,7 @@ def make_pictures(runs: Sequence[RunRecord], groups: Sequence[int | None]) -> li
 
 
 def newest(run: Path) -> Iterator[tuple[str, Path]]:
-    """Name and file of each kind of picture of a run, of the last step that has it; links are not followed."""
+    """Name and file of each kind of picture, of the last step that has it; links are not followed."""
     folder = run / "figures"
     if folder.is_symlink() or not folder.is_dir():
         return

@@ -7,18 +7,29 @@ const tableColumns = [
   { title: "run", kind: "text", values: runs.name, cell: nameCell },
   { title: "state", kind: "text", values: runs.state, cell: stateCell },
   ...(new Set(runs.task).size > 1 ? [{ title: "task", kind: "text", values: runs.task }] : []),
-  ...(content.groups.length > 1 ? [{ title: "group", kind: "text", values: runs.group.map(groupLabel), isOff: true }] : []),
+  ...(content.groups.length > 1
+    ? [{ title: "group", kind: "text", values: runs.group.map(groupLabel), isOff: true }]
+    : []),
   { title: metricName, kind: "number", values: content.metrics[metricName], isBest: true },
   ...content.columns.map(([key, name]) => keyColumn(key, name)),
   ...(runs.seed.some((seed) => seed !== null) ? [{ title: "seed", kind: "number", values: runs.seed }] : []),
   { title: "time", kind: "number", values: runs.seconds, format: formatSeconds },
   { title: "memory", kind: "number", values: runs.memory, format: formatBytes },
-  ...Object.keys(content.metrics).filter((name) => name !== metricName).map((name) => (
-    { title: name, kind: "number", values: content.metrics[name], isOff: !/^(test|eval)\//.test(name) })),
-  ...content.keys.filter((column) => !shortNames.has(column.key) && column.key !== "seed").map((column) => (
-    { ...keyColumn(column.key, column.key), isOff: true })),
+  ...Object.keys(content.metrics)
+    .filter((name) => name !== metricName)
+    .map((name) => ({
+      title: name,
+      kind: "number",
+      values: content.metrics[name],
+      isOff: !/^(test|eval)\//.test(name),
+    })),
+  ...content.keys
+    .filter((column) => !shortNames.has(column.key) && column.key !== "seed")
+    .map((column) => ({ ...keyColumn(column.key, column.key), isOff: true })),
 ];
-tableColumns.forEach((column, i) => { column.isShown = !column.isOff && i < MOST_COLUMNS; });
+tableColumns.forEach((column, i) => {
+  column.isShown = !column.isOff && i < MOST_COLUMNS;
+});
 let sorted = { column: null, isDescending: false };
 let rows = [];
 
@@ -31,7 +42,10 @@ function keyColumn(key, title) {
 }
 
 function nameCell(run) {
-  const cell = element("td", { class: "name", title: runs.path[run] + (runs.problem[run] ? `\n${runs.problem[run]}` : "") });
+  const cell = element("td", {
+    class: "name",
+    title: runs.path[run] + (runs.problem[run] ? `\n${runs.problem[run]}` : ""),
+  });
   const dot = element("span", { class: "dot", "aria-hidden": "true" });
   dot.style.background = groupColor(runs.group[run]);
   cell.append(dot, runTitle(run));
@@ -40,14 +54,22 @@ function nameCell(run) {
 
 function stateCell(run) {
   const known = ["finished", "failed", "damaged", "died"].includes(runs.state[run]);
-  return element("td", { class: known ? `state-${runs.state[run]}` : "", title: runs.problem[run] }, runs.state[run]);
+  return element(
+    "td",
+    { class: known ? `state-${runs.state[run]}` : "", title: runs.problem[run] },
+    runs.state[run],
+  );
 }
 
 function valueCell(column, run, best) {
   const value = column.values[run];
   if (column.kind === "text") return element("td", {}, value ?? "");
   const isBest = column.isBest && value !== null && value === best;
-  return element("td", { class: isBest ? "number best" : "number" }, (column.format ?? formatNumber)(value, run) ?? "");
+  return element(
+    "td",
+    { class: isBest ? "number best" : "number" },
+    (column.format ?? formatNumber)(value, run) ?? "",
+  );
 }
 
 function bestValue(values) {
@@ -58,12 +80,20 @@ function bestValue(values) {
 function buildTable() {
   const shown = tableColumns.filter((column) => column.isShown);
   const best = bestValue(content.metrics[metricName]);
-  const head = element("tr", {}, element("th", { scope: "col" }, element("span", { class: "skip" }, "select")),
-    ...shown.map((column) => headCell(column)));
+  const head = element(
+    "tr",
+    {},
+    element("th", { scope: "col" }, element("span", { class: "skip" }, "select")),
+    ...shown.map((column) => headCell(column)),
+  );
   rows = runs.name.map((name, run) => {
     const box = element("input", { type: "checkbox", tabindex: "-1", "aria-label": `Select ${name}` });
-    const row = element("tr", { tabindex: run === 0 ? "0" : "-1", "data-run": String(run) }, element("td", {}, box),
-      ...shown.map((column) => (column.cell ? column.cell(run) : valueCell(column, run, best))));
+    const row = element(
+      "tr",
+      { tabindex: run === 0 ? "0" : "-1", "data-run": String(run) },
+      element("td", {}, box),
+      ...shown.map((column) => (column.cell ? column.cell(run) : valueCell(column, run, best))),
+    );
     return row;
   });
   const body = element("tbody", {}, ...rows);
@@ -78,10 +108,14 @@ function buildTable() {
 }
 
 function headCell(column) {
-  const cell = element("th", { scope: "col", class: column.kind === "number" ? "number" : "" },
-    element("button", { type: "button", onclick: () => sortBy(column) }, column.title));
+  const cell = element(
+    "th",
+    { scope: "col", class: column.kind === "number" ? "number" : "" },
+    element("button", { type: "button", onclick: () => sortBy(column) }, column.title),
+  );
   column.head = cell;
-  if (sorted.column === column) cell.setAttribute("aria-sort", sorted.isDescending ? "descending" : "ascending");
+  if (sorted.column === column)
+    cell.setAttribute("aria-sort", sorted.isDescending ? "descending" : "ascending");
   return cell;
 }
 
@@ -97,15 +131,19 @@ function sortBy(column) {
 
 function sortRows() {
   const { column, isDescending } = sorted;
-  const compare = column.kind === "number"
-    ? (a, b) => a - b
-    : (a, b) => String(a).localeCompare(String(b), "en", { numeric: true });
+  const compare =
+    column.kind === "number"
+      ? (a, b) => a - b
+      : (a, b) => String(a).localeCompare(String(b), "en", { numeric: true });
   const order = [...rows.keys()].sort((i, j) => {
-    const a = column.values[i] ?? null, b = column.values[j] ?? null;
+    const a = column.values[i] ?? null,
+      b = column.values[j] ?? null;
     if (a === null || b === null) return (a === null) - (b === null) || i - j; // what is missing comes last
     return (isDescending ? compare(b, a) : compare(a, b)) || i - j;
   });
-  byId("table").querySelector("tbody").append(...order.map((run) => rows[run]));
+  byId("table")
+    .querySelector("tbody")
+    .append(...order.map((run) => rows[run]));
 }
 
 function showRows() {
@@ -140,10 +178,15 @@ function moveInTable(event) {
 }
 
 function buildColumnMenu() {
-  byId("columns").replaceChildren(...tableColumns.map((column) => {
-    const box = element("input", { type: "checkbox" });
-    box.checked = column.isShown;
-    box.addEventListener("change", () => { column.isShown = box.checked; buildTable(); });
-    return element("label", {}, box, column.title);
-  }));
+  byId("columns").replaceChildren(
+    ...tableColumns.map((column) => {
+      const box = element("input", { type: "checkbox" });
+      box.checked = column.isShown;
+      box.addEventListener("change", () => {
+        column.isShown = box.checked;
+        buildTable();
+      });
+      return element("label", {}, box, column.title);
+    }),
+  );
 }
