@@ -5,7 +5,7 @@ from collections.abc import Iterable
 # torch's compiler: an optimizer's first step imports it though nothing is compiled. It takes 1.7 s.
 ALWAYS = ("torch", "torch._dynamo", "aiexp.run", "aiexp.session", "aiexp.trainer")
 # Imported inside functions, by tasks and models whose module starts so.
-LATE = {
+LATE: dict[str, tuple[str, ...]] = {
     "aiexp.dataset.environment": ("gymnasium.vector",),
     "aiexp.model.hub": ("transformers",),
     "aiexp.model.torchvision": ("torchvision.models",),
@@ -25,7 +25,7 @@ def modules_of(targets: Iterable[str]) -> list[str]:
 
     Importing what nobody here knows might start threads or a GPU, which a fork does not survive.
     """
-    modules = list(ALWAYS)
+    modules: list[str] = list(ALWAYS)
     for target in sorted(targets):
         if target.startswith("aiexp."):
             modules.append(target.rpartition(".")[0])
