@@ -64,7 +64,8 @@ def finished(records: Sequence[RunRecord]) -> list[RunRecord]:
 
 def count_states(records: Sequence[RunRecord]) -> str:
     """`2 failed, 1 running`."""
-    return ", ".join(f"{n} {state}" for state, n in Counter(r.state for r in records).most_common())
+    counts = sorted(Counter(r.state for r in records).items(), key=lambda count: (-count[1], count[0]))
+    return ", ".join(f"{n} {state}" for state, n in counts)
 
 
 def group_runs(records: Sequence[RunRecord], metric: Metric, by: str | None) -> Grouped:

@@ -6,16 +6,18 @@ from collections.abc import Iterable
 MOST_DECIMALS = 8
 
 
-def decimals_for(halves: Iterable[float | None], values: Iterable[float]) -> int:
+def decimals_for(halves: Iterable[float | None], values: Iterable[float], *, is_terse: bool = False) -> int:
     """Decimals at which the typical interval shows two digits of its half-width.
 
     Args:
         halves: Half-widths of intervals; None and 0 do not count.
         values: What to go by where no interval does: four digits of the largest.
+        is_terse: One digit will do where it is 3 or more.
     """
     known = sorted(half for half in halves if half)
     if known:
-        return _decimals(known[len(known) // 2], 2)
+        typical = known[len(known) // 2]
+        return _decimals(typical, 1 if is_terse and _leading_digit(typical) >= 3 else 2)
     return _decimals(max((abs(value) for value in values), default=0.0), 4)
 
 
@@ -24,6 +26,10 @@ def _decimals(value: float, digits: int) -> int:
     if value <= 0 or not math.isfinite(value):
         return digits
     return min(max(digits - 1 - math.floor(math.log10(value)), 0), MOST_DECIMALS)
+
+
+def _leading_digit(value: float) -> int:
+    return int(f"{value:e}"[0])
 
 
 def show(value: float, decimals: int) -> str:

@@ -7,7 +7,7 @@ says why, a folder that is no run is passed over.
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -98,16 +98,13 @@ def read_record(path: Path) -> RunRecord:
     """A run directory; one that cannot be read has state "damaged"."""
     sweep = path.parent if _is_sweep(path.parent) else None
     try:
-        config = read_flat_config((path / "config.yaml").read_text(encoding="utf-8"))
-        status = json.loads((path / "status.json").read_text(encoding="utf-8"))
-        if not isinstance(status, dict):
-            raise ValueError("status.json is not a mapping")
-    except (OSError, ValueError) as error:
+        config = _read(path / "config.yaml", read_flat_config)
+        status = _read(path / "status.json", json.loads)
+    except ValueError as error:
         return RunRecord(
             path=path, name=path.name, task=_task_of(path, sweep), state="damaged", sweep=sweep,
-            problem=_reason(error),
+            problem=str(error),
         )  # fmt: skip
-    status = cast(dict[str, Any], status)
     choices, overrides = _read_typed(path / "overrides.yaml")
     seed = config.get("seed")
     metrics = _numbers(status.get("metrics")) or last_metrics(path / "metrics.jsonl")
@@ -210,10 +207,9 @@ def _read_hardware(path: Path) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return _read(path, json.loads)
+    except ValueError:
         return {}
-    return cast(dict[str, Any], value) if isinstance(value, dict) else {}
 
 
 def _is_sweep(path: Path) -> bool:
@@ -240,8 +236,17 @@ def _numbers(value: object) -> dict[str, float]:
     return {k: float(v) for k, v in items if isinstance(v, int | float) and not isinstance(v, bool)}
 
 
-def _reason(error: Exception) -> str:
-    """Why a directory cannot be read, on one line."""
-    if isinstance(error, OSError):
-        return f"{Path(str(error.filename)).name}: {error.strerror}"
-    return " ".join(str(error).split())
+def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
+    """A file that must hold a mapping.
+
+    Raises:
+        ValueError: It does not, with the reason on one line.
+    """
+    try:
+        value = parse(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError("not a mapping")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise ValueError(f"{path.name}: {reason}") from error
+    return cast(dict[str, Any], value)

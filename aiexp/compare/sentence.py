@@ -68,5 +68,5 @@ def _amount(difference: Difference, groups: Sequence[Group], metric: Metric) -> 
     if interval is None:
         return f"{show(value, decimals_for([], [value]))}{word}"
     low, high = interval.low * factor, interval.high * factor
-    decimals = decimals_for([(high - low) / 2], [value])
+    decimals = decimals_for([(high - low) / 2], [value], is_terse=True)
     return f"{show(value, decimals)}{word} ({show(low, decimals)} to {show(high, decimals)})"
