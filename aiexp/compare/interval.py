@@ -15,6 +15,7 @@ CONFIDENCE = 0.95
 TRIM = 0.25  # of the scores at each end, for the interquartile mean
 NUM_RESAMPLES = 5000
 FEWEST_TO_TRIM = 4
+FEWEST_TO_WIDEN = 6  # smallest and largest of 5 scores hold their own median in 94 % of studies only
 FEWEST_TO_RESAMPLE = 5  # of fewer scores too many resamples hold one of them only
 WIDEST = 2.5  # times Student's half-width: where resamples of tied scores have no spread of their own
 FAR = 1e6  # how many times smaller than the scores' error that of a resample may be
@@ -87,7 +88,7 @@ def interval_of(scores: Array, *, is_trimmed: bool) -> Interval | None:
         scores: (n,), in any order.
         is_trimmed: Whether it is of the interquartile mean.
     """
-    if len(scores) < FEWEST_TO_RESAMPLE:
+    if len(scores) < (FEWEST_TO_WIDEN if is_trimmed else FEWEST_TO_RESAMPLE):
         return center_of(scores, is_trimmed=is_trimmed).interval
     if is_trimmed:
         return widened(scores)
@@ -102,7 +103,7 @@ def widened(scores: Array) -> Interval:
     5 runs.
 
     Args:
-        scores: (n,), n >= 5.
+        scores: (n,), n >= 6.
 
     Source: Agarwal et al. 2021 (arXiv 2108.13264); the levels: Hesterberg 2015 (The American Statistician
     69), section 3.4.

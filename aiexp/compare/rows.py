@@ -8,7 +8,7 @@ from aiexp.compare.varying import MISSING, show_value
 
 HOW = {
     "mean": "means with 95 % intervals (studentized bootstrap, below 5 {unit} Student's)",
-    "interquartile mean": "interquartile means with 95 % intervals (bootstrap, below 5 {unit} Student's)",
+    "interquartile mean": "interquartile means with 95 % intervals (bootstrap, below 6 {unit} Student's)",
 }
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from aiexp.compare import rows
 from aiexp.compare.comparison import Comparison
 
+NUM_RESULTS = 3  # columns that are never left out: the metric, its interval, the number of runs
 PIPED_WIDTH = 10_000  # where nobody looks at the width, every group has one line
 
 
@@ -27,9 +28,12 @@ def as_table(comparison: Comparison, width: int | None, most: int = 0) -> str:
         has_letters = num_keys > len(comparison.columns)
         kept = 1 if has_letters else 0
         header = [*header[:kept], "config", *header[num_keys:]]
-        labels = [group.label for group in comparison.groups]
-        cells = [[*row[:kept], label, *row[num_keys:]] for row, label in zip(cells, labels, strict=False)]
+        labels = [group.label for group in comparison.groups[: len(cells)]]
+        cells = [[*row[:kept], label, *row[num_keys:]] for row, label in zip(cells, labels, strict=True)]
         num_keys = kept + 1
+        word = min(max(len(word) for label in labels for word in label.split()), width // 2)
+        while len(header) > num_keys + NUM_RESULTS and word + _width([header, *cells], kept) > width:
+            header, cells = header[:-1], [row[:-1] for row in cells]
     table = Table(box=None, pad_edge=False, show_edge=False)
     for i, name in enumerate(header):
         is_text = i < num_keys or name == "95 % interval"
@@ -50,6 +54,7 @@ def as_table(comparison: Comparison, width: int | None, most: int = 0) -> str:
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
-def _width(lines: list[list[str]]) -> int:
-    """Columns that a table takes."""
-    return sum(max(len(line[i]) for line in lines) + 1 for i in range(len(lines[0])))
+def _width(lines: list[list[str]], without: int | None = None) -> int:
+    """Characters that a table takes, with or without the text of one of its columns."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return sum(width + 2 for i, width in enumerate(widths) if i != without)
