@@ -34,13 +34,16 @@ holds the true mean with 95 % confidence.
                       --no-importance: never
   --wandb ENTITY/PROJECT[/GROUP]
                       runs of W&B instead of, or beside, those of folders
+  --workspace [ENTITY/PROJECT/]GROUP
+                      save a view of the runs' group (a sweep's name) in W&B:
+                      curves, parallel coordinates, importance, run comparer
   -h, --help          this page
 """
 FORMATS = ("table", "md", "csv", "json", "html")
 PAGE = "comparison.html"
 FLAGS = (
     "--by", "--metric", "--higher", "--lower", "--format", "--html", "--top", "--importance",
-    "--no-importance", "--wandb", "--help",
+    "--no-importance", "--wandb", "--workspace", "--help",
 )  # fmt: skip
 
 
@@ -69,10 +72,14 @@ def main(argv: list[str]) -> int:
         direction=arguments.direction,
         importance=arguments.importance,
     )
-    if page is None:
-        sys.stdout.write(_text(comparison, records, arguments.format, arguments.top))
-    else:
+    if arguments.workspace is not None:
+        from aiexp.compare.workspace import save_workspace
+
+        print(save_workspace(arguments.workspace, comparison, records))
+    if page is not None:
         _write_page(comparison, records, page)
+    elif arguments.workspace is None:
+        sys.stdout.write(_text(comparison, records, arguments.format, arguments.top))
     return 0
 
 
@@ -102,6 +109,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--top", type=int, default=25)
     parser.add_argument("--importance", action=argparse.BooleanOptionalAction)
     parser.add_argument("--wandb")
+    parser.add_argument("--workspace")
     for word in argv:
         name = word.partition("=")[0]
         if name.startswith("-") and name not in FLAGS:
