@@ -45,11 +45,11 @@ def complete_search(
     node = sweeper_node(overrides, dirs) if may_search(overrides, dirs) else {}
     if node.get("_target_") != SWEEPER:
         return [], []
-    objectives, directions = objectives_of(node, first)
-    settings = make_settings(node, objectives, directions)
     errors: list[AiexpError] = []
     space = read_space(parse([o for o in overrides if not is_hydra_setting(o)], errors))
     raise_all(errors)
+    objectives, directions = objectives_of(node, first)
+    settings = make_settings(node, objectives, directions)
     notes = settings.check(space)
     check_names(settings, evaluated_names(first, preload))
     words = [

@@ -109,7 +109,8 @@ def main() -> None:
         rates = f"task.optimizer.lr={','.join(RATES)}"
         grid = sweep(Path(folder, "grid"), [*fixed, rates, sizes])
         for seed in range(given.searches):
-            settings = [f"n_trials={given.trials}", "startup_trials=4", "pruner=median", f"seed={seed}"]
+            settings = [f"objective={METRIC}", "direction=max", f"n_trials={given.trials}", f"seed={seed}",
+                        "startup_trials=4", "pruner=median"]  # fmt: skip
             words = ["hydra/sweeper=optuna", *(f"hydra.sweeper.{s}" for s in settings)]
             interval = f"task.optimizer.lr=tag(log,interval({RATES[0]},{RATES[-1]}))"
             search = sweep(Path(folder, f"search{seed}"), [*fixed, *words, interval, sizes])
