@@ -1,10 +1,14 @@
 """However a job ends, the others finish, the table names it, and nothing is left running."""
 
 import json
+import random
 import re
+import shutil
 import signal
+import time
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.sweep.conftest import SweepLab, descendants, is_alive, wait_until
@@ -103,6 +107,42 @@ def test_jobs_stop_with_a_killed_sweep_and_resume_runs_each_once(sweep_lab: Swee
     again = sweep_lab.aiexp("resume", str(sweep.relative_to(sweep_lab.lab.root)))
     assert again[0] == 0
     assert "resuming: 4 of 4 jobs are complete" in again[1]
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_any_moment_lose_nothing(sweep_lab: SweepLab) -> None:
+    words = ["run", "-m", "seed=range(8)", "trainer.steps=40", "hydra.launcher.n_jobs=2"]
+    assert sweep_lab.aiexp(*words)[0] == 0
+    (whole,) = sweep_lab.sweeps()
+    length, draw, kills = progress(whole), random.Random(0), 0
+    while kills < 20:
+        process = sweep_lab.start(*words)
+        while True:
+            lines = draw.randrange(length // 2)
+            wait_until(lambda: process.poll() is not None or len(sweep_lab.sweeps()) > 1)  # noqa: B023
+            sweep = sweep_lab.sweeps()[-1]
+            before = progress(sweep)
+            wait_until(lambda: process.poll() is not None or progress(sweep) >= before + lines)  # noqa: B023
+            time.sleep(draw.uniform(0, 0.05))
+            if process.poll() is not None:
+                break
+            process.kill()
+            process.communicate(timeout=120)
+            kills += 1
+            if not (sweep / "sweep.yaml").exists():
+                break
+            process = sweep_lab.start("resume", str(sweep))
+        _, errors = process.communicate(timeout=120)
+        if process.returncode >= 0:
+            assert process.returncode == 0, errors
+            assert results(sweep) == results(whole)
+            ended = [e["job"] for e in ledger(sweep) if e["event"] == "ended" and e["exit_code"] == 0]
+            assert sorted(ended) == list(range(8))
+        shutil.rmtree(sweep)
+
+
+def progress(sweep: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in sweep.rglob("*.jsonl"))
 
 
 def test_max_failures_starts_no_more(sweep_lab: SweepLab) -> None:
