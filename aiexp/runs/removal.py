@@ -57,9 +57,12 @@ def check_run(path: Path) -> None:
     """
     check_link(path)
     if not is_run(path):
-        raise SecurityError(
-            "is no run directory: nothing is removed", where=str(path), fix="aiexp runs lists the runs"
+        fix = (
+            f"for every run in it: aiexp runs rm 'state=*' {path}"
+            if path.is_dir()
+            else "aiexp runs lists the runs"
         )
+        raise SecurityError("is no run directory: nothing is removed", where=str(path), fix=fix)
     if Path.cwd().resolve().is_relative_to(path.resolve()):
         raise SecurityError("you stand in it", where=str(path), fix="cd .. first")
 

@@ -53,7 +53,7 @@ function drawIntervals() {
     mode: "markers",
     x: groups.map((group) => group.center),
     y: labels,
-    marker: { size: 9, color: groups.map((_, i) => groupColor(i)) },
+    marker: { size: 9, color: groups.map((_, i) => dotColor(i)) },
     error_x: {
       type: "data",
       symmetric: false,
@@ -291,6 +291,13 @@ function dimension(name, values) {
   };
 }
 
+/** Values of an axis with few of them spread a little, by the golden ratio, so that many runs do not hide each other. */
+function spread({ values, ...rest }) {
+  const size = Math.max(...values) - Math.min(...values);
+  if (size === 0 || values.length < 60 || new Set(values).size > 20) return { values, ...rest };
+  return { values: values.map((value, i) => value + size * 0.03 * (((i * 0.618034) % 1) - 0.5)), ...rest };
+}
+
 function drawParallel() {
   const table = axes();
   const chosen = chartedRuns().filter((run) => content.metrics[metricName][run] !== null);
@@ -303,13 +310,8 @@ function drawParallel() {
   byId("parallel").parentElement.hidden = !used.length || chosen.length < 2;
   if (byId("parallel").parentElement.hidden) return;
   const pick = (name) => chosen.map((run) => table.get(name)[run]);
-  const order = chosen.map((_, i) => i);
-  const dimensions = [...used, metricName].map((name) =>
-    dimension(
-      name,
-      order.map((i) => pick(name)[i]),
-    ),
-  );
+  const dimensions = used.map((name) => spread(dimension(name, pick(name))));
+  dimensions.push(dimension(metricName, pick(metricName)));
   Plotly.react(
     "parallel",
     [

@@ -66,7 +66,9 @@ function formatNumber(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e6) return String(value);
-  return size < 1e-3 || size >= 1e6 ? value.toExponential(2) : String(+value.toPrecision(4));
+  return size < 1e-3 || size >= 1e6
+    ? value.toExponential(2).replace(/\.?0+e/, "e")
+    : String(+value.toPrecision(4));
 }
 
 function formatSeconds(value) {
@@ -88,6 +90,10 @@ function formatBytes(value) {
 
 function groupColor(group) {
   return group === null ? GREY : COLORS[group % COLORS.length];
+}
+/** The same, grey for those that no chart shows at first. */
+function dotColor(group) {
+  return group === null || group >= MOST_GROUPS ? GREY : groupColor(group);
 }
 function groupLabel(group) {
   return group === null ? "" : content.groups[group].label;

@@ -34,7 +34,7 @@ function showGroups() {
   const numeric = new Set([content.unit, content.metric.statistic, "std", "time", "memory"]);
   const lines = content.groups.map((group, i) => {
     const dot = element("span", { class: "dot", "aria-hidden": "true" });
-    dot.style.background = i < MOST_GROUPS ? groupColor(i) : GREY;
+    dot.style.background = dotColor(i);
     const interval =
       group.low === null
         ? "one run: no interval"
@@ -106,7 +106,11 @@ function showConfig() {
       element(
         "th",
         { scope: "col", title: runs.name[run] },
-        shorten((content.groups.length > 1 && groupLabel(runs.group[run])) || runTitle(run), 40),
+        shorten(
+          (content.groups.length > 1 && runs.group[run] !== null && groupTitle(runs.group[run])) ||
+            runTitle(run),
+          40,
+        ),
       ),
     ),
   );

@@ -47,7 +47,7 @@ function nameCell(run) {
     title: runs.path[run] + (runs.problem[run] ? `\n${runs.problem[run]}` : ""),
   });
   const dot = element("span", { class: "dot", "aria-hidden": "true" });
-  dot.style.background = groupColor(runs.group[run]);
+  dot.style.background = dotColor(runs.group[run]);
   cell.append(dot, runTitle(run));
   return cell;
 }
