@@ -47,6 +47,7 @@ a sweep, -m: KEY=VALUE,VALUE,...  or range(0,5), choice(a,b), glob(*)
 
 flags
   -m, --multirun        run the sweep
+  --resume              with -m: go on with the newest sweep of this command
   --cfg job|hydra|all   print the config instead of running it
     --resolve             with ${{...}} filled in
     --package KEY         only this part

@@ -90,6 +90,10 @@ def _axes(parsed: "list[Override]", dirs: ConfDirs, errors: list[AiexpError]) ->
             fixed.append(text)
         elif override.is_discrete_sweep():
             values = [f"{name}={v}" for v in _values(override, dirs)]
+            if not values:
+                what = f"'{text}' has no values, so the sweep has no jobs"
+                errors.append(ConfigError(what, where=f"command line: {text}", fix="name at least one"))
+                continue
             (groups if override.key_or_group.split("@")[0] in options else keys).append(values)
             names.add(name)
         elif is_own_sweeper:

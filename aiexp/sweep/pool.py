@@ -15,7 +15,7 @@ from typing import Any, final
 
 import cloudpickle
 
-from aiexp.errors import MemoryFullError
+from aiexp.errors import HardwareError, MemoryFullError
 from aiexp.hardware import others_running
 from aiexp.sweep import worker
 from aiexp.sweep.slot import Slot
@@ -131,7 +131,12 @@ class Pool:
         process = self._context.Process(
             target=worker.main, args=(sender, payload, slot, log, self._grace), name=f"job {index}"
         )
-        process.start()
+        try:
+            process.start()
+        except (EOFError, OSError) as error:
+            what = f"the process that jobs are forked from has died: {type(error).__name__}"
+            fix = "hydra/launcher=basic runs the jobs without it, and shows what cannot be imported"
+            raise HardwareError(what, where="sweep", fix=fix) from error
         sender.close()
         now = time.monotonic()
         deadline = None if self._timeout is None else now + self._timeout

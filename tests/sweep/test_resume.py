@@ -86,6 +86,8 @@ def test_what_is_no_sweep_says_so(lab: Lab, capsys: pytest.CaptureFixture[str]) 
         ("hydra.launcher.gpus=[99]", "no GPU 99"),
         ("hydra/launcher=loca", "no option 'loca' in group 'hydra/launcher'"),
         ("trainer.clip=1.0,many", "'trainer.clip' is 'many'"),
+        ("trainer.steps=range(3,3)", "'trainer.steps=range(3,3)' has no values, so the sweep has no jobs"),
+        ("model=glob(zz*)", "has no values"),
         ("trainer.clips=1,2", "Did you mean 'trainer.clip'"),
     ],
 )
