@@ -37,10 +37,11 @@ SAME = [
 Result = dict[str, float]
 
 
-def ours(seed: int, same_updates: int | None) -> Result:
+def ours(seed: int, same_updates: int | None, threads: int) -> Result:
     """Through the shipped config, Trainer, Task and Dataset; nothing is special to the benchmark."""
     changes = [] if same_updates is None else [*SAME, f"trainer.steps={same_updates}"]
-    config, hardware = compose_ours(["task=dqn_cartpole", "hardware=cpu", f"seed={seed}", *changes])
+    fixed = ["task=dqn_cartpole", "hardware=cpu", f"hardware.threads={threads}", f"seed={seed}"]
+    config, hardware = compose_ours([*fixed, *changes])
     import torch
 
     from aiexp.build import build
@@ -91,16 +92,16 @@ def sb3(seed: int, env_steps: int) -> Result:
     }  # fmt: skip
 
 
-def actions(side: str, seeds: int, env_steps: int) -> dict[str, Callable[[], Result]]:
+def actions(side: str, seeds: int, env_steps: int, threads: int) -> dict[str, Callable[[], Result]]:
     import torch
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(threads)
     # Whole turns of 256 steps; learning begins after the fourth, and the last ends with updates.
     turns = env_steps // 256
     updates = (turns - 3) * 128
     sides: dict[str, Callable[[int], Result]] = {
-        "ours": lambda seed: ours(seed, None),
-        "same": lambda seed: ours(seed, updates),
+        "ours": lambda seed: ours(seed, None, threads),
+        "same": lambda seed: ours(seed, updates, threads),
         "sb3": lambda seed: sb3(seed, turns * 256),
     }
     return {str(seed): lambda s=seed: sides[side](s) for seed in range(seeds)}
@@ -114,13 +115,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--peer-seeds", type=int, default=5, help="`same` and `sb3` only run the first ones")
     parser.add_argument("--env-steps", type=int, default=50_000, help="of `same` and `sb3`")
+    parser.add_argument("--threads", type=int, default=1, help="of torch, the same for all")
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
     parser.add_argument("--worker", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        return serve(lambda: actions(options.worker, options.seeds, options.env_steps))
-    arguments = ["--seeds", str(options.seeds), "--env-steps", str(options.env_steps)]
-    workers = {side: Worker([__file__, "--worker", side, *arguments]) for side in options.sides}
+        return serve(lambda: actions(options.worker, options.seeds, options.env_steps, options.threads))
+    arguments = ["--seeds", options.seeds, "--env-steps", options.env_steps, "--threads", options.threads]
+    workers = {side: Worker([__file__, "--worker", side, *map(str, arguments)]) for side in options.sides}
     results: dict[str, list[Result]] = {side: [] for side in options.sides}
     for seed in range(options.seeds):
         for side, worker in workers.items():
@@ -130,7 +132,7 @@ def main() -> None:
     for worker in workers.values():
         worker.close()
     print(table(results))
-    write_json(options.json, {"env_id": "CartPole-v1", "sides": results})
+    write_json(options.json, {"env_id": "CartPole-v1", "threads": options.threads, "sides": results})
 
 
 def table(results: dict[str, list[Result]]) -> str:
