@@ -84,10 +84,34 @@ def group_runs(records: Sequence[RunRecord], metric: Metric, by: str | None) -> 
     varying = find_varying(finished(readable))
     columns = varying.keys if by is None else [find_key(by, readable, varying.keys)]
     others = [key for key in varying.keys if key not in columns]
+    bundles, repeated = _bundles(readable, columns, others, metric)
+    full = [bundle for bundle in bundles if bundle.runs]
+    if not full:
+        raise DataError(
+            f"'{metric.name}' is not a number in any finished run", fix="--metric NAME chooses another"
+        )
+    return Grouped(
+        columns=columns,
+        names=short_names(columns),
+        differing=varying.keys,
+        bundles=full,
+        notes=[
+            *_mixed(full, columns, others),
+            *_noise(full, varying.noise, columns),
+            *_repeated(repeated),
+            *_lost(bundles, metric),
+        ],
+    )
+
+
+def _bundles(
+    records: list[RunRecord], columns: list[str], others: list[str], metric: Metric
+) -> tuple[list[Bundle], list[RunRecord]]:
+    """The groups, and the runs that a newer one repeats."""
     names = short_names(columns)
     bundles: dict[tuple[Hashable, ...], Bundle] = {}
     repeated: list[RunRecord] = []
-    for record in sorted(readable, key=lambda r: (r.started or "", r.name)):
+    for record in sorted(records, key=lambda r: (r.started or "", r.name)):
         label = " ".join(f"{names[key]}={show_value(value_of(record, key))}" for key in columns)
         bundle = bundles.setdefault(cell(record, columns), Bundle(label=label or "all runs"))
         if not isfinite(record.metrics.get(metric.name, float("nan"))) or record.state != COMPLETE:
@@ -97,23 +121,7 @@ def group_runs(records: Sequence[RunRecord], metric: Metric, by: str | None) -> 
         if key in bundle.runs:
             repeated.append(bundle.runs[key])
         bundle.runs[key] = record  # the newest stays
-    full = [bundle for bundle in bundles.values() if bundle.runs]
-    if not full:
-        raise DataError(
-            f"'{metric.name}' is not a number in any finished run", fix="--metric NAME chooses another"
-        )
-    return Grouped(
-        columns=columns,
-        names=names,
-        differing=varying.keys,
-        bundles=full,
-        notes=[
-            *_mixed(full, columns, others),
-            *_noise(full, varying.noise, columns),
-            *_repeated(repeated),
-            *_lost([*bundles.values()], metric),
-        ],
-    )
+    return list(bundles.values()), repeated
 
 
 def _mixed(bundles: list[Bundle], columns: list[str], others: list[str]) -> list[str]:

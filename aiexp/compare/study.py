@@ -41,8 +41,13 @@ def compare(
         DataError: Nothing is finished, or nothing has a usable score.
     """
     chosen = choose_metric(finished(records), metric, direction)
-    grouped = group_runs(records, chosen, by)
-    statistic = "interquartile mean" if chosen.is_return else "mean"
+    return _compare_groups(records, group_runs(records, chosen, by), chosen, importance)
+
+
+def _compare_groups(
+    records: Sequence[RunRecord], grouped: Grouped, chosen: Metric, importance: bool | None
+) -> Comparison:
+    """The comparison of runs sorted into groups."""
     pairs = [(bundle, _group(bundle, grouped, chosen)) for bundle in grouped.bundles]
     pairs.sort(key=lambda pair: -chosen.sign * pair[1].center)
     groups = _named([group for _, group in pairs])
@@ -53,7 +58,7 @@ def compare(
     used = {id(record) for group in groups for record in group.records}
     return Comparison(
         metric=chosen,
-        statistic=statistic,
+        statistic="interquartile mean" if chosen.is_return else "mean",
         columns=grouped.columns,
         names=grouped.names,
         differing=grouped.differing,
