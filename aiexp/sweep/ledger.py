@@ -122,7 +122,8 @@ class Ledger:
             except (ValueError, KeyError, TypeError):
                 continue
         for index, entry in entries.items():
-            entry.result = entry.result or self._finished(index, entry)
+            if not entry.is_complete:
+                entry.result = self._finished(index, entry) or entry.result
         return entries
 
     def _finished(self, index: int, entry: Entry) -> Result | None:

@@ -152,7 +152,8 @@ class Pool:
         ended = [self._end(running[s]) for s in ready if isinstance(s, int)]
         now = time.monotonic()
         for late in [r for r in self.running.values() if r.deadline is not None and now >= r.deadline]:
-            late.insist(f"{TIMEOUT} after {self._timeout or 0:g} s", self._grace)
+            overdue = f"{TIMEOUT} after {self._timeout or 0:g} s"
+            late.insist(overdue if late.message is None else "did not leave", self._grace)
         return ended
 
     def _hear(self, running: Running) -> None:

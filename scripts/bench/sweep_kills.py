@@ -70,7 +70,7 @@ def aiexp(folder: Path, *words: str) -> "subprocess.Popen[bytes]":
 def kill_or_wait(process: "subprocess.Popen[bytes]", folder: Path, lines: int, seconds: float) -> int:
     """Kills a process some seconds after so many lines are written in all; 1 if that was before its end."""
     while process.poll() is None and progress(folder) < lines:
-        time.sleep(0.01)
+        time.sleep(0.05)
     try:
         process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:

@@ -48,6 +48,8 @@ def test_a_run_that_finished_unheard_is_complete(tmp_path: Path) -> None:
     result = ledger.completed(0)
     assert result is not None
     assert (result.metrics, result.seconds, result.directory) == ({"eval/loss": 0.5}, 3.0, "run0")
+    ledger.end(done(0, 1))  # failed, and then somebody resumed the run by itself
+    assert ledger.completed(0) == result
 
 
 def test_torn_and_damaged_lines_cost_only_themselves(tmp_path: Path) -> None:
