@@ -86,7 +86,7 @@ def _for_command(before: list[str], word: str) -> Iterable[str]:
         from aiexp.conf_dir import conf_dirs
 
         return conf_dirs().options()
-    if command in ("resume", "doctor"):
+    if command in ("resume", "doctor", "runs", "compare"):
         return _run_directories(word)
     if command == "data":
         return _data(rest)
