@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiexp.errors import CheckpointError, ConfigError
 from aiexp.storage import storage_errors, write_json
+from aiexp.sweep.cma_state import check_states
 from aiexp.sweep.journal_lock import JournalLock
 from aiexp.sweep.pruning import SEARCH
 from aiexp.sweep.sampler import make_pruner, make_sampler, without_experimental_warnings
@@ -32,6 +33,7 @@ def open_study(directory: Path, settings: Settings, name: str | None = None) -> 
     Raises:
         ConfigError: The study was begun with other objectives or another pruner.
         CheckpointError: The journal is damaged.
+        SecurityError: It holds a pickle that would run code.
         StorageError: The journal cannot be written.
     """
     import optuna
@@ -50,7 +52,10 @@ def open_study(directory: Path, settings: Settings, name: str | None = None) -> 
             study.set_metric_names(settings.objectives)
     with storage_errors("writing the settings of the search", directory):
         write_json(directory / SEARCH, asdict(settings))
-    return _loaded(storage, settings, path)
+    study = _loaded(storage, settings, path)
+    if settings.sampler == "cmaes":
+        check_states(study)
+    return study
 
 
 def load_study(directory: Path) -> "Study":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from aiexp.errors import CheckpointError, ConfigError
+from aiexp.errors import CheckpointError, ConfigError, SecurityError
 from aiexp.sweep.best import search_lines
 from aiexp.sweep.journal_lock import JournalLock
 from aiexp.sweep.result import Result
@@ -269,6 +270,30 @@ def test_a_damaged_journal_is_one_line(tmp_path: Path) -> None:
     (tmp_path / JOURNAL).write_bytes(b"".join([*lines[:3], b"{...}\n", *lines[3:]]))
     with pytest.raises(CheckpointError, match="the study is damaged"):
         make_search(tmp_path)
+
+
+def test_a_study_from_elsewhere_runs_no_code(tmp_path: Path) -> None:
+    finish(make_search(tmp_path, sampler="cmaes", n_trials=12))
+    marker, journal = tmp_path / "ran", tmp_path / JOURNAL
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for attributes in [line["system_attr"] for line in lines if "system_attr" in line]:
+        for key in attributes:
+            if key.startswith("cma:optimizer:"):
+                attributes[key] = pickle.dumps(Evil(str(marker))).hex() if key.endswith(":0") else ""
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(SecurityError, match=r"names 'posix\.mkdir'"):
+        make_search(tmp_path, sampler="cmaes", n_trials=13)
+    assert not marker.exists()
+
+
+class Evil:
+    """A pickle that makes a folder when it is loaded."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.path,)
 
 
 def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:
