@@ -12,7 +12,7 @@ COMMANDS = {
     "run": "compose an experiment from conf/ and train it; -m runs a sweep",
     "list": "every task, model, data set, ... with one line each",
     "check": "everything short of training: build, one batch, estimated time",
-    "sweep": "check a W&B sweep file and register it; sweeps on this machine: aiexp run -m",
+    "sweep": "check a W&B sweep file and register it (aiexp run -m sweeps here)",
     "resume": "continue a stopped run exactly where it stopped",
     "data": "data sets and pretrained weights: list, fetch, path",
     "runs": "the runs there are: list, filter, remove, prune checkpoints",
