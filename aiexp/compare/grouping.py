@@ -10,7 +10,7 @@ from aiexp.compare.record import RunRecord
 from aiexp.compare.varying import cell, find_key, find_varying, short_names, show_value, value_of
 from aiexp.errors import DataError
 
-COMPLETE = "finished"
+COMPLETE, DAMAGED = "finished", "damaged"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +80,7 @@ def group_runs(records: Sequence[RunRecord], metric: Metric, by: str | None) -> 
         ConfigError: No such key.
         DataError: No run has a usable score.
     """
-    readable = [record for record in records if record.config]
+    readable = [record for record in records if record.state != DAMAGED]
     varying = find_varying(finished(readable))
     columns = varying.keys if by is None else [find_key(by, readable, varying.keys)]
     others = [key for key in varying.keys if key not in columns]

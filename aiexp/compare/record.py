@@ -119,7 +119,7 @@ def read_record(path: Path) -> RunRecord:
         metrics=metrics,
         seconds=_number(status.get("seconds")),
         peak_memory_bytes=int(_number(status.get("peak_memory_bytes")) or 0) or None,
-        started=status.get("started"),
+        started=str(status["started"]) if status.get("started") else None,
         sweep=sweep,
         seed=seed if isinstance(seed, int) else None,
         hardware=_read_hardware(path / "environment.json"),
@@ -246,6 +246,8 @@ def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
         value = parse(path.read_text(encoding="utf-8"))
         if not isinstance(value, dict):
             raise ValueError("not a mapping")
+        if not value:
+            raise ValueError("empty")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
         raise ValueError(f"{path.name}: {reason}") from error

@@ -8,7 +8,7 @@ import numpy as np
 
 from aiexp.compare.comparison import Comparison, Group
 from aiexp.compare.difference import compare_pairs
-from aiexp.compare.grouping import Bundle, Grouped, finished, group_runs, listed
+from aiexp.compare.grouping import DAMAGED, Bundle, Grouped, finished, group_runs, listed
 from aiexp.compare.importance import FEWEST, MOST_UNASKED, find_importances
 from aiexp.compare.interval import Interval, center_of, interval_of
 from aiexp.compare.metric import Metric, choose_metric
@@ -148,7 +148,7 @@ def _notes(records: Sequence[RunRecord], groups: list[Group], metric: Metric) ->
         notes.append(f"runs of different tasks ({listed(tasks)}) are compared by {metric.name}")
     if not metric.is_direction_known:
         notes.append(f"taken for granted that more {metric.name} is better; --lower says otherwise")
-    if damaged := [record for record in records if record.state == "damaged" or not record.config]:
+    if damaged := [record for record in records if record.state == DAMAGED]:
         reasons = listed([f"{record.name} ({record.problem})" for record in damaged])
         notes.append(f"{len(damaged)} left out, cannot be read: {reasons}")
     if all(len(group.scores) == 1 for group in groups):

@@ -42,6 +42,8 @@ def test_runs_are_found_once_and_other_folders_are_passed_over(tmp_path: Path) -
         ("status.json", b'{"state": "fini', "Unterminated"),
         ("status.json", b"[1]", "not a mapping"),
         ("status.json", None, "status.json: No such file"),
+        ("config.yaml", b"{}", "config.yaml: empty"),
+        ("status.json", b"{}", "status.json: empty"),
     ],
 )
 def test_a_damaged_run_says_why(tmp_path: Path, name: str, content: bytes | None, reason: str) -> None:
