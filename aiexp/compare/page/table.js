@@ -6,7 +6,9 @@ const MOST_COLUMNS = 14; // shown at first
 const tableColumns = [
   { title: "run", kind: "text", values: runs.name, cell: nameCell },
   { title: "state", kind: "text", values: runs.state, cell: stateCell },
-  ...(new Set(runs.task).size > 1 ? [{ title: "task", kind: "text", values: runs.task }] : []),
+  ...(new Set(runs.task).size > 1 && content.columns.every(([key]) => key !== "task")
+    ? [{ title: "task", kind: "text", values: runs.task }]
+    : []),
   ...(content.groups.length > 1
     ? [{ title: "group", kind: "text", values: runs.group.map(groupLabel), isOff: true }]
     : []),
