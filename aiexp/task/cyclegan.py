@@ -42,10 +42,10 @@ class CycleGAN(Task):
     Source: Zhu et al. 2017 (arXiv 1703.10593): equations 1 to 3 with the least squares of section 4
     (Mao et al. 2016, arXiv 1611.04076), the identity loss of section 5.2, the pool of section 4.
     The generators are updated first, as in the authors' code.
-    Departures: none in the losses; their weights in the preset for emoji are not the paper's. A moving average of the generators is evaluated (`average`). What a
-    generator makes of both sides (translation and identity) comes from one call on a batch of both, and so do
-    the scores of real and generated images: instance norm keeps the images of a batch apart. Augmentation is
-    the augmentation of this package, not resize and crop.
+    Departures: none in the losses; the preset for emoji weighs them otherwise. A moving average of the
+    generators is evaluated (`average`). What a generator makes of both sides (translation and identity) comes
+    from one call on a batch of both, and so do the scores of real and generated images: instance norm keeps
+    the images of a batch apart. Augmentation is the augmentation of this package, not resize and crop.
 
     Logs: train/loss/generator, train/loss/discriminator; their parts gan_ab, gan_ba, cycle_a, cycle_b,
     identity_a, identity_b (without weights), score_real, score_fake. eval/ and test/: cycle_l1_a, cycle_l1_b
