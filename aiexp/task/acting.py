@@ -118,9 +118,9 @@ class Actor:
             self.check(seen, reward)
             observations[step], rewards[step], was_over[step] = seen, reward, self.is_over
             self.show(seen)
-            self.num_steps += self.num_envs - int(np.count_nonzero(self.is_over))
-            self.is_over = is_over = terminated | truncated
-            if is_over.any():
+            self.num_steps += self.num_envs - np.count_nonzero(self.is_over)
+            self.is_over = terminated | truncated
+            if np.count_nonzero(self.is_over):
                 kinds[step, truncated], kinds[step, terminated] = TRUNCATED, TERMINATED
                 ended += [(e.total, len(e.actions)) for e in self.episodes if e.is_over]
         kinds[was_over] = NOTHING
@@ -163,21 +163,23 @@ class Actor:
             chance: (E,) which.
             durations: (E,) for how many steps.
         """
-        actions, left = self.repeated
-        left[self.is_over] = 0
-        begins = (luck < self.rate()) & (left == 0)
-        actions[begins], left[begins] = chance[begins], durations[begins]
-        explores = left > 0
-        left[explores & ~self.is_over] -= 1  # a step that only resets takes no action
-        if explores.all():
-            return actions.copy()
+        explores = luck < self.rate()
+        if self.exploration.repetition is not None:
+            drawn, (chance, left) = chance, self.repeated
+            left[self.is_over] = 0
+            begins = explores & (left == 0)
+            chance[begins], left[begins] = drawn[begins], durations[begins]
+            explores = left > 0
+            left[explores & ~self.is_over] -= 1  # a step that only resets takes no action
+        if np.count_nonzero(explores) == self.num_envs:
+            return chance
         assert self.seen is not None
-        return np.where(explores, actions, policy(self.seen))
+        return np.where(explores, chance, policy(self.seen))
 
     def check(self, observations: NDArray[Any], rewards: NDArray[np.float64]) -> None:
         """Raises `DataError` unless all that the environments returned is finite."""
         # A sum that is finite has finite parts, and takes a third of the time.
-        if math.isfinite(observations.sum()) and math.isfinite(rewards.sum()):
+        if math.isfinite(float(observations.sum())) and math.isfinite(float(rewards.sum())):
             return
         for name, values in (("observation", observations), ("reward", rewards)):
             for number, value in enumerate(values):

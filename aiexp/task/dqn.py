@@ -121,18 +121,31 @@ class DQN(Task):
 
     def act(self) -> None:
         """One turn in the environments (the first goes on until learning starts); then the target follows."""
+        device = self.device  # looked up once: a search through all modules
+
+        def policy(observations: NDArray[Any]) -> NDArray[np.int64]:
+            return self.best_actions(observations, device)
+
         while True:
             before = self.actor.num_steps
             with torch.inference_mode():
-                self.news |= self.actor.act(self.best_actions, self.steps_each)
+                self.news |= self.actor.act(policy, self.steps_each)
             steps = self.actor.num_steps
             self.follow(steps // self.target_interval - before // self.target_interval)
             if steps > self.rhythm.learning_starts and len(self.replay.buffer.drawable()):
                 return
 
-    def best_actions(self, observations: NDArray[Any]) -> NDArray[np.int64]:
-        """(E,) the actions of highest value, counted from 0, for (E, S, ...) observations."""
-        return self.model(torch.from_numpy(observations).to(self.device)).argmax(1).cpu().numpy()
+    def best_actions(
+        self, observations: NDArray[Any], device: torch.device | None = None
+    ) -> NDArray[np.int64]:
+        """(E,) the actions of highest value, counted from 0, for (E, S, ...) observations.
+
+        Args:
+            observations: On the CPU.
+            device: The network's, if it is known.
+        """
+        states = torch.from_numpy(observations).to(device or self.device)
+        return self.model(states).argmax(1).cpu().numpy()
 
     @torch.no_grad()
     def follow(self, times: int) -> None:
@@ -145,8 +158,9 @@ class DQN(Task):
 
     def train_step(self, batch: dict[str, Tensor]) -> Iterator[Update]:
         """One update towards the targets of a batch."""
-        with torch.autocast(self.device.type, enabled=False):
-            values = self.model(batch["observations"])  # (B, A)
+        observations = batch["observations"]
+        with torch.autocast(observations.device.type, enabled=False):
+            values = self.model(observations)  # (B, A)
             values = values.gather(1, batch["actions"][:, None]).squeeze(1)
             targets = self.targets(batch)
             if "weights" in batch:
