@@ -118,7 +118,7 @@ class Actor:
             self.check(seen, reward)
             observations[step], rewards[step], was_over[step] = seen, reward, self.is_over
             self.show(seen)
-            self.num_steps += self.num_envs - np.count_nonzero(self.is_over)
+            self.num_steps += self.num_envs - int(np.count_nonzero(self.is_over))
             self.is_over = terminated | truncated
             if np.count_nonzero(self.is_over):
                 kinds[step, truncated], kinds[step, terminated] = TRUNCATED, TERMINATED
