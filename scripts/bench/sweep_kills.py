@@ -27,6 +27,7 @@ WORDS = [
     "run", "-m", *JOB, "seed=range(8)", "trainer.steps=60", "trainer.checkpoint.every=20",
     "hydra.launcher.n_jobs=2",
 ]  # fmt: skip
+SWEEPS = "outputs/bert_finetune/*_sweep_*"
 
 
 def main() -> None:
@@ -84,12 +85,13 @@ def kill_or_wait(process: "subprocess.Popen[bytes]", folder: Path, lines: int, s
 
 def progress(folder: Path) -> int:
     """Lines of all ledgers and metrics, which tell how far a sweep is on a machine of any speed."""
-    return sum(path.read_bytes().count(b"\n") for path in folder.rglob("*.jsonl"))
+    files = [path for name in ("ledger.jsonl", "*/metrics.jsonl") for path in folder.glob(f"{SWEEPS}/{name}")]
+    return sum(path.read_bytes().count(b"\n") for path in files)
 
 
 def sweeps(folder: Path) -> list[Path]:
     """Sweep directories, in the order they were started."""
-    return sorted(folder.glob("outputs/bert_finetune/*_sweep_*"))
+    return sorted(folder.glob(SWEEPS))
 
 
 def compare(whole: Path, sweep: Path) -> None:
