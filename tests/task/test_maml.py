@@ -2,9 +2,7 @@
 
 import copy
 import io
-import signal
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,23 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from aiexp.checkpoint import CheckpointPolicy
 from aiexp.dataset.few_shot import EpisodeShape
 from aiexp.dataset.sinusoids import Sinusoids
 from aiexp.errors import ConfigError
 from aiexp.model.conv4 import Conv4
 from aiexp.model.sine_mlp import SineMlp
-from aiexp.rundir import RunDirectory
 from aiexp.schedule import Schedule
-from aiexp.selection import Selection
-from aiexp.session import Session
 from aiexp.state import seed_everything
 from aiexp.stepper import Stepper
 from aiexp.task.maml import BASELINE_LR_FACTORS, MAML
-from tests.endings import die, digest
-from tests.forks import in_fork
 from tests.task.episodes import episodes
-from tests.toys import make_hardware, make_trainer, new_run
+from tests.toys import make_hardware
 
 ADAM = partial(torch.optim.Adam, lr=1e-3, fused=True)
 Batch = dict[str, Tensor]
@@ -330,39 +322,3 @@ def test_one_class_of_few_examples_in_a_step_is_taken_in_rounds() -> None:
 
 
 RUN_STEPS = 14
-
-
-def train(directory: RunDirectory, deadly_step: int | None = None) -> None:
-    """One process's share of a run; killed between the two updates of a step if asked."""
-    with Session(directory, directory.read_config()) as session:
-        task = make(baseline=ADAM)
-        if deadly_step is not None:
-            kill_in_step(task, deadly_step)
-        trainer = make_trainer(
-            steps=RUN_STEPS, clip=None, log_every=3, evaluate_every=6,
-            selection=Selection(monitor="eval/mse_1", mode="min", patience=None),
-            checkpoint=CheckpointPolicy(every=4, keep_last=2),
-        )  # fmt: skip
-        session.finish(trainer.fit(task, waves(), make_hardware(), session))
-
-
-def kill_in_step(task: MAML, number: int) -> None:
-    original, left = task.baseline.forward, [number]
-
-    def forward(points: Tensor) -> Tensor:
-        left[0] -= task.training
-        if left[0] == 0:
-            die()
-        return original(points)
-
-    task.baseline.forward = forward  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def test_killed_and_resumed_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    whole = new_run(tmp_path, "whole")
-    train(whole)
-    for number in (3, 10):  # before the first checkpoint; after the second
-        directory = new_run(tmp_path, f"killed-{number}")
-        assert in_fork(lambda d=directory, n=number: train(d, n), tmp_path).code == -signal.SIGKILL
-        assert in_fork(lambda d=directory: train(d), tmp_path).code == 0
-        assert digest(directory) == digest(whole), f"killed in step {number}"
