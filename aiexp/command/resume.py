@@ -1,5 +1,6 @@
 """`aiexp resume RUN|SWEEP [KEY=VALUE ...]`: continue a run, or a sweep, exactly where it stopped."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ def main(argv: list[str]) -> int:
     if not argv or {"-h", "--help"} & set(argv):
         print(HELP, end="")
         return 0 if argv else 2
-    overrides = [word for word in argv if "=" in word]
-    paths = [word for word in argv if "=" not in word]
+    paths = [word for word in argv if is_path(word)]
+    overrides = [word for word in argv if word not in paths]
     if len(paths) != 1:
         raise ConfigError(
             f"aiexp resume takes one run or sweep, not {len(paths)}", fix="aiexp resume outputs/latest"
@@ -71,6 +72,12 @@ def main(argv: list[str]) -> int:
     check_changes(old, redact(config))
     validate(config, source="aiexp resume")
     return train(directory, config, build(config["hardware"]), overrides)
+
+
+def is_path(word: str) -> bool:
+    """Whether a word names a run and is no KEY=VALUE: names of run directories hold `=` too."""
+    key, equals, _ = word.partition("=")
+    return not equals or os.sep in key or Path(word).is_dir()
 
 
 def read_value(text: str) -> Any:
