@@ -7,7 +7,7 @@ from aiexp.errors import CheckpointError
 
 
 @pytest.mark.parametrize(
-    "word", ["outputs/latest", "latest", "outputs/toy/2026_tracker=none_1a", "/x/lr=1_2b"]
+    "word", ["outputs/latest", "latest", "toy/2026_tracker=none_1a", "/x/lr=1_2b"]
 )
 def test_names_of_runs(word: str) -> None:
     assert is_path(word)
