@@ -6,9 +6,7 @@ from aiexp.command.resume import is_path, main
 from aiexp.errors import CheckpointError
 
 
-@pytest.mark.parametrize(
-    "word", ["outputs/latest", "latest", "toy/2026_tracker=none_1a", "/x/lr=1_2b"]
-)
+@pytest.mark.parametrize("word", ["outputs/latest", "latest", "toy/2026_tracker=none_1a", "/x/lr=1_2b"])
 def test_names_of_runs(word: str) -> None:
     assert is_path(word)
 
