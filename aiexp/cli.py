@@ -5,24 +5,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from aiexp.command import COMMANDS
 from aiexp.errors import AiexpError, ConfigError, nearest
-
-# Order of the help page.
-COMMANDS = {
-    "run": "compose an experiment from conf/ and train it; -m runs a sweep",
-    "list": "every task, model, data set, ... with one line each",
-    "check": "everything short of training: build, one batch, estimated time",
-    "sweep": "check a W&B sweep file and register it (aiexp run -m sweeps here)",
-    "resume": "continue a stopped run exactly where it stopped",
-    "data": "data sets and pretrained weights: list, fetch, path",
-    "runs": "the runs there are: list, filter, remove, prune checkpoints",
-    "doctor": "is this machine, or a run directory, healthy",
-    "compare": "which of many runs is better, and how sure that is",
-    "completion": "print the completion script for bash, zsh or fish",
-}
-
-# Commands whose file has another name.
-FILES = {"sweep": "wandb_sweep"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -68,9 +52,7 @@ def _dispatch(argv: list[str]) -> int:
         if "=" in name:
             hint = f" To run it, type: aiexp run {' '.join(argv)}"
         raise ConfigError(f"unknown command '{name}'.{hint}", fix=f"commands are {' '.join(COMMANDS)}")
-    main_of: Callable[[list[str]], int] = importlib.import_module(
-        f"aiexp.command.{FILES.get(name, name)}"
-    ).main
+    main_of: Callable[[list[str]], int] = importlib.import_module(f"aiexp.command.{name}").main
     try:
         return main_of(_take_trust(rest))
     except SystemExit as e:

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import OmegaConf
 
-from aiexp.build import build
-from aiexp.config import Composed, Job
-from aiexp.rundir import RunDirectory, slug
+from aiexp.config.build import build
+from aiexp.config.compose import Composed
+from aiexp.rundir.directory import RunDirectory, slug
 from aiexp.secrets import redact, redact_text
+from aiexp.session.job import Job
 
 if TYPE_CHECKING:
-    from aiexp.hardware import Hardware
-    from aiexp.sweep.pruning import Pruning
+    from aiexp.hardware.hardware import Hardware
+    from aiexp.session.pruning import Pruning
 
 
 def run(composed: Composed, job: Job | None = None) -> int:
@@ -47,8 +48,8 @@ def train(
         pruning: Who may end the run early.
     """
     hardware.set_environment()
-    from aiexp.session import Session
-    from aiexp.state import seed_everything
+    from aiexp.checkpoint.state import seed_everything
+    from aiexp.session.session import Session
 
     with imports_behind(), Session(directory, config, pruning) as session:
         with session.preparing():
@@ -79,7 +80,7 @@ def imports_behind() -> Generator[None]:
 
 def make_directory(composed: Composed, config: dict[str, Any], job: Job | None) -> RunDirectory:
     """A new run directory with the config and the environment written into it, secrets masked."""
-    from aiexp.environment import describe_environment
+    from aiexp.rundir.environment import describe_environment
 
     outputs = Path(config["outputs"]).expanduser()
     typed = [redact_text(o) for o in composed.overrides]

@@ -6,7 +6,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
-from aiexp.dataset.environments import Environments
+from aiexp.dataset.environment.dataset import Environments
 
 
 class Counting(gymnasium.Env[Any, Any]):

@@ -7,9 +7,9 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from aiexp.metrics import read_metrics
-from aiexp.rundir import RunDirectory
-from aiexp.trainer import Loop
+from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.metrics import read_metrics
+from aiexp.trainer.trainer import Loop
 
 
 def digest(directory: RunDirectory) -> str:

@@ -14,7 +14,7 @@ def test_the_map_names_every_file_and_folder_of_the_package() -> None:
 
 
 def test_the_commands_of_the_readme_are_those_of_the_program() -> None:
-    from aiexp.cli import COMMANDS
+    from aiexp.command import COMMANDS
 
     readme = (ROOT / "README.md").read_text()
     assert set(re.findall(r"^\| `aiexp (\w+)", readme, re.MULTILINE)) == set(COMMANDS)

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from aiexp import cli
-from aiexp.metrics import read_metrics
-from aiexp.rundir import RunDirectory
-from aiexp.trainer import Loop
+from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.metrics import read_metrics
+from aiexp.trainer.trainer import Loop
 from tests.forks import Ended, in_fork
 
 TINY = [

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from aiexp.metrics import read_metrics
-from aiexp.rundir import RunDirectory
-from aiexp.trainer import Loop
+from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.metrics import read_metrics
+from aiexp.trainer.trainer import Loop
 from tests.test_run import TINY, aiexp, folder, only_run
 from tests.tracker.conftest import home, server
 from tests.tracker.fake_wandb import FakeWandb

@@ -11,14 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aiexp.checkpoint import CheckpointPolicy
-from aiexp.hardware import Hardware
-from aiexp.report import Evaluation
-from aiexp.rundir import RunDirectory
-from aiexp.schedule import Schedule
-from aiexp.selection import Selection
+from aiexp.checkpoint.store import CheckpointPolicy
+from aiexp.hardware.hardware import Hardware
+from aiexp.rundir.directory import RunDirectory
 from aiexp.task.base import Task, Update
-from aiexp.trainer import Trainer
+from aiexp.task.report import Evaluation
+from aiexp.trainer.schedule import Schedule
+from aiexp.trainer.selection import Selection
+from aiexp.trainer.trainer import Trainer
 
 FUSED = partial(torch.optim.AdamW, fused=True)
 

@@ -1,1 +1,18 @@
-"""One module for each command: `main(argv) -> int`, imported only when its command is typed."""
+"""One module for each command: `main(argv) -> int`, imported only when its command is typed.
+
+Here belongs reading arguments and printing; what a command does is for the rooms below.
+"""
+
+# Order of the help page.
+COMMANDS = {
+    "run": "compose an experiment from conf/ and train it; -m runs a sweep",
+    "list": "every task, model, data set, ... with one line each",
+    "check": "everything short of training: build, one batch, estimated time",
+    "sweep": "check a W&B sweep file and register it (aiexp run -m sweeps here)",
+    "resume": "continue a stopped run exactly where it stopped",
+    "data": "data sets and pretrained weights: list, fetch, path",
+    "runs": "the runs there are: list, filter, remove, prune checkpoints",
+    "doctor": "is this machine, or a run directory, healthy",
+    "compare": "which of many runs is better, and how sure that is",
+    "completion": "print the completion script for bash, zsh or fish",
+}

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from aiexp.build import build
 from aiexp.command.run import split
-from aiexp.config import compose
+from aiexp.config.build import build
+from aiexp.config.compose import compose
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from aiexp.hardware import Hardware
+    from aiexp.hardware.hardware import Hardware
     from aiexp.task.base import Task
-    from aiexp.trainer import Trainer
+    from aiexp.trainer.trainer import Trainer
 
 HELP = """\
 usage: aiexp check [KEY=VALUE ...] [-m]
@@ -76,7 +76,7 @@ def check(config: DictConfig) -> Bill:
     hardware.set_environment()
     import torch
 
-    from aiexp.state import seed_everything
+    from aiexp.checkpoint.state import seed_everything
 
     hardware.start()
     say("hardware", hardware.describe())
@@ -107,8 +107,8 @@ def probe(task: "Task", dataset: Any, trainer: "Trainer", hardware: "Hardware") 
     import torch
 
     from aiexp.dataset.preview import first_batch
-    from aiexp.session import peak_memory_bytes
-    from aiexp.stepper import Stepper
+    from aiexp.session.session import peak_memory_bytes
+    from aiexp.trainer.stepper import Stepper
 
     hardware.prepare(task)
     total_steps = trainer.total_steps(dataset)

@@ -10,9 +10,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from aiexp.command.check import Bill, check, say
-from aiexp.command.sweep import prepare_sweep
+from aiexp.sweep.grid import PlannedJob
 from aiexp.sweep.hydra_sweep import HydraSweep
-from aiexp.sweep.plan import PlannedJob
+from aiexp.sweep.sweep import prepare_sweep
 from aiexp.sweep.table import duration
 
 

@@ -10,7 +10,7 @@ from aiexp.errors import ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
     from aiexp.compare.comparison import Comparison
-    from aiexp.compare.record import RunRecord
+    from aiexp.rundir.record import RunRecord
 
 HELP = """\
 usage: aiexp compare [PATH ...] [flags]
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> int:
     argv, page = _take_page(argv)
     arguments = _parse(argv)
     gc.disable()  # a thousand runs are many small objects that live to the end
-    from aiexp.compare.study import compare
+    from aiexp.compare.compare import compare
 
     records = _records(arguments)
     comparison = compare(
@@ -127,7 +127,7 @@ def _records(arguments: argparse.Namespace) -> "list[RunRecord]":
     Raises:
         DataError: A folder does not exist, or there are no runs in any.
     """
-    from aiexp.compare.record import find_runs
+    from aiexp.rundir.record import find_runs
 
     paths: list[Path] = arguments.paths or ([] if arguments.wandb else [Path("outputs")])
     for path in paths:
@@ -151,7 +151,7 @@ def _records(arguments: argparse.Namespace) -> "list[RunRecord]":
 
 def _text(comparison: "Comparison", records: "list[RunRecord]", form: str, most: int) -> str:
     """The comparison in one of the formats."""
-    from aiexp.compare import text
+    from aiexp.compare.shown import text
 
     if form == "csv":
         return text.as_csv(comparison)
@@ -165,7 +165,7 @@ def _text(comparison: "Comparison", records: "list[RunRecord]", form: str, most:
         return render(comparison, records)
     import shutil
 
-    from aiexp.compare.table import as_table
+    from aiexp.compare.shown.table import as_table
 
     return as_table(comparison, shutil.get_terminal_size().columns if sys.stdout.isatty() else None, most)
 

@@ -72,7 +72,7 @@ def candidates(line: str) -> list[str]:
 
 
 def _commands() -> list[str]:
-    from aiexp.cli import COMMANDS
+    from aiexp.command import COMMANDS
 
     return [*COMMANDS, "--help", "--version"]
 
@@ -83,7 +83,7 @@ def _for_command(before: list[str], word: str) -> Iterable[str]:
     if command in ("run", "check"):
         return _overrides(command, rest, word)
     if command == "list":
-        from aiexp.conf_dir import conf_dirs
+        from aiexp.config.folders import conf_dirs
 
         return conf_dirs().options()
     if command in ("resume", "doctor", "runs", "compare"):
@@ -96,7 +96,7 @@ def _for_command(before: list[str], word: str) -> Iterable[str]:
 def _overrides(command: str, before: list[str], word: str) -> list[str]:
     """Flags, groups and their options, keys and the values that a key allows."""
     from aiexp.command.run import FLAGS
-    from aiexp.conf_dir import conf_dirs
+    from aiexp.config.folders import conf_dirs
 
     dirs = conf_dirs()
     options = dirs.options()
@@ -148,6 +148,6 @@ def _data(before: list[str]) -> Iterable[str]:
         return ["list", "fetch", "path"]
     if before[0] not in ("fetch", "path"):
         return []
-    from aiexp.source.catalog import ENTRIES
+    from aiexp.source.catalog.entries import ENTRIES
 
     return sorted(ENTRIES)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from aiexp.errors import ConfigError, nearest
 from aiexp.source import cache
-from aiexp.source.catalog import ENTRIES, find_entry
-from aiexp.source.entry import Archive, Entry, Hub, Torchvision
+from aiexp.source.catalog.entries import ENTRIES, find_entry
+from aiexp.source.catalog.entry import Archive, Entry, Hub, Torchvision
 
 USAGE = """\
 usage: aiexp data list             what there is: size, licence, in the cache or not, sources

@@ -9,11 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
+from aiexp.checkpoint.manifest import saved_steps, verify
 from aiexp.errors import AiexpError, CheckpointError, HardwareError, StorageError
-from aiexp.hardware import count_gpus, cpu_flags, cpu_name
-from aiexp.manifest import saved_steps, verify
-from aiexp.rundir import RunDirectory
-from aiexp.runs.lock import is_held
+from aiexp.hardware.hardware import count_gpus, cpu_flags, cpu_name
+from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.lock import is_held
 
 HELP = """\
 usage: aiexp doctor          this machine: versions, device, folders, W&B
@@ -107,7 +107,7 @@ def examine_run(directory: RunDirectory) -> Iterator[Check]:
 
 def check_config(directory: RunDirectory) -> str:
     """The stored config still composes and may be run."""
-    from aiexp.config import validate
+    from aiexp.config.validate import validate
 
     validate(directory.read_config(), source=str(directory.path / "config.yaml"))
     return "valid"
@@ -135,7 +135,7 @@ def check_state(directory: RunDirectory) -> str:
 
 def check_metrics(directory: RunDirectory) -> str:
     """Every line of metrics.jsonl can be read."""
-    from aiexp.metrics import read_metrics
+    from aiexp.rundir.metrics import read_metrics
 
     try:
         lines = read_metrics(directory.path / "metrics.jsonl")

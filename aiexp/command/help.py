@@ -73,7 +73,7 @@ def run_page() -> str:
     """The page of `aiexp run --help`, with the options there are."""
     import textwrap
 
-    from aiexp.conf_dir import conf_dirs
+    from aiexp.config.folders import conf_dirs
 
     options = conf_dirs().options()
     width = max(map(len, options)) + 2

@@ -5,7 +5,7 @@ import shutil
 import textwrap
 from pathlib import Path
 
-from aiexp.conf_dir import GROUPS, ConfDirs, Option, conf_dirs, shown
+from aiexp.config.folders import GROUPS, ConfDirs, Option, conf_dirs, shown
 from aiexp.errors import ConfigError, nearest
 
 USAGE = """\

@@ -7,10 +7,10 @@ from typing import Any
 import yaml
 from omegaconf._utils import get_yaml_loader
 
-from aiexp.changes import check_changes, flatten
-from aiexp.config import validate
+from aiexp.config.validate import validate
 from aiexp.errors import ConfigError, nearest
-from aiexp.rundir import RunDirectory
+from aiexp.rundir.changes import check_changes, flatten
+from aiexp.rundir.directory import RunDirectory
 from aiexp.secrets import MASK, redact
 from aiexp.sweep.definition import DEFINITION
 
@@ -49,10 +49,10 @@ def main(argv: list[str]) -> int:
         )
     path = paths[0]
     if (Path(path) / DEFINITION).is_file():
-        from aiexp.command.sweep import resume_sweep
+        from aiexp.sweep.sweep import resume_sweep
 
         return resume_sweep(Path(path), overrides)
-    from aiexp.build import build
+    from aiexp.config.build import build
     from aiexp.run import train
 
     directory = RunDirectory.open(Path(path))

@@ -79,7 +79,7 @@ def main(argv: list[str]) -> int:
 
         return show_config(line.flags, line.overrides)
     if "multirun" in line.flags:
-        from aiexp.command.sweep import sweep
+        from aiexp.sweep.sweep import sweep
 
         return sweep(line.overrides, config_dir=line.config_dir, resume="resume" in line.flags)
     if "resume" in line.flags:
@@ -90,22 +90,18 @@ def main(argv: list[str]) -> int:
 
 def _run_one(line: Line) -> int:
     """Composes and runs one job."""
-    from aiexp.conf_dir import conf_dirs
     from aiexp.config.compose import compose, shadow_notes
+    from aiexp.config.folders import conf_dirs
 
     composed = compose(line.overrides, config_dir=line.config_dir)
     for note in shadow_notes(composed, conf_dirs(line.config_dir)):
         print(f"aiexp: note: {note}", file=sys.stderr)
-    start_collector()
+    # The collector works again, for what is made from now on.
+    gc.freeze()
+    gc.enable()
     from aiexp.run import run
 
     return run(composed, None)
-
-
-def start_collector() -> None:
-    """Lets the garbage collector work again, for what is made from now on."""
-    gc.freeze()
-    gc.enable()
 
 
 def split(argv: list[str]) -> Line:

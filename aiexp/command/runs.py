@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aiexp.compare.record import RunRecord, find_runs, read_record
-from aiexp.conf_dir import shown
+from aiexp.config.folders import shown
 from aiexp.errors import AiexpError, ConfigError, nearest
+from aiexp.rundir.lock import actual_state
+from aiexp.rundir.record import RunRecord, find_runs, read_record
 from aiexp.runs.disk import freed_bytes
 from aiexp.runs.filter import Filter, check_filters, split_words, values_of
 from aiexp.runs.listing import as_csv, as_json, as_table, file_size, make_rows, started_at
-from aiexp.runs.lock import actual_state
 from aiexp.runs.plan import BEST, Plan, plan_checkpoints, plan_empty, plan_runs
 from aiexp.runs.removal import check_run, remove
 

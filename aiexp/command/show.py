@@ -11,8 +11,8 @@ from collections.abc import Generator
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from aiexp.conf_dir import PRIMARY, conf_dirs
 from aiexp.config.compose import check_hydra_settings, compose, prepare
+from aiexp.config.folders import PRIMARY, conf_dirs
 from aiexp.config.resolve import keys_of
 from aiexp.errors import ConfigError, nearest
 from aiexp.secrets import MASK, is_secret_name, redact, redact_text

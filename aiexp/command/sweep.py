@@ -1,212 +1,60 @@
-"""`aiexp run -m` and `aiexp resume SWEEP`: every job of a sweep, through Hydra's sweeper and launcher."""
+"""`aiexp sweep FILE`: checks a W&B sweep file against the configs it would make, and registers it."""
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 
-from omegaconf import OmegaConf
+import yaml
 
-from aiexp.command.run import start_collector
-from aiexp.conf_dir import PRIMARY, ConfDirs, conf_dirs, shown
-from aiexp.config.axes import Axes, check_sweep
-from aiexp.config.compose import Composed, Merged, shadow_notes
-from aiexp.config.hydra_settings import is_hydra_setting
-from aiexp.errors import CheckpointError, ConfigError, Stopped, SweepError
-from aiexp.rundir import RunDirectory, new_name
-from aiexp.secrets import MASK, redact, redact_text
-from aiexp.storage import storage_errors
-from aiexp.sweep.best import search_lines
-from aiexp.sweep.definition import DEFINITION, Definition
-from aiexp.sweep.job import Interrupted, SweepJob, config_hash
-from aiexp.sweep.ledger import Ledger
-from aiexp.sweep.objective import complete_search
-from aiexp.sweep.plan import targets_of
-from aiexp.sweep.plugins import check_settings
-from aiexp.sweep.preload import modules_of
-from aiexp.sweep.result import Result
+from aiexp.errors import ConfigError, nearest
 
-LOCAL = "hydra/launcher=local"
+HELP = """\
+usage: aiexp sweep FILE.yaml [--dry-run]
+
+Checks a W&B sweep file: every key and value of its parameters is composed as the agents will type it,
+and the metric is looked for among those that an evaluation returns. Then registers it, and prints what
+starts an agent. --dry-run only checks. A sweep on this machine needs no file: aiexp run -m, and
+hydra/sweeper=optuna searches without a server.
+
+  method: bayes
+  metric: {name: eval/accuracy, goal: maximize}
+  command: [aiexp, run, task=mnist_cnn, "${args_no_hyphens}"]
+  parameters:
+    task.optimizer.lr: {distribution: log_uniform_values, min: 1.0e-4, max: 0.1}
+    seed: {values: [0, 1, 2]}
+"""
 
 
-def sweep(overrides: list[str], *, config_dir: str | None = None, resume: bool = False) -> int:
-    """Checks and runs all jobs.
+def main(argv: list[str]) -> int:
+    """Checks and registers; returns the exit code."""
+    if not argv or {"-h", "--help"} & set(argv):
+        print(HELP, end="")
+        return 0 if argv else 2
+    flags = [word for word in argv if word.startswith("-")]
+    paths = [word for word in argv if not word.startswith("-")]
+    unknown = [flag for flag in flags if flag != "--dry-run"]
+    if unknown:
+        near = nearest(unknown[0], ["--dry-run"])
+        raise ConfigError(f"unknown flag '{unknown[0]}'.{near}", where="command line", fix="--dry-run")
+    if len(paths) != 1:
+        raise ConfigError(
+            f"aiexp sweep takes one file, not {len(paths)}", where="command line", fix="aiexp sweep FILE.yaml"
+        )
+    from aiexp.sweep.wandb_file import read_sweep_file
 
-    Args:
-        overrides: As typed.
-        config_dir: Value of `--config-dir`.
-        resume: Go on with the newest sweep that was started with them.
+    checked = read_sweep_file(Path(paths[0]))
+    metric = checked.document.get("metric")
+    if metric is not None:
+        from aiexp.sweep.search.objective import check_metric
 
-    Raises:
-        SweepError: Some of them failed; the others are complete.
-        Stopped: Ctrl-C or SIGTERM ended it.
-        CheckpointError: There is no such sweep, or it has changed.
-    """
-    return run_sweep(*prepare_sweep(overrides, config_dir, resume=resume))
-
-
-def prepare_sweep(
-    overrides: list[str], config_dir: str | None, *, resume: bool
-) -> tuple[list[str], SweepJob, Composed]:
-    """The completed overrides, what every job does, and the config of the first; checked, nothing made.
-
-    Args:
-        overrides: As typed.
-        config_dir: Value of `--config-dir`.
-        resume: Whether to look for a sweep that was started with them.
-    """
-    dirs = conf_dirs(config_dir)
-    overrides = with_launcher(overrides, dirs)
-    check_settings(overrides, dirs)
-    merged: Merged = {}
-    axes, first = check_sweep(overrides, config_dir=config_dir, merged=merged)
-    words, notes = complete_search(overrides, first, dirs, modules_of(targets_of(first)))
-    for note in [*shadow_notes(first, dirs), *notes]:
-        say(f"note: {note}")
-    parent = parent_of(first, axes)
-    known = find_sweep(parent, own_overrides(overrides), config_dir) if resume else None
-    directory = known or parent / new_name("sweep")
-    job = SweepJob(sweep=directory, config_dir=config_dir, names=axes.names, merged=merged)
-    return [*overrides, *words], job, first
-
-
-def resume_sweep(directory: Path, changes: list[str]) -> int:
-    """Goes on with a sweep; returns and raises as `sweep`.
-
-    Args:
-        directory: The sweep's.
-        changes: Settings of Hydra's launcher and sweeper, which may change.
-
-    Raises:
-        CheckpointError: The sweep's definition has changed.
-        ConfigError: A change of what the jobs are.
-    """
-    definition = Definition.read(directory)
-    fixed = own_overrides(changes)
-    if fixed:
-        what = f"'{fixed[0]}' would make other jobs: a sweep is resumed as it was started"
-        raise ConfigError(what, where="aiexp resume", fix="start a new sweep; hydra.launcher.... may change")
-    masked = [o for o in definition.overrides if MASK in o]
-    if masked:
-        fix = "type the same aiexp run -m command with --resume"
-        what = f"'{masked[0]}' was masked as a secret"
-        raise ConfigError(what, where=shown(directory / DEFINITION), fix=fix)
-    named = {c.partition("=")[0] for c in changes}
-    overrides = [o for o in definition.overrides if o.partition("=")[0] not in named] + changes
-    check_settings(overrides, conf_dirs(definition.config_dir))
-    merged: Merged = {}
-    axes, first = check_sweep(overrides, config_dir=definition.config_dir, merged=merged)
-    job = SweepJob(sweep=directory, config_dir=definition.config_dir, names=axes.names, merged=merged)
-    return run_sweep(overrides, job, first)
-
-
-def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
-    """Runs what is still to run of a sweep in its directory; returns and raises as `sweep`."""
-    from aiexp.sweep.hydra_sweep import HydraSweep
-
-    directory = job.sweep
-    prepared = HydraSweep(overrides, job, first)
-    now = Definition(
-        overrides=[redact_text(o) for o in overrides],
-        config_dir=job.config_dir,
-        choices=first.choices,
-        axes=sorted(job.names),
-        launcher=prepared.choice("launcher"),
-        sweeper=prepared.choice("sweeper"),
-        config=redact(OmegaConf.to_container(first.config, resolve=True)),
-    )
-    planned = [(p.index, job.own(p.overrides), config_hash(p.composed)) for p in prepared.planned]
-    with storage_errors("making the sweep directory", directory):
-        directory.mkdir(parents=True, exist_ok=True)
-    lock = RunDirectory(directory).lock()
-    say(f"sweep in {shown(directory)}")
-    try:
-        if (directory / DEFINITION).exists():
-            Definition.read(directory).check_same(now, directory)
-        else:
-            now.write(directory)
-        ledger = Ledger(directory)
-        done = ledger.plan(planned)
-        if done:
-            say(f"resuming: {done} of {len(planned) or 'the'} jobs are complete already")
-        start_collector()
-        results = prepared.run()
-    except Interrupted as e:
-        fix = f"aiexp resume {shown(directory)}"
-        done = sum(entry.is_complete for entry in Ledger(directory).entries().values())
-        what = f"sweep stopped, {done} of {len(planned) or 'its'} jobs are complete"
-        raise Stopped(what, exit_code=e.result.exit_code, fix=fix) from None
-    finally:
-        lock.close()
-    lines = search_lines(directory, now.overrides, job.names)
-    for line in lines:
-        say(line)
-    if lines:  # trials of earlier attempts count, and those that failed are not run again
-        results = [e.result for e in ledger.entries().values() if e.result]
-    return summary(results, directory, num_planned=len(planned))
-
-
-def with_launcher(overrides: list[str], dirs: ConfDirs) -> list[str]:
-    """The overrides with aiexp's own launcher, unless the user has chosen one."""
-    primary = dirs.user / f"{PRIMARY}.yaml" if dirs.user else None
-    is_chosen = any(o.partition("=")[0] == "hydra/launcher" for o in overrides) or (
-        primary is not None and primary.is_file() and "hydra/launcher" in primary.read_text(encoding="utf-8")
-    )
-    return overrides if is_chosen else [*overrides, LOCAL]
-
-
-def own_overrides(overrides: list[str]) -> list[str]:
-    """The overrides that concern the experiment."""
-    return [o for o in overrides if not is_hydra_setting(o)]
-
-
-def parent_of(first: Composed, axes: Axes) -> Path:
-    """`<outputs>/<task>`, or `<outputs>/mixed` where the tasks vary."""
-    is_mixed = any(name.partition("@")[0] == "task" for name in axes.names)
-    return Path(str(first.config.outputs), "mixed" if is_mixed else first.choices["task"])
-
-
-def find_sweep(parent: Path, overrides: list[str], config_dir: str | None) -> Path:
-    """The newest sweep that was started with such overrides.
-
-    Raises:
-        CheckpointError: There is none; the message says how the newest differs.
-    """
-    typed = [redact_text(o) for o in overrides]
-    found: dict[Path, list[str]] = {}
-    for path in sorted(parent.glob(f"*_sweep_*/{DEFINITION}"), reverse=True):
-        with suppress(CheckpointError):  # a damaged one is none
-            definition = Definition.read(path.parent)
-            found[path.parent] = own_overrides(definition.overrides)
-            if (found[path.parent], definition.config_dir) == (typed, config_dir):
-                return path.parent
-    if not found:
-        raise CheckpointError("no sweep to resume", where=shown(parent), fix="leave out --resume")
-    nearest = min(found, key=lambda d: len(set(found[d]) ^ set(typed)))
-    signs = [f"- {o}" for o in found[nearest] if o not in typed]
-    signs += [f"+ {o}" for o in typed if o not in found[nearest]]
-    what = f"no sweep was started with this command; the nearest differs: {', '.join(signs) or 'their order'}"
-    fix = f"leave out --resume for a new one, or aiexp resume {shown(nearest)}"
-    raise CheckpointError(what, where=shown(nearest), fix=fix)
-
-
-def summary(results: list[Result], directory: Path, *, num_planned: int) -> int:
-    """0, or the table of failed jobs and a SweepError."""
-    failed = [r for r in results if r.exit_code]
-    num_jobs = max(num_planned, len(results))
-    if not failed:
-        say(f"sweep complete, {len(results)} of {num_jobs} jobs: {shown(directory)}")
+        check_metric(str(metric.get("name")), checked.first, where=f"{paths[0]}: metric.name")
+    print(yaml.safe_dump(checked.document, sort_keys=False, allow_unicode=True), end="", flush=True)
+    if flags:
+        print("aiexp: checked, not registered (--dry-run)", file=sys.stderr)
         return 0
-    width = max(len(" ".join(r.overrides)) for r in failed)
-    say(f"{'job':>4} {'exit':>4}  {'overrides':<{width}}  error")
-    for r in failed:
-        say(f"{r.index:>4} {r.exit_code:>4}  {' '.join(r.overrides):<{width}}  {r.error}")
-    what = f"{len(failed)} of {num_jobs} jobs failed, {len(results) - len(failed)} are complete"
-    if num_jobs > len(results):
-        what += f", {num_jobs - len(results)} were not started"
-    fix = f"see above; aiexp resume {shown(directory)} runs again what is not complete"
-    raise SweepError(what, where=shown(directory), fix=fix)
+    from aiexp.tracker.wandb_registration import register_sweep
 
-
-def say(line: str) -> None:
-    """A line to stderr, secrets masked."""
-    print(f"aiexp: {redact_text(line)}", file=sys.stderr, flush=True)
+    print(
+        f"aiexp: registered; start agents with: wandb agent {register_sweep(checked.document)}",
+        file=sys.stderr,
+    )
+    return 0

@@ -1,1 +1,5 @@
-"""Comparing runs: reading their directories, statistics over seeds, and what to say about them."""
+"""Comparing runs: groups, statistics over seeds, and what to say about them. Imports no torch.
+
+Here belongs what needs several runs. Reading one of them is for `rundir`, listing and removing them for
+`runs`.
+"""

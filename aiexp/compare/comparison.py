@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiexp.compare.difference import Difference
-from aiexp.compare.interval import Interval
 from aiexp.compare.metric import Metric
-from aiexp.compare.record import RunRecord
+from aiexp.compare.statistics.difference import Difference
+from aiexp.compare.statistics.interval import Interval
+from aiexp.rundir.record import RunRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

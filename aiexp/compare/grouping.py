@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from aiexp.compare.metric import Metric
-from aiexp.compare.record import RunRecord
 from aiexp.compare.varying import cell, find_key, find_varying, short_names, show_value, value_of
 from aiexp.errors import DataError
+from aiexp.rundir.record import RunRecord
 
 COMPLETE, DAMAGED = "finished", "damaged"
 

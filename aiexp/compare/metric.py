@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from aiexp.compare.record import RunRecord
 from aiexp.errors import ConfigError, nearest
+from aiexp.rundir.record import RunRecord
 
 # Parts of a metric's name, looked for in this order; the first that fits decides.
 DIRECTIONS: tuple[tuple[Literal["max", "min"], str], ...] = (

@@ -4,10 +4,10 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aiexp.changes import is_below
-from aiexp.compare.record import RunRecord
-from aiexp.conf_dir import GROUPS
+from aiexp.config.folders import GROUPS
 from aiexp.errors import ConfigError, nearest
+from aiexp.rundir.changes import is_below
+from aiexp.rundir.record import RunRecord
 
 # What changes where, how fast or how talkatively a run works, but not what it learns.
 NOISE = (

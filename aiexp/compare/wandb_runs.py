@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from aiexp.changes import flatten
-from aiexp.compare.record import RunRecord
 from aiexp.errors import ConfigError, DataError, HardwareError
+from aiexp.rundir.changes import flatten
+from aiexp.rundir.record import RunRecord
 from aiexp.tracker.wandb_server import connection_problem
 
 PROBE_SECONDS = 5.0

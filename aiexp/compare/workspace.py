@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from aiexp.compare.comparison import Comparison
 from aiexp.compare.page.curves import choose_metrics
-from aiexp.compare.record import RunRecord
 from aiexp.errors import AiexpError, ConfigError, HardwareError
+from aiexp.rundir.record import RunRecord
 
 WHERE = "--workspace"
 PROBE_SECONDS = 3.0

@@ -1,6 +1,5 @@
-"""From a command line to a checked config: `compose`, and `validate` for a stored one. Imports no torch."""
+"""From a command line to a checked config, and from a config to objects. Imports no torch.
 
-from aiexp.config.compose import Composed, Job, compose
-from aiexp.config.validate import validate
-
-__all__ = ["Composed", "Job", "compose", "validate"]
+Here belongs what holds for a config as a whole: `compose` makes one, `validate` checks a stored one, `build`
+makes objects. What a single `_target_` may be and takes is for `config/target`.
+"""

@@ -4,8 +4,8 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from aiexp.conf_dir import ConfDirs, conf_dirs
 from aiexp.config.compose import Composed, Merged, check_hydra_settings, compose, prepare
+from aiexp.config.folders import ConfDirs, conf_dirs
 from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.config.overrides import parse
 from aiexp.config.problem import raise_all

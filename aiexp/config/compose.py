@@ -2,20 +2,16 @@
 
 import copy
 import os
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from aiexp.conf_dir import GROUPS, PRIMARY, ConfDirs, conf_dirs, shown
-from aiexp.config.allowed import add_working_directory
+from aiexp.config.folders import GROUPS, PRIMARY, ConfDirs, conf_dirs, shown
 from aiexp.config.hydra_settings import check_override, is_hydra_setting
 from aiexp.config.problem import raise_all
+from aiexp.config.target.allowed import add_working_directory
 from aiexp.errors import AiexpError, SecurityError
-
-if TYPE_CHECKING:
-    from aiexp.sweep.pruning import Pruning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,27 +27,6 @@ class Composed:
     config: DictConfig
     choices: dict[str, str]
     overrides: list[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One job of a sweep.
-
-    Args:
-        sweep_dir: The directory all jobs of the sweep share.
-        index: Its number, from 0.
-        overrides: What it was given.
-        directory: Its run directory, which may have been begun.
-        environment: What environment.json says of this machine.
-        pruning: Who may end it early; None for nobody.
-    """
-
-    sweep_dir: Path
-    index: int
-    overrides: list[str]
-    directory: Path
-    environment: dict[str, Any] = field(default_factory=lambda: {})
-    pruning: "Pruning | None" = None
 
 
 Merged = dict[tuple[str, ...], DictConfig]

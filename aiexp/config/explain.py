@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from aiexp.conf_dir import PRIMARY, ConfDirs, shown
+from aiexp.config.folders import PRIMARY, ConfDirs, shown
 from aiexp.errors import AiexpError, ConfigError, nearest
 
 _OVERRIDE = re.compile(r"In '([^']+)': Could not override '([^']+)'")

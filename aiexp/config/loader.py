@@ -19,7 +19,7 @@ from hydra.core.utils import JobRuntime
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 
-from aiexp.conf_dir import ConfDirs
+from aiexp.config.folders import ConfDirs
 
 CLUSTERS = ("submitit_local", "submitit_slurm", "ray")  # files of conf/hydra/launcher
 _make_loader_class = omegaconf._utils.get_yaml_loader

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from aiexp.conf_dir import PRIMARY, ConfDirs, Option, shown
+from aiexp.config.folders import PRIMARY, ConfDirs, Option, shown
 
 
 @dataclass(frozen=True, kw_only=True)

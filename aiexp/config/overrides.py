@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from aiexp.conf_dir import GROUPS, ConfDirs
-from aiexp.config.node import GIVEN
+from aiexp.config.folders import GROUPS, ConfDirs
 from aiexp.config.resolve import keys_of
-from aiexp.definition import NotFoundError
+from aiexp.config.target.arguments import GIVEN
+from aiexp.config.target.find import NotFoundError
+from aiexp.config.target.signature import read
 from aiexp.errors import AiexpError, ConfigError, nearest
-from aiexp.signature import read
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override

@@ -4,11 +4,11 @@ import ast
 
 from omegaconf import DictConfig, OmegaConf
 
-from aiexp.conf_dir import ConfDirs
 from aiexp.config.compose import merge_options, prepare, without_hydra
+from aiexp.config.folders import ConfDirs
 from aiexp.config.resolve import keys_of
-from aiexp.definition import NotFoundError, dotted
-from aiexp.signature import read
+from aiexp.config.target.find import NotFoundError, dotted
+from aiexp.config.target.signature import read
 
 
 def keys(typed: list[str], dirs: ConfDirs) -> list[str]:

@@ -6,13 +6,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aiexp.conf_dir import GROUPS, ConfDirs
 from aiexp.config.compose import Composed, choices_of, prepare, without_hydra
+from aiexp.config.folders import GROUPS, ConfDirs
 from aiexp.config.hydra_settings import check_node
-from aiexp.config.node import OPTIONAL_GROUPS, check_values
 from aiexp.config.origin import Origin
 from aiexp.config.problem import raise_all
 from aiexp.config.resolve import references, resolve
+from aiexp.config.target.arguments import OPTIONAL_GROUPS, check_values
 from aiexp.errors import AiexpError, ConfigError
 
 

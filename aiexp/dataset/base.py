@@ -40,7 +40,7 @@ class Dataset(Protocol):
 
 
 class TextData(Dataset, Protocol):
-    """Labelled texts: `aiexp.dataset.text.TextDataset`, or any other with these members."""
+    """Labelled texts: `aiexp.dataset.text.dataset.TextDataset`, or any other with these members."""
 
     class_names: list[str]
 
@@ -58,7 +58,7 @@ class TextData(Dataset, Protocol):
 
 
 class ImageData(Dataset, Protocol):
-    """Labelled images: `aiexp.dataset.image.ImageDataset`, or any other with these members."""
+    """Labelled images: `aiexp.dataset.image.dataset.ImageDataset`, or any other with these members."""
 
     class_names: list[str]
     channels: int
@@ -76,7 +76,7 @@ class ImageData(Dataset, Protocol):
 
 
 class UnpairedData(Dataset, Protocol):
-    """Images of two kinds: `aiexp.dataset.unpaired.UnpairedDataset`, or any other with these members."""
+    """Images of two kinds: `dataset.image.unpaired.UnpairedDataset`, or any other with these members."""
 
     aligned: bool
     channels: int

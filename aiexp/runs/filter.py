@@ -9,8 +9,8 @@ from typing import Any, final
 
 import yaml
 
-from aiexp.compare.record import RunRecord
 from aiexp.errors import ConfigError, nearest
+from aiexp.rundir.record import RunRecord
 
 STATES = ("starting", "running", "finished", "stopped", "failed", "pruned", "died", "damaged")
 WORD = re.compile(r"(?P<key>[A-Za-z_][\w./@-]*)(?P<sign>!?=)(?P<value>.*)", re.DOTALL)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aiexp.compare.record import RunRecord
-from aiexp.conf_dir import shown
+from aiexp.config.folders import shown
+from aiexp.rundir.lock import actual_state
+from aiexp.rundir.record import RunRecord
 from aiexp.runs.disk import disk_bytes
-from aiexp.runs.lock import actual_state
 
 UNITS = ((86_400 * 365, "years"), (86_400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 

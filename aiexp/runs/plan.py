@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiexp.compare.record import RunRecord
-from aiexp.manifest import saved_steps
-from aiexp.runs.lock import actual_state, is_held, is_young
+from aiexp.checkpoint.manifest import saved_steps
+from aiexp.rundir.lock import actual_state, is_held, is_young
+from aiexp.rundir.record import RunRecord
 
 BEST = -1  # for `keep`: the best checkpoint alone, or the newest of a run that has no best
 UNDER_WAY = ("starting", "running")

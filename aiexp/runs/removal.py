@@ -8,8 +8,8 @@ import os
 import shutil
 from pathlib import Path
 
+from aiexp.checkpoint.manifest import verify
 from aiexp.errors import SecurityError, StorageError
-from aiexp.manifest import verify
 from aiexp.runs.plan import Removal
 from aiexp.storage import storage_errors
 

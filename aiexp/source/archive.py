@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from aiexp.source.entry import Entry
+from aiexp.source.catalog.entry import Entry
 from aiexp.source.failure import SourceFailed
 
 # Far above any entry; stops an archive inside an archive from filling the disk.

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aiexp.errors import StorageError
-from aiexp.source.entry import Entry, File, Tree
+from aiexp.source.catalog.entry import Entry, File, Tree
 
 _SEAL = ".verified.json"
 

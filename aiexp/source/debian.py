@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 from aiexp.source.cache import sha256_of
+from aiexp.source.catalog.entry import Archive
 from aiexp.source.download import is_offline, progress
-from aiexp.source.entry import Archive
 from aiexp.source.failure import SourceFailed
 
 _TIMEOUT_SECONDS = 900

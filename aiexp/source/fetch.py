@@ -9,9 +9,9 @@ from pathlib import Path
 from aiexp.errors import DataError
 from aiexp.source import cache
 from aiexp.source.archive import MAX_INNER_BYTES, extract
-from aiexp.source.catalog import find_entry
+from aiexp.source.catalog.entries import find_entry
+from aiexp.source.catalog.entry import Archive, Entry, File, Hub, Torchvision
 from aiexp.source.download import is_offline
-from aiexp.source.entry import Archive, Entry, File, Hub, Torchvision
 from aiexp.source.failure import SourceFailed
 
 

@@ -4,8 +4,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from aiexp.source.catalog.entry import Entry, Hub
 from aiexp.source.download import is_offline
-from aiexp.source.entry import Entry, Hub
 from aiexp.source.failure import SourceFailed
 from aiexp.source.probe import why_silent
 

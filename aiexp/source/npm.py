@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
+from aiexp.source.catalog.entry import Archive
 from aiexp.source.download import Connection, download, read_text, redacted
-from aiexp.source.entry import Archive
 from aiexp.source.failure import SourceFailed
 
 

@@ -16,8 +16,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
+from aiexp.source.catalog.entry import Archive
 from aiexp.source.download import Connection, download, read_text, redacted
-from aiexp.source.entry import Archive
 from aiexp.source.failure import SourceFailed
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"

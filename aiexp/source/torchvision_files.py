@@ -16,9 +16,9 @@ from types import ModuleType
 from typing import Any
 
 from aiexp.source.cache import data_dir
+from aiexp.source.catalog.entry import Entry, Torchvision
 from aiexp.source.convert import write_cifar
 from aiexp.source.download import TIMEOUT_SECONDS, is_offline
-from aiexp.source.entry import Entry, Torchvision
 from aiexp.source.failure import SourceFailed
 from aiexp.source.probe import why_silent
 

@@ -7,9 +7,9 @@ from typing import Any, Self, cast, final
 
 import yaml
 
-from aiexp.changes import flatten, show
-from aiexp.conf_dir import shown
+from aiexp.config.folders import shown
 from aiexp.errors import CheckpointError
+from aiexp.rundir.changes import flatten, show
 from aiexp.secrets import MASK
 from aiexp.storage import storage_errors, write_text
 

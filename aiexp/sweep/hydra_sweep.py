@@ -10,18 +10,18 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from aiexp.conf_dir import PRIMARY, conf_dirs
 from aiexp.config.compose import Composed
 from aiexp.config.explain import explain
+from aiexp.config.folders import PRIMARY, conf_dirs
 from aiexp.config.hydra_settings import check_node, is_hydra_setting
 from aiexp.config.loader import make_loader
 from aiexp.config.problem import raise_all
+from aiexp.sweep.grid import PlannedJob, grid, plan, targets_of
 from aiexp.sweep.job import SweepJob
-from aiexp.sweep.launcher import LocalLauncher
-from aiexp.sweep.plan import PlannedJob, grid, plan, targets_of
+from aiexp.sweep.place.launcher import LocalLauncher
+from aiexp.sweep.place.slot import Slot
 from aiexp.sweep.plugins import register
 from aiexp.sweep.result import Result
-from aiexp.sweep.slot import Slot
 
 
 @final

@@ -16,15 +16,16 @@ from typing import Any, final
 
 from omegaconf import OmegaConf
 
-from aiexp.config.compose import Composed, Job, Merged, compose
-from aiexp.environment import describe_environment
+from aiexp.config.compose import Composed, Merged, compose
 from aiexp.errors import AiexpError, Stopped
-from aiexp.rundir import RunDirectory, new_name, slug
+from aiexp.rundir.directory import RunDirectory, new_name, slug
+from aiexp.rundir.environment import describe_environment
 from aiexp.secrets import redact, redact_text
+from aiexp.session.job import Job
 from aiexp.sweep.ledger import Ledger
-from aiexp.sweep.preload import modules_of
-from aiexp.sweep.pruning import job_pruning
+from aiexp.sweep.place.preload import modules_of
 from aiexp.sweep.result import Result, state_of
+from aiexp.sweep.search.pruning import job_pruning
 
 
 class Interrupted(BaseException):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, final
 
 from aiexp.errors import CheckpointError
-from aiexp.rundir import RunDirectory
+from aiexp.rundir.directory import RunDirectory
 from aiexp.storage import storage_errors
 from aiexp.sweep.result import Result
 

@@ -7,19 +7,19 @@ would be a second top-level folder; an entry in Hydra's table does the same.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from aiexp.conf_dir import ConfDirs
 from aiexp.config.compose import merge_options
 from aiexp.config.explain import explain
+from aiexp.config.folders import ConfDirs
 from aiexp.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 PLUGINS = {
-    "hydra_plugins.aiexp.LocalLauncher": "aiexp.sweep.launcher",
-    "hydra_plugins.aiexp.OptunaSweeper": "aiexp.sweep.sweeper",
-    "hydra_plugins.aiexp.RayLauncher": "aiexp.sweep.cluster_launcher",
-    "hydra_plugins.aiexp.SubmititLauncher": "aiexp.sweep.cluster_launcher",
+    "hydra_plugins.aiexp.LocalLauncher": "aiexp.sweep.place.launcher",
+    "hydra_plugins.aiexp.OptunaSweeper": "aiexp.sweep.search.sweeper",
+    "hydra_plugins.aiexp.RayLauncher": "aiexp.sweep.place.cluster_launcher",
+    "hydra_plugins.aiexp.SubmititLauncher": "aiexp.sweep.place.cluster_launcher",
 }
 
 

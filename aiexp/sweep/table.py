@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, final
 
-from aiexp.conf_dir import shown
-from aiexp.rundir import RunDirectory
+from aiexp.config.folders import shown
+from aiexp.rundir.directory import RunDirectory
 from aiexp.secrets import redact_text
 from aiexp.sweep.ledger import Ledger
 from aiexp.sweep.result import Result

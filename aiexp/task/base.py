@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset
-from aiexp.report import Evaluation
+from aiexp.task.report import Evaluation
 
 OptimizerFactory = Callable[[Iterable[Any]], torch.optim.Optimizer]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from aiexp.report import Table
+from aiexp.task.report import Table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,7 @@
 import math
 from typing import Any, final
 
-from aiexp.metrics import read_metrics
+from aiexp.rundir.metrics import read_metrics
 from aiexp.tracker.base import RunInfo
 
 

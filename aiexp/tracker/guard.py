@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, final
 
 from aiexp.errors import AiexpError
-from aiexp.report import Table
+from aiexp.task.report import Table
 from aiexp.tracker.base import RunInfo, Tracker
 from aiexp.tracker.notice import notice
 

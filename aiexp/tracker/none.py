@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, final
 
-from aiexp.report import Table
+from aiexp.task.report import Table
 from aiexp.tracker.base import RunInfo
 
 

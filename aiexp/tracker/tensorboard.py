@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, final
 
 from aiexp.errors import HardwareError
-from aiexp.report import Table
+from aiexp.task.report import Table
 from aiexp.tracker.base import RunInfo
 
 FOLDER = "tensorboard"

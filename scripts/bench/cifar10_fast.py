@@ -68,7 +68,7 @@ def stock(epochs: int, seed: int, limit: int | None) -> Result:
     from torch import nn
     from torch.utils.data import DataLoader
 
-    from aiexp.build import build
+    from aiexp.config.build import build
     from aiexp.config.compose import compose
 
     torch.manual_seed(seed)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import yaml
 
-from aiexp.config import compose
+from aiexp.config.compose import compose
 
 SEEDS = 5
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from aiexp.compare.difference import LEVEL, holm
-from aiexp.compare.interval import TRIM, interquartile_mean, interval_of, student
-from aiexp.compare.pairs import pair_tests
+from aiexp.compare.statistics.difference import LEVEL, holm
+from aiexp.compare.statistics.interval import TRIM, interquartile_mean, interval_of, student
+from aiexp.compare.statistics.pairs import pair_tests
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]

@@ -35,7 +35,7 @@ def build_parts(steps: int, overrides: list[str]) -> tuple[Any, Any, Any, Any]:
     )
     import torch
 
-    from aiexp.build import build
+    from aiexp.config.build import build
 
     torch.manual_seed(0)
     dataset = build(config["dataset"])
@@ -45,7 +45,7 @@ def build_parts(steps: int, overrides: list[str]) -> tuple[Any, Any, Any, Any]:
 def ours(steps: int, overrides: list[str]) -> Action:
     """Through the shipped Trainer, Task and Dataset; nothing is special to the benchmark."""
     config, hardware, model, dataset = build_parts(steps, overrides)
-    from aiexp.build import build
+    from aiexp.config.build import build
 
     task = build(config["task"], model=model, dataset=dataset)
     return lambda: fit_seconds(config, task, dataset, hardware)
@@ -166,8 +166,8 @@ def replace_layers(module: Any) -> None:
     """Puts PyTorch's layers in the place of ours."""
     from torch import nn
 
-    from aiexp.model.instance_norm import InstanceNorm
-    from aiexp.model.reflection_padding import ReflectionPadding
+    from aiexp.model.layer.instance_norm import InstanceNorm
+    from aiexp.model.layer.reflection_padding import ReflectionPadding
 
     for name, child in module.named_children():
         if isinstance(child, InstanceNorm):

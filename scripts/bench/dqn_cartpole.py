@@ -44,10 +44,10 @@ def ours(seed: int, same_updates: int | None, threads: int) -> Result:
     config, hardware = compose_ours([*fixed, *changes])
     import torch
 
-    from aiexp.build import build
-    from aiexp.rundir import RunDirectory
-    from aiexp.session import Session
-    from aiexp.state import seed_everything
+    from aiexp.checkpoint.state import seed_everything
+    from aiexp.config.build import build
+    from aiexp.rundir.directory import RunDirectory
+    from aiexp.session.session import Session
 
     seed_everything(seed)
     dataset = build(config["dataset"])

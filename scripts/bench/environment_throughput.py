@@ -25,10 +25,10 @@ Action = Callable[[], Any]
 def ours(env_id: str, num_envs: int, count: int) -> Action:
     import numpy as np
 
-    from aiexp.dataset.environments import Environments
-    from aiexp.task.acting import Actor
-    from aiexp.task.exploration import Exploration
-    from aiexp.task.replay import Replay
+    from aiexp.dataset.environment.dataset import Environments
+    from aiexp.task.control.acting import Actor
+    from aiexp.task.control.exploration import Exploration
+    from aiexp.task.control.replay import Replay
 
     dataset = Environments(
         env_id=env_id, num_envs=num_envs, batch_size=64, num_eval_episodes=1, num_test_episodes=1,

@@ -46,9 +46,9 @@ def main() -> None:
     import torch  # noqa: F401
 
     mark("torch imported")
-    from aiexp.session import Session
-    from aiexp.stepper import Stepper
-    from aiexp.trainer import Loop
+    from aiexp.session.session import Session
+    from aiexp.trainer.stepper import Stepper
+    from aiexp.trainer.trainer import Loop
 
     marking(Session, "follow", "W&B started")
     marking(Loop, "check_metrics", "one batch evaluated (imports scikit-learn)")

@@ -25,14 +25,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aiexp.checkpoint import CheckpointPolicy
-from aiexp.hardware import Hardware
-from aiexp.rundir import RunDirectory
-from aiexp.schedule import Schedule
-from aiexp.selection import Selection
-from aiexp.session import Session
+from aiexp.checkpoint.store import CheckpointPolicy
+from aiexp.hardware.hardware import Hardware
+from aiexp.rundir.directory import RunDirectory
+from aiexp.session.session import Session
 from aiexp.task.base import Task, Update
-from aiexp.trainer import Trainer
+from aiexp.trainer.schedule import Schedule
+from aiexp.trainer.selection import Selection
+from aiexp.trainer.trainer import Trainer
 
 BATCH_SIZE, LOG_EVERY = 8, 100
 

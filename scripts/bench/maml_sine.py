@@ -31,7 +31,7 @@ def build_parts(steps: int, overrides: list[str]) -> tuple[Any, Any, Any, Any]:
     config, hardware = compose_ours([*fixed, *overrides])
     import torch
 
-    from aiexp.build import build
+    from aiexp.config.build import build
 
     torch.manual_seed(0)
     return config, hardware, build(config["model"]), build(config["dataset"])
@@ -40,7 +40,7 @@ def build_parts(steps: int, overrides: list[str]) -> tuple[Any, Any, Any, Any]:
 def ours(steps: int, overrides: list[str]) -> Action:
     """Through the shipped Trainer, Task and Dataset; nothing is special to the benchmark."""
     config, hardware, model, dataset = build_parts(steps, overrides)
-    from aiexp.build import build
+    from aiexp.config.build import build
 
     task = build(config["task"], model=model, dataset=dataset)
     return lambda: fit_seconds(config, task, dataset, hardware)

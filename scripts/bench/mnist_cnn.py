@@ -38,7 +38,7 @@ def ours(limit: int) -> Action:
     config, hardware = compose_ours(overrides)
     import torch
 
-    from aiexp.build import build
+    from aiexp.config.build import build
 
     torch.manual_seed(0)
     dataset = build(config["dataset"])
@@ -50,7 +50,7 @@ def network() -> Any:
     """The trunk of `model=mnist_cnn` and the task's linear head."""
     from torch import nn
 
-    from aiexp.build import build
+    from aiexp.config.build import build
     from aiexp.config.compose import compose
 
     model = build(compose(["task=mnist_cnn"]).config["model"])
@@ -59,7 +59,7 @@ def network() -> Any:
 
 def pictures(limit: int) -> tuple[Any, Any]:
     """The first `limit` training images (N, 1, 28, 28) uint8 and labels (N,) int64."""
-    from aiexp.build import build
+    from aiexp.config.build import build
     from aiexp.config.compose import compose
 
     dataset = build(compose(["task=mnist_cnn", "dataset.num_eval=0"]).config["dataset"])

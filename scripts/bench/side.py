@@ -67,7 +67,7 @@ class TrainOnly:
 
 def compose_ours(overrides: list[str]) -> tuple[Any, Any]:
     """The shipped config with overrides, and its hardware, started."""
-    from aiexp.build import build
+    from aiexp.config.build import build
     from aiexp.config.compose import compose
 
     quiet = ["tracker=none", "trainer.log_every=1000000", "trainer.checkpoint.every=1000000"]
@@ -80,9 +80,9 @@ def compose_ours(overrides: list[str]) -> tuple[Any, Any]:
 
 def fit_seconds(config: Any, task: Any, dataset: Any, hardware: Any) -> float:
     """Seconds of the training steps of one `fit` of the config's trainer, in a throw-away run directory."""
-    from aiexp.build import build
-    from aiexp.rundir import RunDirectory
-    from aiexp.session import Session
+    from aiexp.config.build import build
+    from aiexp.rundir.directory import RunDirectory
+    from aiexp.session.session import Session
 
     trainer = build(config["trainer"])
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ import pytest
 
 from aiexp.command import doctor
 from aiexp.errors import HardwareError
-from aiexp.rundir import RunDirectory
+from aiexp.rundir.directory import RunDirectory
 
 REFERENCE = {"metric": "eval/loss", "value": 1.0, "tolerance": 0.1, "source": "measured"}
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from aiexp import cli
-from aiexp.manifest import FILES, FORMAT
-from aiexp.rundir import RunDirectory
-from aiexp.runs import lock as run_lock
+from aiexp.checkpoint.manifest import FILES, FORMAT
+from aiexp.rundir import lock as run_lock
+from aiexp.rundir.directory import RunDirectory
 from aiexp.runs.disk import disk_bytes, freed_bytes
 
 CONFIG = {
@@ -44,7 +44,7 @@ def make_run(name: str, *, state: str = "finished", task: str = "mnist", **chang
 
 
 def make_checkpoint(run: Path, step: int) -> None:
-    """Files under a manifest, as aiexp.checkpoint writes them."""
+    """Files under a manifest, as aiexp.checkpoint.store writes them."""
     folder = run / f"checkpoints/step-{step:08d}"
     folder.mkdir(parents=True)
     for name in FILES:
@@ -285,7 +285,7 @@ sys.exit(str(heavy) if heavy else code)
 def test_a_thousand_runs_cost_their_reading_and_little_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from aiexp.compare.record import find_runs
+    from aiexp.rundir.record import find_runs
 
     monkeypatch.chdir(tmp_path)
     for i in range(200):

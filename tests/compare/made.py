@@ -6,12 +6,17 @@ from typing import Any
 
 import yaml
 
-from aiexp.changes import flatten
+from aiexp.rundir.changes import flatten
 
 CONFIG: dict[str, Any] = {
     "seed": 0,
     "outputs": "outputs",
-    "hardware": {"_target_": "aiexp.hardware.Hardware", "device": "auto", "precision": "auto", "threads": 2},
+    "hardware": {
+        "_target_": "aiexp.hardware.hardware.Hardware",
+        "device": "auto",
+        "precision": "auto",
+        "threads": 2,
+    },
     "trainer": {"steps": 100, "selection": {"monitor": "eval/accuracy", "mode": "max"}, "log_every": 10},
     "tracker": {"_target_": "aiexp.tracker.none.NullTracker"},
     "dataset": {"_target_": "lab.Data", "seed": 0, "limit": None},

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from aiexp.compare.comparison import Comparison, Group
-from aiexp.compare.interval import Interval
 from aiexp.compare.metric import Metric
-from aiexp.compare.record import RunRecord, read_record
+from aiexp.compare.statistics.interval import Interval
+from aiexp.rundir.record import RunRecord, read_record
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None

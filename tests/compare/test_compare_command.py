@@ -236,9 +236,9 @@ def test_formats(folder: Path, compare: Any) -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_the_table_fits_the_terminal(folder: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from aiexp.compare.record import find_runs
-    from aiexp.compare.study import compare
-    from aiexp.compare.table import as_table
+    from aiexp.compare.compare import compare
+    from aiexp.compare.shown.table import as_table
+    from aiexp.rundir.record import find_runs
 
     for i in range(3):
         words = [f"task.optimizer.lr={0.1 / 3**i}", f"model.dropout={i / 7}", f"trainer.warm_up_of_this={i}"]

@@ -95,7 +95,7 @@ def test_nan_and_damaged_runs_are_shown_as_missing(tmp_path: Path) -> None:
     records = make_records(tmp_path)
     broken = write_run(tmp_path, "zz_damaged", lr=0.1, seed=0, score=0.1)
     (broken.path / "status.json").write_text("{")
-    from aiexp.compare.record import read_record
+    from aiexp.rundir.record import read_record
 
     nan = write_run(tmp_path, "zz_nan", lr=0.1, seed=1, score=float("nan"))
     content = make_content(make_comparison(records), [*records, read_record(broken.path), nan])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from aiexp.compare.difference import compare_pairs, holm, needed_runs
-from aiexp.compare.interval import Center, center_of, interval_of, studentized
-from aiexp.compare.pairs import pair_tests
+from aiexp.compare.statistics.difference import compare_pairs, holm, needed_runs
+from aiexp.compare.statistics.interval import Center, center_of, interval_of, studentized
+from aiexp.compare.statistics.pairs import pair_tests
 
 RANDOM = np.random.default_rng(0)
 

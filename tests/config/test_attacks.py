@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from aiexp.build import build
-from aiexp.config import compose, validate
+from aiexp.config.build import build
+from aiexp.config.compose import compose
+from aiexp.config.validate import validate
 from aiexp.errors import AiexpError, SecurityError
 from tests.lab import Lab, make_lab
 
@@ -45,7 +46,7 @@ TARGETS = [
     "transformers.AutoModel.from_pretrained",
     "aiexp.task.base.torch.load",
     "aiexp.task.base.to_device",
-    "aiexp.checkpoint.shutil.rmtree",
+    "aiexp.checkpoint.store.shutil.rmtree",
     "aiexp.config.compose",
     "aiexp.cli.main",
     "my_lab.os.system",

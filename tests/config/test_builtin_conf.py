@@ -7,11 +7,10 @@ import pytest
 import yaml
 
 from aiexp.command.list import read_header
-from aiexp.conf_dir import GROUPS, Option, builtin_dirs
-from aiexp.config import Composed, compose
-from aiexp.config.compose import Merged
-from aiexp.config.node import GIVEN
-from aiexp.signature import read
+from aiexp.config.compose import Composed, Merged, compose
+from aiexp.config.folders import GROUPS, Option, builtin_dirs
+from aiexp.config.target.arguments import GIVEN
+from aiexp.config.target.signature import read
 
 OPTIONS = [o for group in builtin_dirs().options().values() for o in group.values()]
 MERGED: Merged = {}

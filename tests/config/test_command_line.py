@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from aiexp.config import compose
-from aiexp.config.compose import Merged
+from aiexp.config.compose import Merged, compose
 from aiexp.errors import AiexpError
 from tests.lab import Lab, make_lab
 

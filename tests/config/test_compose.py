@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from aiexp.conf_dir import conf_dirs
-from aiexp.config import compose, validate
-from aiexp.config.compose import shadow_notes
+from aiexp.config.compose import compose, shadow_notes
+from aiexp.config.folders import conf_dirs
+from aiexp.config.validate import validate
 from aiexp.errors import AiexpError, ConfigError, SecurityError
 from tests.lab import HEAVY, Lab, make_lab
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aiexp.config import compose
+from aiexp.config.compose import compose
 from aiexp.errors import AiexpError, ConfigErrors
 from tests.lab import Lab, make_lab
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from aiexp.dataset.examples import Examples
-from aiexp.dataset.text import TextDataset
+from aiexp.dataset.text.dataset import TextDataset
+from aiexp.dataset.text.examples import Examples
 
 SETTINGS: dict[str, Any] = {
     "batch_size": 8,

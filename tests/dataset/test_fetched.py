@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import yaml
 
-from aiexp.dataset.newsgroups import newsgroups
-from aiexp.dataset.rated_sentences import rated_sentences, read_ratings
-from aiexp.dataset.split import text_hash
-from aiexp.dataset.text import TextDataset
+from aiexp.dataset.text.dataset import TextDataset
+from aiexp.dataset.text.newsgroups import newsgroups
+from aiexp.dataset.text.rated_sentences import rated_sentences, read_ratings
+from aiexp.dataset.text.split import text_hash
 from aiexp.errors import DataError
-from aiexp.source import catalog
-from aiexp.source.entry import Archive, Entry, File
+from aiexp.source.catalog import entries as catalog
+from aiexp.source.catalog.entry import Archive, Entry, File
 from tests.dataset.conftest import SETTINGS
 from tests.source.toy import sha256, tarred, zipped
 

@@ -7,8 +7,8 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from aiexp.model.bert import Bert
-from aiexp.model.bert_weights import FIELDS, their_names
+from aiexp.model.text.bert import Bert
+from aiexp.model.text.bert_weights import FIELDS, their_names
 
 
 def save_bert(model: Bert, folder: Path) -> None:

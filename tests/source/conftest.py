@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from aiexp.source import catalog, pypi
-from aiexp.source.entry import Entry
+from aiexp.source import pypi
+from aiexp.source.catalog import entries as catalog
+from aiexp.source.catalog.entry import Entry
 
 
 @pytest.fixture(autouse=True)

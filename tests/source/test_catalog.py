@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from aiexp.source import cache
-from aiexp.source.catalog import ENTRIES
-from aiexp.source.entry import Archive, Hub
+from aiexp.source.catalog.entries import ENTRIES
+from aiexp.source.catalog.entry import Archive, Hub
 
 
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=lambda e: e.name)

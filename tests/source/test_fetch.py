@@ -9,7 +9,7 @@ import pytest
 from aiexp.errors import ConfigError, DataError, StorageError
 from aiexp.source import cache
 from aiexp.source import fetch as fetching
-from aiexp.source.entry import Entry
+from aiexp.source.catalog.entry import Entry
 from aiexp.source.fetch import fetch
 from tests.source.toy import CONTENT, archive, entry, index_page, serving, tarred, wheel
 

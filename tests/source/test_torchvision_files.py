@@ -16,9 +16,9 @@ from PIL import Image
 from aiexp.command.data import main
 from aiexp.errors import DataError
 from aiexp.source import probe, torchvision_files
-from aiexp.source.catalog import ENTRIES
+from aiexp.source.catalog.entries import ENTRIES
+from aiexp.source.catalog.entry import Archive, Entry, File, Torchvision
 from aiexp.source.convert import convert
-from aiexp.source.entry import Archive, Entry, File, Torchvision
 from aiexp.source.failure import SourceFailed
 from aiexp.source.fetch import fetch
 from aiexp.source.idx import read_idx, write_idx

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from aiexp.source.entry import Archive, Entry, File, Tree
+from aiexp.source.catalog.entry import Archive, Entry, File, Tree
 
 CONTENT = {"words.txt": b"one\ntwo\n" * 500, "deep/numbers.bin": bytes(range(256)) * 40}
 PICTURES = {f"{i}.png": bytes([i]) * (10 + i) for i in range(5)}

@@ -17,11 +17,11 @@ from tests.sweep import stand_in
 PROGRAM = """
 import sys
 import aiexp.sweep.job
-import aiexp.sweep.objective
+import aiexp.sweep.search.objective
 from aiexp.cli import main
 if __name__ == "__main__":
     aiexp.sweep.job.modules_of = lambda targets: []
-    aiexp.sweep.objective.evaluated_names = lambda first, preload: ['eval/loss']
+    aiexp.sweep.search.objective.evaluated_names = lambda first, preload: ['eval/loss']
     sys.exit(main(sys.argv[1:]))
 """
 

@@ -18,7 +18,7 @@ SECONDS = 0.02  # a step
 def run(composed: Any, job: Any = None) -> int:
     """Trains nothing: `trainer.steps` lines of metrics, a checkpoint after every second one."""
     from aiexp.errors import MemoryFullError, Stopped
-    from aiexp.rundir import RunDirectory
+    from aiexp.rundir.directory import RunDirectory
 
     seed, steps = int(composed.config.seed), int(composed.config.trainer.steps)
     asked: list[int] = []

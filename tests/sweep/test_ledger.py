@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from aiexp.errors import CheckpointError, ConfigError, HardwareError
-from aiexp.rundir import RunDirectory
-from aiexp.sweep import slot
+from aiexp.rundir.directory import RunDirectory
 from aiexp.sweep.ledger import Ledger
+from aiexp.sweep.place import slot
 from aiexp.sweep.result import Result
 from tests.forks import in_fork
 

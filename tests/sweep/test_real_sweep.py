@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aiexp import cli
-from aiexp.metrics import read_metrics
+from aiexp.rundir.metrics import read_metrics
 from tests.forks import in_fork
 
 TINY = [

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aiexp.sweep.ledger import Ledger
-from aiexp.sweep.preload import LATE, modules_of
+from aiexp.sweep.place.preload import LATE, modules_of
 from aiexp.sweep.result import Result
 from aiexp.sweep.table import Objective, Table, duration
 
@@ -112,10 +112,10 @@ def test_time_left_counts_what_runs_and_what_waits(tmp_path: Path, monkeypatch: 
 
 
 def test_what_is_imported_beforehand_exists_and_is_no_users() -> None:
-    targets = ["my_lab.parts.Task", "aiexp.task.text_classification.TextClassification", "torch.optim.AdamW"]
+    targets = ["my_lab.parts.Task", "aiexp.task.classification.text.TextClassification", "torch.optim.AdamW"]
     modules = modules_of(targets)
     assert "torch" in modules
-    assert "aiexp.task.text_classification" in modules
+    assert "aiexp.task.classification.text" in modules
     assert "sklearn.metrics" in modules
     assert not [m for m in modules if m.startswith("my_lab")]
     for module in {name for names in LATE.values() for name in names}:

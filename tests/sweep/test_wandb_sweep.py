@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from aiexp import cli
-from aiexp.sweep import objective
+from aiexp.sweep.search import objective
 from aiexp.sweep.wandb_file import read_sweep_file
 from tests.forks import Ended, in_fork
 from tests.lab import Lab, make_lab

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from aiexp.dataset.few_shot import Characters, EpisodeDataset, EpisodeShape
+from aiexp.dataset.few_shot.dataset import Characters, EpisodeDataset, EpisodeShape
 
 
 def characters(num: int, examples: int, image_size: int, seed: int, alphabet: str) -> Characters:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from aiexp.dataset.image import ImageDataset, Images
+from aiexp.dataset.image.dataset import ImageDataset, Images
 
 
 def stripes(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aiexp.errors import HardwareError
-from aiexp.report import Table
+from aiexp.task.report import Table
 from aiexp.tracker import guard
 from aiexp.tracker.base import RunInfo
 from aiexp.tracker.guard import GuardedTracker

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aiexp.errors import ConfigError
-from aiexp.report import Table
+from aiexp.task.report import Table
 from aiexp.tracker.base import RunInfo
 from tests.tracker.conftest import make_tracker
 from tests.tracker.fake_wandb import FakeWandb
@@ -160,7 +160,7 @@ def test_sweep_agent_chooses_the_run(home: Path, make_run: MakeRun, monkeypatch:
 KILLED = """
 import os, signal, time
 from pathlib import Path
-from aiexp.report import Table
+from aiexp.task.report import Table
 from aiexp.tracker.base import RunInfo
 from aiexp.tracker.guard import GuardedTracker
 from tests.tracker.conftest import make_tracker

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aiexp.errors import HardwareError
-from aiexp.report import Table
+from aiexp.task.report import Table
 from aiexp.tracker.base import RunInfo
 from aiexp.tracker.guard import GuardedTracker
 from tests.tracker.conftest import make_tracker

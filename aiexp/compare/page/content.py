@@ -9,8 +9,8 @@ from typing import Any
 from aiexp.compare.comparison import Comparison, Group
 from aiexp.compare.page.curves import make_curves
 from aiexp.compare.page.pictures import make_pictures
-from aiexp.compare.record import RunRecord
 from aiexp.compare.varying import MISSING, show_value, value_of
+from aiexp.rundir.record import RunRecord
 
 MOST_PAIRS = 45
 DIGITS = 6

@@ -9,7 +9,7 @@ from typing import Any
 
 from scipy import special
 
-from aiexp.compare.record import RunRecord, last_metrics
+from aiexp.rundir.record import RunRecord, last_metrics
 
 MOST_NUMBERS = 300_000  # in all curves of a page: about 2 MB
 MOST_POINTS = 500  # of one curve

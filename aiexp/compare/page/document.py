@@ -15,8 +15,8 @@ from typing import Any
 
 from aiexp.compare.comparison import Comparison
 from aiexp.compare.page.content import make_content
-from aiexp.compare.record import RunRecord
 from aiexp.errors import HardwareError
+from aiexp.rundir.record import RunRecord
 
 SCRIPTS = ("data.js", "table.js", "charts.js", "detail.js", "page.js")
 

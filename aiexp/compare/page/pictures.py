@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from aiexp.compare.record import RunRecord
+from aiexp.rundir.record import RunRecord
 
 BUDGET_BYTES = 1_500_000  # of pictures before base64, in the whole page
 LARGEST_BYTES = 150_000  # of one picture; a larger one is drawn smaller

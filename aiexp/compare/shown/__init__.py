@@ -1,0 +1,1 @@
+"""A comparison as text: tables, Markdown, CSV, JSON and sentences."""

@@ -1,0 +1,212 @@
+"""Which `_target_` a config may name, decided by where it is defined and before anything is imported.
+
+Allowed are classes of aiexp's own rooms, what a file of the built-in conf/ names, the names of `library.py`,
+code below the working directory, and packages the user trusts with `--trust` or `AIEXP_TRUST`. Nothing inside
+a config can widen this list.
+"""
+
+import os
+import re
+import sys
+import sysconfig
+from functools import lru_cache
+from pathlib import Path
+
+from aiexp.config.folders import GROUPS, builtin_dirs, shown
+from aiexp.config.target.find import NotFoundError, locate, public_names
+from aiexp.config.target.library import LIBRARY
+from aiexp.config.target.signature import Signature, read
+from aiexp.errors import ConfigError, SecurityError, nearest
+
+_NOT_USER_CODE = {"site-packages", "dist-packages", "node_modules", "outputs", "wandb"}
+_RUN_FILES = ("status.json", "config.yaml")  # in every run directory, whatever the outputs folder is called
+
+
+def trusted_packages() -> set[str]:
+    """Top-level packages the user trusts: `AIEXP_TRUST`, a comma list that `--trust` adds to."""
+    return {p for p in os.environ.get("AIEXP_TRUST", "").split(",") if p}
+
+
+def add_working_directory() -> None:
+    """Makes modules of the working directory importable, after every installed one."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+
+
+def check_target(target: object, *, where: str, group: str | None = None) -> Signature | None:
+    """The signature of an allowed target; None when only importing a trusted package can tell.
+
+    Args:
+        target: Value of `_target_`.
+        where: Its key and file, for the message.
+        group: The group whose node it is, or None for a node further inside.
+
+    Raises:
+        ConfigError: It is not a dotted name, or it does not exist in a place that is allowed.
+        SecurityError: It is not on the list.
+    """
+    if not isinstance(target, str) or "." not in target:
+        raise ConfigError(
+            f"'_target_' is the dotted name of a class, not {target!r}",
+            where=where,
+            fix="write package.module.Class",
+        )
+    add_working_directory()
+    if target in LIBRARY and group in (None, "model"):
+        return _read_library(target, where)
+    _check_package(target, where, group)
+    try:
+        signature = read(target)
+    except NotFoundError as e:
+        return _unreadable(target, e, where)
+    refusal = _refusal(signature, group)
+    if refusal is not None:
+        raise SecurityError(f"'{target}' is refused: {refusal}", where=where, fix=_fix(target, group))
+    return signature
+
+
+def check_object(value: object, target: str) -> None:
+    """Checks an imported target once more, by what it says of itself.
+
+    Raises:
+        SecurityError: It was defined in a place that is not allowed.
+    """
+    name = getattr(value, "__module__", None) or ""
+    top = name.split(".")[0]
+    if target in LIBRARY:
+        is_allowed = top == target.split(".")[0]
+    elif top == "aiexp":
+        is_allowed = target in shipped_targets() or (isinstance(value, type) and _room(name) is not None)
+    else:
+        path = getattr(sys.modules.get(name), "__file__", None)
+        is_allowed = callable(value) and (
+            top in trusted_packages() or (path is not None and is_user_code(Path(path)))
+        )
+    if not is_allowed:
+        raise SecurityError(
+            f"'{target}' is refused: it leads to {name}", where=target, fix=_fix(target, None)
+        )
+
+
+@lru_cache(maxsize=1)
+def shipped_targets() -> frozenset[str]:
+    """Every `_target_` of aiexp that a file of the built-in conf/ names."""
+    texts = [
+        o.path.read_text(encoding="utf-8") for g in builtin_dirs().options().values() for o in g.values()
+    ]
+    return frozenset(
+        re.findall(r"^\s*(?:- )?_target_: (aiexp\.[\w.]+)", "\n".join(texts), flags=re.MULTILINE)
+    )
+
+
+def is_user_code(path: Path) -> bool:
+    """Whether a file lies below the working directory and was written there, not installed or produced."""
+    here, path = Path.cwd().resolve(), path.resolve()
+    if (
+        here == Path(here.anchor)
+        or not path.is_relative_to(here)
+        or any(path.is_relative_to(d) for d in _stdlib())
+    ):
+        return False
+    parts = path.relative_to(here).parts[:-1]
+    return not any(p in _NOT_USER_CODE or p.startswith(".") for p in parts) and not _is_in_run(path)
+
+
+def _is_in_run(path: Path) -> bool:
+    """Whether a file below the working directory lies in a run directory, which may be someone else's."""
+    here, path = Path.cwd().resolve(), path.resolve()
+    return any(
+        all((folder / name).exists() for name in _RUN_FILES)
+        for folder in path.parents
+        if folder.is_relative_to(here)
+    )
+
+
+@lru_cache(maxsize=1)
+def _stdlib() -> list[Path]:
+    """Folders of the standard library."""
+    return [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
+
+
+def _room(module: str) -> str | None:
+    """The room a module of aiexp belongs to: `task` for aiexp.task.text."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[0] == "aiexp" and parts[1] in GROUPS else None
+
+
+def _refusal(signature: Signature, group: str | None) -> str | None:
+    """Why a definition is not allowed, or None."""
+    module = signature.module
+    top = module.name.split(".")[0]
+    if top == "aiexp":
+        room = _room(module.name)
+        if group in GROUPS and room != group:
+            return f"{signature.name} belongs to {module.name}, not to aiexp.{group}"
+        if signature.target in shipped_targets() or (room is not None and signature.is_class):
+            return None
+        return f"{module.name}.{signature.name} is no class of {_rooms(None)}"
+    if top in trusted_packages() or is_user_code(module.path):
+        return None
+    return f"it is defined in {shown(module.path)}{_in_a_run(module.path)}"
+
+
+def _in_a_run(path: Path) -> str:
+    """What to add about a file in a run directory."""
+    return ", inside a run directory, whose code is never run" if _is_in_run(path) else ""
+
+
+def _rooms(group: str | None) -> str:
+    return f"aiexp.{group}" if group in GROUPS else " ".join(f"aiexp.{g}" for g in GROUPS)
+
+
+def _fix(target: str, group: str | None) -> str:
+    """What the user can do about a refused target."""
+    likely = nearest(target, LIBRARY).strip()
+    if likely:
+        return likely
+    room = (
+        f"classes of {_rooms(group)}, code below this folder, names listed in aiexp/config/target/library.py"
+    )
+    return f"allowed are {room}; for an installed package you trust add --trust {target.split('.')[0]}"
+
+
+def _read_library(target: str, where: str) -> Signature:
+    """The signature of a name of `library.py`."""
+    try:
+        return read(target, skip_packages=True)
+    except NotFoundError as e:
+        extra = f"install a newer {'torchvision' if target.startswith('torchvision') else 'torch'}"
+        raise ConfigError(f"'{target}' is not installed: {e}", where=where, fix=extra) from e
+
+
+def _check_package(target: str, where: str, group: str | None) -> None:
+    """Refuses a target of a package that cannot hold allowed code, without looking into its files."""
+    top = target.split(".")[0]
+    if top in trusted_packages():
+        return
+    try:
+        module = locate(top)
+    except NotFoundError as e:
+        if e.part:
+            what = f"'{target}' does not exist: {e}"
+            raise ConfigError(what, where=where, fix="check the name, or install it") from e
+        raise SecurityError(f"'{target}' is refused: {e}", where=where, fix=_fix(target, group)) from e
+    if top != "aiexp" and not is_user_code(module.path):
+        what = f"'{target}' is refused: it belongs to {shown(module.path)}{_in_a_run(module.path)}"
+        raise SecurityError(what, where=where, fix=_fix(target, group))
+
+
+def _unreadable(target: str, error: NotFoundError, where: str) -> None:
+    """Raises what a target without readable definition deserves; returns for a trusted package."""
+    top = target.split(".")[0]
+    module, missing = error.module, error.part
+    owner = module.name.split(".")[0] if module else ""
+    if top in trusted_packages() and (owner == top or missing == top):
+        return
+    if module is None or (owner != "aiexp" and not is_user_code(module.path)):
+        what = f"'{target}' is refused: it is not on the list"
+        raise SecurityError(what, where=where, fix=_fix(target, None)) from error
+    hint = nearest(missing, public_names(module)) if missing else ""
+    what = f"'{target}' does not exist: {error}.{hint}"
+    raise ConfigError(what, where=where, fix="name a class or function") from error

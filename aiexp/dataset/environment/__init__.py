@@ -1,0 +1,1 @@
+"""Environments that a task acts in: an example is an episode. Here belongs everything of gymnasium."""

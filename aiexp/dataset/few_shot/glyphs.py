@@ -1,0 +1,138 @@
+"""Letters of many scripts, drawn from free fonts: episodes like those of Omniglot, but not handwritten."""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiexp.dataset.few_shot.dataset import Characters, EpisodeDataset, EpisodeShape, split_alphabets
+from aiexp.dataset.few_shot.glyph_drawing import DRAWING, Distortion, draw_letters, find_letters
+from aiexp.errors import ConfigError, StorageError
+from aiexp.source.cache import data_dir
+from aiexp.source.catalog.entries import find_entry
+from aiexp.source.fetch import fetch
+
+# Scripts whose letters look alike, so that a test alphabet could be known from training: all for training.
+LOOK_ALIKES = frozenset({"Latn", "Grek", "Cyrl", "Copt", "Lisu"})
+_ENTRY = "noto_fonts"
+
+
+def glyphs(
+    *,
+    ways: int,
+    shots: int,
+    queries: int,
+    image_size: int,
+    examples: int,
+    max_letters: int,
+    distortion: Distortion,
+    eval_fraction: float,
+    test_fraction: float,
+    rotations: bool,
+    num_episodes: int,
+    batch_size: int,
+    eval_batch_size: int,
+    epoch_batches: int,
+    seed: int,
+) -> EpisodeDataset:
+    """Episodes of letters, divided by script: those of test are of scripts never seen in training.
+
+    Args:
+        ways: Classes of an episode.
+        shots: Examples given of each class.
+        queries: Further examples of each class, to be classified.
+        image_size: Height and width in pixels.
+        examples: Drawn of each letter: its fonts in turn, each time distorted anew.
+        max_letters: Of a script, at most, the first by code point.
+        distortion: Ranges of the random affine map of an example.
+        eval_fraction: Share of the scripts for validation, [0, 1).
+        test_fraction: Share of the scripts for the test, [0, 1).
+        rotations: Training letters turned by 90, 180 and 270 degrees are classes of their own.
+        num_episodes: Episodes of "eval", and as many of "test".
+        batch_size: Episodes in a training batch.
+        eval_batch_size: Episodes in an evaluation batch.
+        epoch_batches: Training batches that count as an epoch.
+        seed: Of the training episodes.
+
+    Raises:
+        ConfigError: A number is out of range, or an episode needs more than there is.
+        DataError: The fonts cannot be fetched.
+        StorageError: The drawn letters cannot be kept.
+    """
+    for key, value, least in (
+        ("image_size", image_size, 8), ("examples", examples, 2), ("max_letters", max_letters, 1),
+    ):  # fmt: skip
+        if value < least:
+            raise ConfigError(f"{key} is {value}, but must be at least {least}", where=f"dataset.{key}")
+    images, names, scripts = drawn(examples, image_size, max_letters, distortion)
+    letters = Characters(images=images, names=names, alphabets=scripts)
+    fractions = {"eval": eval_fraction, "test": test_fraction}
+    parts = split_alphabets(scripts, fractions, LOOK_ALIKES)
+    return EpisodeDataset(
+        splits={split: letters.of_alphabets(part) for split, part in parts.items() if part},
+        source="glyphs",
+        shape=EpisodeShape(ways=ways, shots=shots, queries=queries),
+        batch_size=batch_size,
+        eval_batch_size=eval_batch_size,
+        num_episodes=num_episodes,
+        epoch_batches=epoch_batches,
+        rotations=rotations,
+        seed=seed,
+    )
+
+
+def drawn(
+    examples: int, image_size: int, max_letters: int, distortion: Distortion
+) -> tuple[NDArray[np.uint8], list[str], list[str]]:
+    """Images (N, E, 1, S, S) uint8, names (N,) and scripts (N,) of all letters, drawn once and kept."""
+    import PIL
+
+    settings = {
+        "drawing": DRAWING, "pillow": PIL.__version__, "fonts": find_entry(_ENTRY).digest,
+        "examples": examples, "image_size": image_size, "max_letters": max_letters, **asdict(distortion),
+    }  # fmt: skip
+    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    kept = data_dir() / "drawn" / f"glyphs-{key}"
+    with suppress(OSError, ValueError):
+        return read(kept)
+    folder = fetch(_ENTRY) / find_entry(_ENTRY).trees[0].path
+    sys.stderr.write("drawing letters, once for these settings\n")
+    letters = find_letters(folder, max_letters)
+    images, rows = draw_letters(letters, examples, image_size, distortion)
+    write(kept, images, [[letters[row].name, letters[row].script] for row in rows])
+    return images, [letters[row].name for row in rows], [letters[row].script for row in rows]
+
+
+def read(folder: Path) -> tuple[NDArray[np.uint8], list[str], list[str]]:
+    """What `write` wrote; raises OSError or ValueError when it is not there or damaged."""
+    images = np.load(folder / "images.npy")
+    names, scripts = zip(*json.loads((folder / "letters.json").read_text("utf-8")), strict=True)
+    if len(images) != len(names):
+        raise ValueError("damaged")
+    return images, list(names), list(scripts)
+
+
+def write(folder: Path, images: NDArray[np.uint8], letters: list[list[str]]) -> None:
+    """Puts images and names in their place in one step; another process may do the same."""
+    staging = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        staging.mkdir(parents=True, exist_ok=True)
+        np.save(staging / "images.npy", images)
+        (staging / "letters.json").write_text(json.dumps(letters, ensure_ascii=False), "utf-8")
+        if folder.is_dir():  # damaged, or written by another process meanwhile
+            shutil.rmtree(folder)
+        os.replace(staging, folder)
+    except OSError as e:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise StorageError(
+            f"the drawn letters cannot be kept: {e}",
+            where=str(folder),
+            fix="export AIEXP_DATA_DIR=<a writable folder>",
+        ) from None

@@ -1,0 +1,1 @@
+"""Labelled texts. Here belongs everything whose examples are sequences of tokens."""

@@ -1,0 +1,196 @@
+"""A text-classification data set: labelled texts in splits, batched by length."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from aiexp.dataset.loader import ordered_batches
+from aiexp.dataset.text.buckets import epoch_batches
+from aiexp.dataset.text.examples import NO_EXAMPLES, Examples, check_splits
+from aiexp.dataset.text.ragged import Ragged, encode
+from aiexp.dataset.text.split import limited
+from aiexp.errors import ConfigError, DataError, nearest
+
+SPLITS = ("train", "eval", "test")
+
+
+@final
+class TextDataset:
+    """Labelled texts, tokenized once, in batches padded to their own longest text.
+
+    A batch is a dict (B examples, T tokens):
+        input_ids: (B, T) int64.
+        attention_mask: (B, T) bool, True on tokens, False on padding.
+        labels: (B,) int64.
+        index: (B,) int64, position of each example in its split.
+
+    Args:
+        splits: Examples of "train" and, where they exist, "eval" and "test".
+        class_names: Name of each class; a label is an index into it.
+        source: File or data set, for messages.
+        batch_size: Texts in a training batch.
+        eval_batch_size: Texts in an evaluation batch.
+        max_tokens: Longer texts are cut to this many tokens, special tokens included.
+        pad_multiple: Batches are padded to a multiple of this many tokens.
+        limit: At most so many examples of each split, None for all.
+        seed: Of the order of the training batches.
+        num_workers: Processes that make batches; 0 makes them in the training process.
+
+    Raises:
+        DataError: The examples cannot be used.
+        ConfigError: A size is not positive.
+    """
+
+    def __init__(
+        self,
+        *,
+        splits: dict[str, Examples],
+        class_names: list[str],
+        source: str,
+        batch_size: int,
+        eval_batch_size: int,
+        max_tokens: int,
+        pad_multiple: int,
+        limit: int | None,
+        seed: int,
+        num_workers: int,
+    ) -> None:
+        _require_at_least(
+            1, batch_size=batch_size, eval_batch_size=eval_batch_size, pad_multiple=pad_multiple
+        )
+        # A special token on each side of at least one token of text.
+        _require_at_least(3, max_tokens=max_tokens)
+        _require_at_least(0, seed=seed, num_workers=num_workers)
+        if limit is not None:
+            _require_at_least(2, limit=limit)
+        self._splits = {name: limited(splits.get(name, NO_EXAMPLES), limit) for name in SPLITS}
+        check_splits(self._splits, class_names, source)
+        self.class_names = list(class_names)
+        self.num_classes = len(class_names)
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.max_tokens = max_tokens
+        self._pad_multiple = pad_multiple
+        self._seed = seed
+        self._num_workers = num_workers
+        self._tokens: dict[str, Ragged] = {}
+
+    def num_examples(self, split: str) -> int:
+        """Examples in `split`; 0 when the split does not exist."""
+        return len(self._examples(split))
+
+    def texts(self, split: str) -> list[str]:
+        """The texts of `split`, in the order of `index`."""
+        return self._examples(split).texts
+
+    def labels(self, split: str) -> NDArray[np.int64]:
+        """(N,) the labels of `split`, in the order of `index`."""
+        return self._examples(split).labels
+
+    def class_counts(self) -> NDArray[np.int64]:
+        """(num_classes,) training examples of each class."""
+        return np.bincount(self.labels("train"), minlength=self.num_classes).astype(np.int64)
+
+    def tokenize(self, tokenizer: Tokenizer, max_tokens: int) -> None:
+        """Encodes every split; batches exist only afterwards.
+
+        Args:
+            tokenizer: Left as it was.
+            max_tokens: What the model can read; texts are cut to this or to the data set's own `max_tokens`,
+                whichever is less.
+        """
+        length = min(self.max_tokens, max_tokens)
+        self._tokens = {name: encode(tokenizer, split.texts, length) for name, split in self._splits.items()}
+
+    def batches_per_epoch(self) -> int:
+        """Training batches in one pass over the training split."""
+        return -(-self.num_examples("train") // self.batch_size)
+
+    def train_batches(self, start: int) -> Iterator[dict[str, Tensor]]:
+        """Endless training batches, beginning with batch number `start`.
+
+        Raises:
+            DataError: `tokenize` was not called, or a loader worker failed.
+        """
+        make = _TrainBatches(
+            self._tokenized("train"), self.labels("train"), self.batch_size, self._pad_multiple, self._seed
+        )
+        return ordered_batches(make, start=start, stop=None, num_workers=self._num_workers, name="training")
+
+    def eval_batches(self, split: str) -> Iterator[dict[str, Tensor]]:
+        """Every example of `split` once, longest texts first, so that memory runs out early or never.
+
+        Raises:
+            DataError: `tokenize` was not called.
+        """
+        tokens, labels, size = self._tokenized(split), self.labels(split), self.eval_batch_size
+        order = np.argsort(-tokens.lengths, kind="stable")
+        groups = (order[start : start + size] for start in range(0, len(order), size))
+        return (_batch(tokens, labels, rows, self._pad_multiple) for rows in groups)
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) over class names, texts, labels and their split, in order."""
+        digest = hashlib.sha256("\0".join(self.class_names).encode())
+        for name, split in self._splits.items():
+            digest.update(f"\n{name} {len(split)}\n".encode())
+            for text in split.texts:
+                data = text.encode("utf-8", "surrogatepass")
+                digest.update(len(data).to_bytes(8, "little") + data)
+            digest.update(split.labels.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def _examples(self, split: str) -> Examples:
+        if split not in self._splits:
+            raise ConfigError(
+                f"there is no split '{split}'.{nearest(split, SPLITS)}", fix=f"one of {', '.join(SPLITS)}"
+            )
+        return self._splits[split]
+
+    def _tokenized(self, split: str) -> Ragged:
+        self._examples(split)
+        if not self._tokens:
+            raise DataError(
+                "the data set has no tokens yet",
+                where="dataset",
+                fix="call dataset.tokenize(tokenizer, max_tokens)",
+            )
+        return self._tokens[split]
+
+
+class _TrainBatches:
+    """Training batch `k` as a pure function of `k`; remembers only the order of one epoch."""
+
+    def __init__(
+        self, tokens: Ragged, labels: NDArray[np.int64], batch_size: int, pad_multiple: int, seed: int
+    ) -> None:
+        self._tokens, self._labels = tokens, labels
+        self._batch_size, self._pad_multiple, self._seed = batch_size, pad_multiple, seed
+        self._per_epoch = -(-len(labels) // batch_size)
+        self._epoch, self._order = -1, list[NDArray[np.int64]]()
+
+    def __call__(self, number: int) -> dict[str, Tensor]:
+        epoch, position = divmod(number, self._per_epoch)
+        if epoch != self._epoch:
+            self._order = epoch_batches(self._tokens.lengths, self._batch_size, self._seed, epoch)
+            self._epoch = epoch
+        return _batch(self._tokens, self._labels, self._order[position], self._pad_multiple)
+
+
+def _batch(
+    tokens: Ragged, labels: NDArray[np.int64], rows: NDArray[np.int64], pad_multiple: int
+) -> dict[str, Tensor]:
+    ids, mask = tokens.padded(rows, pad_multiple)
+    arrays = {"input_ids": ids, "attention_mask": mask, "labels": labels[rows], "index": rows}
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _require_at_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise ConfigError(f"{name} is {value}, but must be at least {least}", where=f"dataset.{name}")

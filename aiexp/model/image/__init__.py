@@ -1,0 +1,1 @@
+"""Networks that make one vector of an image."""

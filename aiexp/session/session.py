@@ -1,0 +1,348 @@
+"""A run directory while a process works on it: lock, log, signals, status, metrics, tracker."""
+
+import os
+import resource
+import sys
+import time
+import traceback
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, final
+
+from aiexp.checkpoint.store import CheckpointStore
+from aiexp.dataset.base import Dataset
+from aiexp.errors import AiexpError, CheckpointError, DataError, HardwareError, MemoryFullError, Stopped
+from aiexp.hardware.hardware import Hardware
+from aiexp.rundir.changes import check_changes
+from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.metrics import MetricsFile
+from aiexp.secrets import redact, redact_text
+from aiexp.session.display import Display
+from aiexp.session.pruning import Pruning
+from aiexp.session.stop import StopRequested, StopSignal
+from aiexp.storage import FULL, storage_error, storage_errors
+from aiexp.task.base import Task
+from aiexp.task.report import Evaluation, as_csv
+from aiexp.tracker.base import RunInfo, Tracker, telling_name
+from aiexp.tracker.guard import GuardedTracker
+
+
+@final
+class Session:
+    """Use as a context: whatever ends the body is written into status.json before it goes on.
+
+    Args:
+        directory: The run directory; locked for this process.
+        config: Checked and resolved; written down with secrets masked.
+        pruning: Who may end the run early; None for nobody.
+
+    Raises:
+        StorageError: another process works on the directory, or it cannot be written.
+    """
+
+    def __init__(
+        self, directory: RunDirectory, config: dict[str, Any], pruning: Pruning | None = None
+    ) -> None:
+        self.directory = directory
+        self.is_pruned = False
+        self._pruning = pruning
+        self.config: dict[str, Any] = redact(config)
+        self.checkpoints = CheckpointStore(directory.path / "checkpoints")
+        self.stop = StopSignal()
+        self._exit = ExitStack()
+        self._tracker: GuardedTracker | None = None
+        self._started = time.time()
+        self._elapsed_before = 0.0
+        self._throughput = ""
+
+    def __enter__(self) -> Self:
+        with ExitStack() as entered:  # left again if something here fails
+            self._open(entered)
+            self._exit = entered.pop_all()
+        return self
+
+    def _open(self, entered: ExitStack) -> None:
+        directory = self.directory
+        entered.callback(directory.lock().close)
+        entered.enter_context(self.stop)
+        self.display = Display(directory.path / "run.log")
+        entered.callback(self.display.close)
+        entered.enter_context(self.display.repeat_warnings())
+        self.metrics = MetricsFile(directory.path / "metrics.jsonl")
+        entered.callback(self.metrics.close)
+        with storage_errors("tidying the checkpoints", self.checkpoints.directory):
+            self.checkpoints.clean()
+        started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        directory.write_status(state="running", pid=os.getpid(), started=started, exit_code=None, error=None)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.display.end()
+            problem = None if error is None else self.explain(error)
+            exit_code = 0 if problem is None else getattr(problem, "exit_code", 1)
+            ended = "pruned" if self.is_pruned else "finished"
+            state = {0: ended, 130: "stopped", 143: "stopped"}.get(exit_code, "failed")
+            text = None if problem is None else redact_text(str(problem))
+            if problem is not None and problem is error and not isinstance(problem, AiexpError):
+                self._write_traceback(problem)
+            if text:
+                self._try_say(text)
+            self._try_status(
+                state=state, exit_code=exit_code, error=text,
+                seconds=round(self._elapsed_before + time.time() - self._started, 1),
+                peak_memory_bytes=peak_memory_bytes(),
+            )  # fmt: skip
+            if self._tracker is not None:  # last: its upload may take a minute
+                self._tracker.close(exit_code)
+        finally:
+            self._exit.close()
+        if problem is not None and problem is not error:
+            raise problem from error
+
+    def _try_say(self, text: str) -> None:
+        """Into the log if it can still be written: the error under way matters more."""
+        try:
+            self.display.say(text, terminal=False)
+        except AiexpError:
+            return
+
+    def _try_status(self, **changes: Any) -> None:
+        """Into status.json if it can still be written: the error under way matters more."""
+        try:
+            self.directory.write_status(**changes)
+        except AiexpError:
+            return
+
+    def _write_traceback(self, error: BaseException) -> None:
+        text = "".join(traceback.format_exception(error))
+        try:
+            (self.directory.path / "error.log").write_text(redact_text(text), encoding="utf-8")
+        except OSError:
+            return
+
+    def explain(self, error: BaseException) -> BaseException:
+        """The user's error behind an exception, or the exception itself if it is a bug."""
+        if isinstance(error, StopRequested | KeyboardInterrupt):
+            steps = self.checkpoints.steps()
+            saved = f"step {steps[-1]} is saved" if steps else "before the first checkpoint"
+            return Stopped(
+                f"stopped, {saved}",
+                exit_code=self.stop.exit_code if self.stop.requested else 130,
+                fix=f"aiexp resume {self.shown_path}",
+            )
+        if isinstance(error, MemoryError) or is_out_of_memory(error):
+            return MemoryFullError(
+                f"out of memory: {' '.join(str(error).split())[:200]}",
+                fix="halve dataset.batch_size and double trainer.accumulate, or a smaller model",
+            )
+        if isinstance(error, RuntimeError) and "does not currently support double backward" in str(error):
+            return HardwareError(
+                "compiled networks have no second derivatives, which this loss needs",
+                where="hardware.compile", fix="hardware.compile=false",
+            )  # fmt: skip
+        if isinstance(error, OSError) and error.errno in FULL:
+            return storage_error(error, "running", self.directory.path)
+        return error
+
+    @property
+    def shown_path(self) -> str:
+        """The run directory as a user would type it."""
+        relative = os.path.relpath(self.directory.path)
+        return str(self.directory.path) if relative.startswith("..") else relative
+
+    def preparing(self) -> AbstractContextManager[None]:
+        """The time before the first step: a stop request ends it at once."""
+        return self.stop.interruptible()
+
+    def follow(
+        self, tracker: Tracker, hardware: Hardware, task: Task, dataset: Dataset, changes: list[str]
+    ) -> None:
+        """Says and records what the run consists of, and starts the tracker.
+
+        Args:
+            tracker: Not started yet.
+            hardware: Started.
+            task: Built.
+            dataset: Built.
+            changes: What was typed when resuming.
+        """
+        directory = self.directory
+        choices, overrides = directory.read_typed()
+        if changes:
+            overrides += [redact_text(c) for c in changes]
+            directory.write_config(self.config, choices, overrides)
+        parameters = sum(p.numel() for p in task.parameters())
+        sizes = {split: dataset.num_examples(split) for split in ("train", "eval", "test")}
+        self.say(f"run       {self.shown_path}")
+        self.say(f"hardware  {hardware.describe()}")
+        self.say(
+            f"dataset   {choices.get('dataset')}: " + ", ".join(f"{n} {split}" for split, n in sizes.items())
+        )
+        self.say(f"model     {choices.get('model')}: {parameters:,} parameters")
+        environment = directory.read_json("environment.json")
+        info = RunInfo(
+            directory=directory.path,
+            task=choices["task"],
+            name=telling_name(choices["task"], environment.get("differs", overrides)),
+            group=environment.get("sweep"),
+            tags=[choices[group] for group in ("task", "model", "dataset") if group in choices],
+            config=self.config | task.describe(),
+            previous=environment.get("tracker"),
+        )
+        fingerprint = dataset.fingerprint()
+        if environment.get("dataset", {}).get("fingerprint", fingerprint) != fingerprint:
+            raise DataError(
+                "the data set is not the one that this run began with",
+                where=f"dataset={choices.get('dataset')}",
+                fix="restore its files, or start a new run",
+            )
+        self._tracker = GuardedTracker(tracker)
+        directory.write_environment(
+            hardware=hardware.record(),
+            dataset={"examples": sizes, "fingerprint": fingerprint},
+            parameters=parameters,
+            task=task.describe(),
+            tracker=self._tracker.start(info),
+        )
+
+    def begin(self, step: int, total_steps: int) -> None:
+        """Training begins at `step`."""
+        self.directory.write_status(step=step, total_steps=total_steps)
+        self.display.begin(step, total_steps)
+
+    def say(self, line: str) -> None:
+        """One line to the terminal and run.log."""
+        self.display.say(line)
+
+    def progress_due(self) -> bool:
+        """Whether the bar wants to be redrawn."""
+        return self.display.is_due()
+
+    def show(self, step: int, window: dict[str, list[float]]) -> None:
+        """Redraws the bar with the running mean of the loss."""
+        losses = [
+            f"{name} {total / count:.4f}"
+            for name, (total, count) in window.items()
+            if name.startswith("loss")
+        ]
+        self.display.show(step, "  ".join([*losses, self._throughput]))
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Training metrics to the file, the tracker, the log and the bar."""
+        self.metrics.append(step, metrics)
+        if self._tracker is not None:
+            self._tracker.log(step, metrics)
+        self._throughput = f"{metrics['time/examples_per_second']:.0f} examples/s"
+        self.display.say(f"step {step}  " + brief(metrics), terminal=False)
+        losses = {
+            k.removeprefix("train/"): [v, 1.0] for k, v in metrics.items() if k.startswith("train/loss")
+        }
+        self.show(step, losses)
+
+    def report(self, step: int, evaluation: Evaluation, is_best: bool) -> None:
+        """An evaluation to the file, the tracker and the terminal; pictures and tables to figures/."""
+        self.metrics.append(step, evaluation.metrics)
+        if self._tracker is not None:
+            self._tracker.log(step, evaluation.metrics)
+        self.display.say(f"step {step}  {brief(evaluation.metrics)}{'  best so far' if is_best else ''}")
+        for name, picture in evaluation.pictures.items():
+            path = self._figure_path(step, name, "gif" if picture.startswith(b"GIF8") else "png")
+            with storage_errors("writing a picture", path):
+                path.write_bytes(picture)
+            if self._tracker is not None:
+                self._tracker.log_picture(step, name, path)
+        for name, table in evaluation.tables.items():
+            path = self._figure_path(step, name, "csv")
+            with storage_errors("writing a table", path):
+                path.write_text(as_csv(table), encoding="utf-8", newline="")
+            if self._tracker is not None:
+                self._tracker.log_table(step, name, table)
+
+    def ask_pruning(self, step: int, metrics: dict[str, float], *, is_last: bool) -> None:
+        """Lets the search that this run is a trial of end it after an evaluation: `is_pruned`."""
+        if self._pruning is None:
+            return
+        try:
+            self.is_pruned = self._pruning.report(step, metrics) and not is_last
+        except AiexpError as error:  # the study's trouble is not the run's
+            self._pruning = None
+            self.say(f"warning: this run is not pruned any more: {error.what} ({error.where})")
+        if self.is_pruned:
+            self.say(f"pruned at step {step}: the search has seen better runs")
+
+    def _figure_path(self, step: int, name: str, suffix: str) -> Path:
+        """`figures/test/confusion_matrix_step-00000753.png`, its folder made."""
+        path = self.directory.path / "figures" / f"{name}_step-{step:08d}.{suffix}"
+        with storage_errors("making a folder", path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def finish(self, metrics: dict[str, float]) -> None:
+        """The run is complete: records and says its results."""
+        self.display.end()
+        seconds = self._elapsed_before + time.time() - self._started
+        self.directory.write_status(metrics=metrics)
+        memory = peak_memory_bytes() / 2**30
+        ended = "pruned  " if self.is_pruned else "finished"
+        self.say(f"{ended}  {brief(metrics)}  ({seconds / 60:.1f} min, {memory:.1f} GiB at most)")
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold of the session."""
+        seconds = self._elapsed_before + time.time() - self._started
+        return {"metrics_bytes": self.metrics.sync(), "elapsed_seconds": seconds, "config": self.config}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Cuts the metrics where the checkpoint was written.
+
+        Raises:
+            ConfigError: the config has changed since in a way that makes the steps so far another run's.
+        """
+        for change in check_changes(state["config"], self.config):
+            self.say(f"changed since the checkpoint: {change}")
+        self.metrics.cut(state["metrics_bytes"])
+        self._elapsed_before = state["elapsed_seconds"]
+
+    def checkpoint_to_resume(self) -> int | None:
+        """The newest step whose checkpoint verifies; damaged newer ones are named and set apart.
+
+        Raises:
+            CheckpointError: there are checkpoints and none is intact.
+        """
+        step, problems = self.checkpoints.newest_valid()
+        for problem in problems:
+            self.say(f"warning: {problem.what} ({problem.where}); falling back to an older checkpoint")
+        if step is None and problems:
+            raise CheckpointError(
+                f"no intact checkpoint: {problems[0].what}", where=problems[0].where,
+                fix="start a new run with the same config: the steps are lost",
+            )  # fmt: skip
+        for damaged in [s for s in self.checkpoints.steps() if step is not None and s > step]:
+            self.checkpoints.set_apart(damaged)
+        if step is None:
+            self.metrics.cut(0)
+        else:
+            self.say(f"resuming from step {step}")
+        return step
+
+
+def brief(metrics: dict[str, float]) -> str:
+    """Metrics on one line."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch failed to allocate, on a GPU or the CPU."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident size of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,1 @@
+"""Where jobs run: this machine's slots, a cluster, and what all launchers share."""

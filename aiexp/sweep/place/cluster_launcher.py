@@ -1,0 +1,107 @@
+"""`hydra/launcher=submitit_slurm`, `submitit_local` and `ray`: the jobs of a sweep on other machines.
+
+Each finds its run directory in the ledger, so the machines must share the folder of the sweep.
+"""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, cast, final
+
+from omegaconf import DictConfig, OmegaConf
+
+from aiexp.errors import ConfigError
+from aiexp.sweep.job import SweepJob
+from aiexp.sweep.place.ray import RayPlaces
+from aiexp.sweep.place.stream_launcher import Places, StreamLauncher
+from aiexp.sweep.place.submitit import SubmititPlaces
+
+
+class ClusterLauncher(StreamLauncher):
+    """A launcher whose jobs run somewhere else.
+
+    Args:
+        n_jobs: Jobs at once, those that wait for a machine too.
+        max_failures: No new job starts after so many have failed; None for any number.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    def __init__(self, *, n_jobs: int, max_failures: int | None) -> None:
+        for name, value in {"n_jobs": n_jobs, "max_failures": max_failures}.items():
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is {value}", where=f"hydra.launcher.{name}", fix="1 or more")
+        self.n_jobs, self.max_failures = n_jobs, max_failures
+        self._places: Places | None = None
+
+    @abstractmethod
+    def connect(self) -> Places:
+        """Connects to the cluster."""
+
+    def check(self) -> None:
+        """Raises `HardwareError` if there is no cluster."""
+        self._places = self.connect()
+
+    def num_slots(self, num_jobs: int | None) -> int:
+        """How many of so many jobs run at once."""
+        return min(self.n_jobs, num_jobs or self.n_jobs)
+
+    def make_places(self, num_jobs: int | None, job: SweepJob | None) -> Places:
+        """The cluster."""
+        return self._places or self.connect()
+
+
+@final
+class SubmititLauncher(ClusterLauncher):
+    """Jobs by submitit.
+
+    Args:
+        cluster: slurm, or local to try it on this machine.
+        n_jobs: See `ClusterLauncher`.
+        max_failures: See `ClusterLauncher`.
+        parameters: Of submitit, by its own names; null leaves one out.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    def __init__(
+        self, *, cluster: str, n_jobs: int, max_failures: int | None, parameters: DictConfig
+    ) -> None:
+        super().__init__(n_jobs=n_jobs, max_failures=max_failures)
+        self.cluster = cluster
+        self.parameters = cast(dict[str, Any], OmegaConf.to_container(parameters, resolve=True))
+
+    def connect(self) -> Places:
+        """The scheduler."""
+        folder = Path(str(self.config.hydra.sweep.dir), ".submitit", "%j")
+        return SubmititPlaces(folder, cluster=self.cluster, n_jobs=self.n_jobs, parameters=self.parameters)
+
+
+@final
+class RayLauncher(ClusterLauncher):
+    """Jobs by Ray.
+
+    Args:
+        address: Of the cluster.
+        n_jobs: See `ClusterLauncher`.
+        max_failures: See `ClusterLauncher`.
+        cpus: Cores a job.
+        gpus: GPUs a job.
+        restarts: How often a job whose machine died is started again.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    def __init__(
+        self, *, address: str, n_jobs: int, max_failures: int | None, cpus: float, gpus: float, restarts: int
+    ) -> None:
+        super().__init__(n_jobs=n_jobs, max_failures=max_failures)
+        self.address, self.cpus, self.gpus, self.restarts = address, cpus, gpus, restarts
+
+    def connect(self) -> Places:
+        """Ray."""
+        return RayPlaces(
+            address=self.address, n_jobs=self.n_jobs, cpus=self.cpus, gpus=self.gpus, restarts=self.restarts
+        )

@@ -1,0 +1,1 @@
+"""One label for each example: texts and images, their augmentation and their reports."""

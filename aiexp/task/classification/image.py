@@ -1,0 +1,250 @@
+"""Image classification: a trunk that makes one vector of an image, and one linear layer."""
+
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aiexp.dataset.base import Dataset, ImageData
+from aiexp.errors import ConfigError
+from aiexp.task.base import OptimizerFactory, Task, Update
+from aiexp.task.classification.augmentation import Augmentation
+from aiexp.task.classification.mixing import Mixing
+from aiexp.task.classification.report import (
+    classification_metrics,
+    classification_report,
+    error_captions,
+    find_worst,
+)
+from aiexp.task.classification.trunk import Trunk
+from aiexp.task.picture_grid import picture_grid
+from aiexp.task.report import Evaluation
+
+# Tensor letters: B batch, C channels, H height, W width, D features, K classes.
+
+IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+GRID_COLUMNS = 8
+
+
+class ImageTrunk(Protocol):
+    """What this task needs of a model: an `nn.Module` with these members."""
+
+    feature_size: int
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """One vector (B, D) for each of (B, C, H, W) normalised images."""
+        ...
+
+
+@final
+class ImageClassification(Task):
+    """Tells classes of images apart.
+
+    Source: cross entropy on a linear layer over a trunk; label smoothing, Szegedy et al. 2015
+    (arXiv 1512.00567, section 7); averaging an image with its mirror, Krizhevsky et al. 2012, section 4.1.
+    Departures: none.
+
+    Logs: train/loss, train/accuracy (of an image's own label, also where images are mixed); eval/ and test/:
+    loss (without smoothing), accuracy, macro_f1 (unweighted mean over classes).
+
+    Args:
+        model: The trunk; see `ImageTrunk`. One with `whiten(images)` can have its first layer set from data.
+        dataset: An image data set.
+        optimizer: Makes an optimizer from parameter groups.
+        trunk: How the trunk starts and learns.
+        augmentation: Random changes of training images.
+        mixing: Random mixtures of training images and their labels.
+        label_smoothing: Probability mass spread over all classes, in [0, 1).
+        normalization: Whose mean and standard deviation of the pixels to use: those of the "dataset", or of
+            "imagenet" for trunks pretrained on it.
+        test_flip: In evaluations, average the logits of an image and of its mirror image.
+        num_worst: Rows and pictures of the most confident errors.
+
+    Raises:
+        ConfigError: a value is out of range, the model cannot whiten, or a batch of one meets batch norm.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: ImageTrunk,
+        dataset: ImageData,
+        optimizer: OptimizerFactory,
+        trunk: Trunk,
+        augmentation: Augmentation,
+        mixing: Mixing,
+        label_smoothing: float,
+        normalization: Literal["dataset", "imagenet"],
+        test_flip: bool,
+        num_worst: int,
+    ) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise ConfigError(
+                f"label_smoothing is {label_smoothing}: out of range", where="task.label_smoothing"
+            )
+        check_batch_norm(model, dataset)
+        self.model: Any = model
+        self.class_names: list[str] = dataset.class_names
+        self.head = nn.Linear(model.feature_size, len(self.class_names))
+        self.optimizer, self.trunk, self.augmentation, self.mixing = optimizer, trunk, augmentation, mixing
+        self.label_smoothing, self.test_flip, self.num_worst = label_smoothing, test_flip, num_worst
+        self.scale: Tensor
+        self.shift: Tensor
+        scale, shift = normalizer(normalization, dataset)
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("shift", shift, persistent=False)
+        self.frozen_batches = round(trunk.frozen_epochs * dataset.batches_per_epoch())
+        self.num_batches = 0  # of training, so far
+        self.is_frozen = self.frozen_batches > 0  # only the head learns
+        if trunk.whitening_examples:
+            self.whiten(dataset)
+
+    def describe(self) -> dict[str, Any]:
+        """The name of each class, by its number."""
+        return {"id2label": {str(i): name for i, name in enumerate(self.class_names)}}
+
+    def whiten(self, dataset: Any) -> None:
+        """Sets the model's first layer from images taken evenly over the training split."""
+        whiten = getattr(self.model, "whiten", None)
+        if whiten is None:
+            raise ConfigError(
+                f"{type(self.model).__name__} has no layer that whitens",
+                where="task.trunk.whitening_examples", fix="task.trunk.whitening_examples=0",
+            )  # fmt: skip
+        images: Tensor = dataset.images("train")
+        count = min(self.trunk.whitening_examples, len(images))
+        chosen = torch.arange(count) * len(images) // count
+        whiten(self.normalize(images[chosen]))
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) float32, channels last, with mean 0 and deviation 1, of uint8."""
+        pixels = images.to(torch.float32, memory_format=torch.channels_last)
+        return torch.addcmul(self.shift, pixels, self.scale)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, K) float32 of normalised images (B, C, H, W)."""
+        if self.training and self.is_frozen:
+            with torch.no_grad():
+                features = self.model(images)  # (B, D)
+        else:
+            features = self.model(images)
+        return self.head(features).float()
+
+    def train(self, mode: bool = True) -> "ImageClassification":
+        """Training or evaluation mode; a frozen trunk stays in evaluation mode."""
+        super().train(mode)
+        self.is_frozen = self.num_batches < self.frozen_batches
+        if mode and self.is_frozen:
+            self.model.eval()
+        return self
+
+    def train_step(self, batch: dict[str, Tensor]) -> Iterator[Update]:
+        """One update: cross entropy over the batch."""
+        if self.num_batches == self.frozen_batches > 0:
+            self.train(self.training)  # the trunk begins to learn
+        labels, seeds = batch["labels"], batch["seeds"]
+        images = self.normalize(self.augmentation(batch["images"], seeds))
+        targets = labels
+        if self.mixing.is_active:
+            images, targets = self.mixing(images, F.one_hot(labels, len(self.class_names)).float(), seeds)
+        logits = self(images)
+        self.num_batches += 1
+        self.is_frozen = self.num_batches < self.frozen_batches
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
+        accuracy = (logits.detach().argmax(1) == labels).float().mean()
+        yield Update(loss=loss, metrics={"accuracy": accuracy})
+
+    def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """One optimizer, which also holds a frozen trunk: without gradients it is passed over."""
+        return {"model": self.optimizer(self.trunk.parameter_groups(self.model, self.head))}
+
+    def extra_state(self) -> dict[str, Any]:
+        """The number of training batches, which says whether the trunk is frozen."""
+        return {"num_batches": self.num_batches}
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        """Restores what `extra_state` returned."""
+        self.num_batches = state["num_batches"]
+        self.train(self.training)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits (B, K) float32 of uint8 images, averaged with those of their mirror images if asked for."""
+        normalized = self.normalize(images)
+        if not self.test_flip:
+            return self(normalized)
+        return (self(normalized) + self(normalized.flip(3))) / 2
+
+    def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
+        """Loss, accuracy and macro F1; as a report also per-class table, confusion matrix, worst errors."""
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        for batch in dataset.eval_batches(split):
+            logits = self.predict(batch["images"].to(self.device, non_blocking=True))
+            parts.append((logits.cpu(), batch["labels"], batch["index"]))
+        logits, labels, index = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        loss = F.cross_entropy(logits, labels).item()
+        probabilities, truth = logits.softmax(1).numpy(), labels.numpy()
+        metrics = {"loss": loss, **classification_metrics(truth, probabilities.argmax(1))}
+        if not report:
+            return Evaluation(metrics=metrics)
+        data: Any = dataset
+        names: list[str] = data.names(split)
+        pictures, tables = classification_report(
+            truth,
+            probabilities,
+            self.class_names,
+            [names[i] for i in index.tolist()],
+            self.num_worst,
+            "image",
+        )
+        worst = find_worst(truth, probabilities, self.num_worst)
+        if len(worst):
+            images = data.images(split)[index[torch.from_numpy(worst)]]
+            captions = error_captions(truth, probabilities, self.class_names, worst)
+            pictures["worst_errors"] = picture_grid(images, GRID_COLUMNS, captions)
+        return Evaluation(metrics=metrics, pictures=pictures, tables=tables)
+
+
+def normalizer(normalization: str, dataset: ImageData) -> tuple[Tensor, Tensor]:
+    """Factor and offset (1, C, 1, 1) float32 by which a uint8 pixel is normalised.
+
+    Raises:
+        ConfigError: an unknown word, or grey images with the statistics of colours.
+    """
+    if normalization not in ("dataset", "imagenet"):
+        raise ConfigError(
+            f"unknown normalization '{normalization}'", where="task.normalization", fix="dataset or imagenet"
+        )
+    mean, std = dataset.mean, dataset.std
+    if normalization == "imagenet":
+        mean, std = IMAGENET_MEAN, IMAGENET_STD
+    if len(mean) != dataset.channels:
+        raise ConfigError(
+            f"images have {dataset.channels} channel(s), normalization {normalization} is for {len(mean)}",
+            where="task.normalization", fix="dataset.channels=3, or task.normalization=dataset",
+        )  # fmt: skip
+    mean, std = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (mean, std))
+    std = std.clamp(min=1e-3)  # images of a single colour
+    return (1 / (255 * std)).float(), (-mean / std).float()
+
+
+def check_batch_norm(model: Any, dataset: ImageData) -> None:
+    """Raises `ConfigError` if a training batch has one example and the model normalises over batches."""
+    if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):  # pyright: ignore[reportPrivateUsage]
+        return
+    size, num = dataset.batch_size, dataset.num_examples("train")
+    last = num - (dataset.batches_per_epoch() - 1) * size
+    if min(size, last) != 1:
+        return
+    which = "every training batch" if size == 1 else f"the last training batch of each epoch ({num} = "
+    if size > 1:
+        which += f"{num // size} x {size} + 1)"
+    raise ConfigError(
+        f"{which} has one image, and {type(model).__name__} has batch norm, which needs at least two",
+        where="dataset.batch_size",
+        fix=f"dataset.batch_size={'64' if size == 1 else size + 1}, or dataset.drop_last=true"
+        if size > 1
+        else "dataset.batch_size=64, or a model without batch norm",
+    )

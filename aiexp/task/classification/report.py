@@ -1,0 +1,116 @@
+"""Numbers, tables and a picture about a classifier's predictions, by scikit-learn and matplotlib."""
+
+import io
+from typing import Any, Literal
+
+import numpy as np
+
+from aiexp.task.report import Table
+
+Array = np.ndarray[Any, Any]
+ZERO: Any = 0.0  # value where nothing was predicted or nothing is true (scikit-learn's stub says str)
+
+
+def classification_metrics(truth: Array, predicted: Array) -> dict[str, float]:
+    """Accuracy and macro F1 of (N,) int class numbers."""
+    from sklearn.metrics import accuracy_score, f1_score
+
+    return {
+        "accuracy": float(accuracy_score(truth, predicted)),
+        "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=ZERO)),
+    }
+
+
+def classification_report(
+    truth: Array,
+    probabilities: Array,
+    class_names: list[str],
+    names: list[str],
+    num_worst: int,
+    kind: Literal["text", "image"],
+) -> tuple[dict[str, bytes], dict[str, Table]]:
+    """The confusion matrix as PNG; tables of each class and of the most confident errors.
+
+    Args:
+        truth: (N,) int64 true classes.
+        probabilities: (N, C) float32.
+        class_names: C names.
+        names: N texts, or names of images, in the same order.
+        num_worst: Largest number of errors listed.
+        kind: What the examples are; heads their column.
+    """
+    predicted = probabilities.argmax(1)
+    pictures = {"confusion_matrix": confusion_picture(truth, predicted, class_names)}
+    tables = {
+        "classes": class_table(truth, predicted, class_names),
+        "worst_errors": worst_errors(truth, probabilities, class_names, names, num_worst, kind),
+    }
+    return pictures, tables
+
+
+def class_table(truth: Array, predicted: Array, class_names: list[str]) -> Table:
+    """Precision, recall, F1 and number of examples of every class."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    numbers = range(len(class_names))
+    columns: Any = precision_recall_fscore_support(truth, predicted, labels=list(numbers), zero_division=ZERO)
+    rows = [
+        [class_names[i], *(round(float(c[i]), 4) for c in columns[:3]), int(columns[3][i])] for i in numbers
+    ]
+    return Table(columns=["class", "precision", "recall", "f1", "examples"], rows=rows)
+
+
+def find_worst(truth: Array, probabilities: Array, num_worst: int) -> Array:
+    """(at most `num_worst`,) int64 places of the errors made with the most confidence, worst first."""
+    predicted, confidence = probabilities.argmax(1), probabilities.max(1)
+    errors = np.flatnonzero(predicted != truth)
+    return errors[np.argsort(-confidence[errors], kind="stable")][:num_worst]
+
+
+def worst_errors(
+    truth: Array,
+    probabilities: Array,
+    class_names: list[str],
+    names: list[str],
+    num_worst: int,
+    kind: Literal["text", "image"],
+) -> Table:
+    """The errors made with the most confidence, worst first; arguments as in `classification_report`."""
+    predicted, confidence = probabilities.argmax(1), probabilities.max(1)
+    rows: list[list[str | int | float]] = [
+        [class_names[truth[i]], class_names[predicted[i]], round(float(confidence[i]), 4), names[i]]
+        for i in find_worst(truth, probabilities, num_worst)
+    ]
+    return Table(columns=["true", "predicted", "confidence", kind], rows=rows)
+
+
+def error_captions(truth: Array, probabilities: Array, class_names: list[str], places: Array) -> list[str]:
+    """`true -> predicted (confidence)` for each of the places."""
+    return [
+        f"{class_names[truth[i]]} -> {class_names[probabilities[i].argmax()]} ({probabilities[i].max():.2f})"
+        for i in places
+    ]
+
+
+def confusion_picture(truth: Array, predicted: Array, class_names: list[str]) -> bytes:
+    """A confusion matrix as PNG: counts, coloured by the share of the true class."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+
+    numbers = list(range(len(class_names)))
+    counts = confusion_matrix(truth, predicted, labels=numbers)
+    size = max(4.0, 0.55 * len(class_names) + 2.5)  # inches
+    figure = Figure(figsize=(size, size), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    display = ConfusionMatrixDisplay(shares, display_labels=class_names)
+    display.plot(ax=axes, cmap="Blues", colorbar=False, include_values=False, im_kw={"vmin": 0, "vmax": 1})
+    axes.tick_params(axis="x", labelrotation=0 if len(class_names) < 4 else 90)
+    for row, column in np.ndindex(counts.shape):
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()

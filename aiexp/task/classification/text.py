@@ -1,0 +1,179 @@
+"""Text classification: an encoder, a pooled vector, one linear layer."""
+
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol, final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aiexp.dataset.base import Dataset, TextData
+from aiexp.errors import ConfigError
+from aiexp.task.base import OptimizerFactory, Task, Update
+from aiexp.task.classification.report import classification_metrics, classification_report
+from aiexp.task.report import Evaluation
+
+# Tensor letters: B batch, T tokens, C classes, H hidden size.
+
+
+class Encoder(Protocol):
+    """What this task needs of a model: `aiexp.model.text.bert.Bert` or any other with these members."""
+
+    hidden_size: int
+    max_tokens: int
+    tokenizer: Any
+
+    def sentence_vectors(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """One vector (B, H) for each text: input_ids (B, T) int64, attention_mask (B, T) bool."""
+        ...
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters from the embeddings (first) through every layer to the pooler (last)."""
+        ...
+
+
+@final
+class TextClassification(Task):
+    """Fine-tunes an encoder to tell classes of texts apart.
+
+    Source: Devlin et al. 2018 (arXiv 1810.04805), section 4.1: the pooled [CLS] vector, dropout, a linear
+    layer, cross entropy. Layer-wise learning-rate decay: Howard & Ruder 2018 (arXiv 1801.06146), section 3.2.
+    Departures: decay also covers the pooler, which counts as part of the top layer.
+
+    Logs: train/loss, train/accuracy; eval/ and test/: loss (without class weights or smoothing), accuracy,
+    macro_f1 (unweighted mean over classes).
+
+    Args:
+        model: The encoder; see `Encoder`.
+        dataset: A text data set; it is tokenized here with the encoder's tokenizer.
+        optimizer: Makes an optimizer from parameter groups.
+        dropout: Probability on the pooled vector.
+        class_weights: "balanced" weights classes by 1 / frequency, a list gives one weight a class.
+        label_smoothing: Probability mass spread over all classes, in [0, 1).
+        layer_decay: Factor on the learning rate for each layer further down; 1 is the same rate everywhere.
+        frozen_layers: Groups kept fixed, counted from the embeddings (1 freezes only these).
+        num_worst: Rows in the table of the most confident errors.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Encoder,
+        dataset: TextData,
+        optimizer: OptimizerFactory,
+        dropout: float,
+        class_weights: Literal["balanced"] | list[float] | None,
+        label_smoothing: float,
+        layer_decay: float,
+        frozen_layers: int,
+        num_worst: int,
+    ) -> None:
+        super().__init__()
+        groups = model.layer_groups()
+        for key, value, is_valid in (
+            ("dropout", dropout, 0 <= dropout < 1),
+            ("label_smoothing", label_smoothing, 0 <= label_smoothing < 1),
+            ("layer_decay", layer_decay, 0 < layer_decay <= 1),
+            ("frozen_layers", frozen_layers, 0 <= frozen_layers <= len(groups)),
+        ):
+            if not is_valid:
+                raise ConfigError(f"{key} is {value}: out of range", where=f"task.{key}")
+        self.model: Any = model
+        self.class_names: list[str] = dataset.class_names
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(model.hidden_size, len(self.class_names))
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+        self.optimizer, self.label_smoothing, self.layer_decay = optimizer, label_smoothing, layer_decay
+        self.num_worst = num_worst
+        for group in groups[:frozen_layers]:
+            for parameter in group:
+                parameter.requires_grad_(False)
+        self.class_weights: Tensor | None
+        weights = weigh_classes(class_weights, dataset.class_counts())
+        self.register_buffer("class_weights", weights, persistent=False)
+        dataset.tokenize(model.tokenizer, model.max_tokens)
+
+    def describe(self) -> dict[str, Any]:
+        """The name of each class, by its number."""
+        return {"id2label": {str(i): name for i, name in enumerate(self.class_names)}}
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Logits (B, C) float32."""
+        vectors = self.model.sentence_vectors(batch["input_ids"], batch["attention_mask"])  # (B, H)
+        return self.head(self.dropout(vectors)).float()
+
+    def train_step(self, batch: dict[str, Tensor]) -> Iterator[Update]:
+        """One update: cross entropy over the batch."""
+        logits, labels = self(batch), batch["labels"]
+        loss = F.cross_entropy(logits, labels, self.class_weights, label_smoothing=self.label_smoothing)
+        accuracy = (logits.detach().argmax(1) == labels).float().mean()
+        yield Update(loss=loss, metrics={"accuracy": accuracy})
+
+    def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """One optimizer; weights of matrices decay, biases and norms do not."""
+        return {"model": self.optimizer(self.parameter_groups())}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups with their share of the learning rate, as `lr_scale` over the optimizer's own rate."""
+        layers = [*self.model.layer_groups(), list(self.head.parameters())]
+        # The pooler belongs to the top layer, and so does the head: both have depth 0.
+        depths = [max(len(layers) - 3 - i, 0) for i in range(len(layers))]
+        groups: list[dict[str, Any]] = []
+        scales = sorted({self.layer_decay**d for d in depths}, reverse=True)
+        for scale in scales:
+            members = [
+                p
+                for d, layer in zip(depths, layers, strict=True)
+                for p in layer
+                if self.layer_decay**d == scale and p.requires_grad
+            ]
+            matrices = [p for p in members if p.ndim >= 2]
+            others = [p for p in members if p.ndim < 2]
+            groups += [
+                {"params": matrices, "lr_scale": scale},
+                {"params": others, "lr_scale": scale, "weight_decay": 0.0},
+            ]
+        return [g for g in groups if g["params"]]
+
+    def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
+        """Loss, accuracy and macro F1; as a report also per-class table, confusion matrix, worst errors."""
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        for batch in dataset.eval_batches(split):
+            moved = self.to_device(batch)
+            parts.append((self(moved).cpu(), batch["labels"], batch["index"]))
+        logits, labels, index = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        loss = F.cross_entropy(logits, labels).item()
+        probabilities, truth = logits.softmax(1).numpy(), labels.numpy()
+        metrics = {"loss": loss, **classification_metrics(truth, probabilities.argmax(1))}
+        if not report:
+            return Evaluation(metrics=metrics)
+        texts: list[str] = dataset.texts(split)  # pyright: ignore[reportAttributeAccessIssue]
+        pictures, tables = classification_report(
+            truth, probabilities, self.class_names, [texts[i] for i in index.tolist()], self.num_worst, "text"
+        )
+        return Evaluation(metrics=metrics, pictures=pictures, tables=tables)
+
+
+def weigh_classes(
+    class_weights: Literal["balanced"] | list[float] | None, counts: np.ndarray[Any, Any]
+) -> Tensor | None:
+    """(C,) float32 weights with mean 1 over the examples, or None.
+
+    Raises:
+        ConfigError: a list of the wrong length, or an unknown word.
+    """
+    if class_weights is None:
+        return None
+    if class_weights == "balanced":
+        return torch.tensor(counts.sum() / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)
+    if isinstance(class_weights, str) or len(class_weights) != len(counts):
+        raise ConfigError(
+            f"class_weights is {class_weights}", where="task.class_weights",
+            fix=f"null, balanced, or a list of {len(counts)} numbers",
+        )  # fmt: skip
+    return torch.tensor(class_weights, dtype=torch.float32)

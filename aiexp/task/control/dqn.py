@@ -1,0 +1,257 @@
+"""Deep Q-learning: act, remember, and learn the value of every action from what is remembered."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any, Protocol, final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from aiexp.dataset.base import Dataset
+from aiexp.errors import ConfigError
+from aiexp.task.base import OptimizerFactory, Task, Update
+from aiexp.task.control.acting import Actor, Rhythm
+from aiexp.task.control.exploration import Exploration
+from aiexp.task.control.replay import Replay
+from aiexp.task.control.report import play, report_episodes
+from aiexp.task.report import Evaluation
+
+# Tensor letters: B batch, E environments, S stacked frames, A actions; "..." one observation.
+
+
+class QNetwork(Protocol):
+    """What this task needs of a model, which is a module: see `aiexp.model.control.q_network`."""
+
+    def build(self, observation_shape: tuple[int, ...], num_actions: int) -> None:
+        """Makes the layers for (S, ...) observations; called once, before anything else."""
+        ...
+
+    def __call__(self, observations: Tensor) -> Tensor:
+        """(B, A) float values of (B, S, ...) observations, uint8 or float32."""
+        ...
+
+
+@final
+class DQN(Task):
+    """Learns the value of each action by one-step (or multi-step) targets from a target network.
+
+    Source: Mnih et al. 2015 (doi 10.1038/nature14236), algorithm 1; double: van Hasselt et al. 2015 (arXiv
+    1509.06461), equation 4; replay: `ReplayBuffer`, `PrioritizedReplay`.
+    Departures: Adam instead of RMSProp is the preset's choice; several updates in a row, after several steps
+    of several environments (RL-Zoo); rewards are not clipped; the target network may follow smoothly
+    (Lillicrap et al. 2015, arXiv 1509.02971); a truncated episode is not taken for a terminated one.
+    Networks compute in float32 whatever hardware.precision says: bf16 would round away the differences
+    between actions.
+
+    Logs: train/loss (Huber), train/q_value (mean value of the actions taken); env/steps, env/exploration,
+    env/return and env/episode_length (means over turns of acting in which episodes ended),
+    time/env_steps_per_second (while acting); eval/ and test/: return_mean, return_std, return_min,
+    episode_length of greedy episodes; test/ also a table of episodes and an animated picture of the first.
+
+    Args:
+        model: See `QNetwork`.
+        dataset: `Environments` with discrete actions.
+        optimizer: Makes an optimizer from parameters.
+        discount: Factor on the reward of the next step, in [0, 1].
+        double: Choose the next action by the network itself, and only judge it by the target network.
+        target_interval: Steps of the environments, over all copies, between updates of the target network.
+        target_rate: How far the target network then moves: 1 copies, less follows smoothly.
+        exploration: Probability of random actions.
+        rhythm: How acting and learning take turns.
+        replay: The memory.
+
+    Raises:
+        ConfigError: a value is out of range, or the environment's actions are not discrete.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Any,
+        dataset: Any,
+        optimizer: OptimizerFactory,
+        discount: float,
+        double: bool,
+        target_interval: int,
+        target_rate: float,
+        exploration: Exploration,
+        rhythm: Rhythm,
+        replay: Replay,
+    ) -> None:
+        super().__init__()
+        check_environments(dataset)
+        for key, value, is_valid in (
+            ("discount", discount, 0 <= discount <= 1),
+            ("target_interval", target_interval, target_interval >= 1),
+            ("target_rate", target_rate, 0 < target_rate <= 1),
+        ):
+            if not is_valid:
+                raise ConfigError(f"{key} is {value}: out of range", where=f"task.{key}")
+        model.build(dataset.observation_shape, dataset.spaces.num_actions)
+        self.model: nn.Module = model
+        self.target: nn.Module = copy.deepcopy(model).requires_grad_(False)
+        self.optimizer, self.is_double, self.rhythm, self.replay = optimizer, double, rhythm, replay
+        self.target_interval, self.target_rate = target_interval, target_rate
+        self.steps_each = rhythm.steps_each(dataset.num_envs)
+        check_size(replay, rhythm)
+        spaces = dataset.spaces
+        replay.prepare(
+            num_envs=dataset.num_envs, shape=spaces.shape, dtype=spaces.dtype,
+            frame_stack=dataset.frame_stack, discount=discount,
+        )  # fmt: skip
+        self.random = np.random.default_rng([dataset.seed, 0])
+        self.actor = Actor(
+            dataset=dataset, replay=replay, exploration=exploration,
+            learning_starts=rhythm.learning_starts, random=self.random,
+        )  # fmt: skip
+        self.batches_left = 0  # of this turn of learning
+        self.news: dict[str, Tensor | float] = {}  # about the last turn of acting, to be logged
+
+    def batches(self, dataset: Dataset, start: int) -> Iterator[dict[str, Tensor]]:
+        """Batches drawn from memory; each turn's first is preceded by acting."""
+        while True:
+            if not self.batches_left:
+                self.act()
+                self.batches_left = self.rhythm.gradient_steps
+            self.batches_left -= 1
+            yield self.replay.draw(dataset.batch_size, self.random)
+
+    def act(self) -> None:
+        """One turn in the environments (the first goes on until learning starts); then the target follows."""
+        device = self.device  # looked up once: a search through all modules
+
+        def policy(observations: NDArray[Any]) -> NDArray[np.int64]:
+            return self.best_actions(observations, device)
+
+        while True:
+            before = self.actor.num_steps
+            with torch.inference_mode():
+                self.news |= self.actor.act(policy, self.steps_each)
+            steps = self.actor.num_steps
+            self.follow(steps // self.target_interval - before // self.target_interval)
+            if steps > self.rhythm.learning_starts and len(self.replay.buffer.drawable()):
+                return
+
+    def best_actions(
+        self, observations: NDArray[Any], device: torch.device | None = None
+    ) -> NDArray[np.int64]:
+        """(E,) the actions of highest value, counted from 0, for (E, S, ...) observations.
+
+        Args:
+            observations: On the CPU.
+            device: The network's, if it is known.
+        """
+        states = torch.from_numpy(observations).to(device or self.device)
+        return self.model(states).argmax(1).cpu().numpy()
+
+    @torch.no_grad()
+    def follow(self, times: int) -> None:
+        """Moves the target network towards the trained one, as often as that."""
+        if not times:
+            return
+        share = 1 - (1 - self.target_rate) ** times
+        for target, trained in zip(self.target.parameters(), self.model.parameters(), strict=True):
+            target.lerp_(trained, share) if share < 1 else target.copy_(trained)
+
+    def train_step(self, batch: dict[str, Tensor]) -> Iterator[Update]:
+        """One update towards the targets of a batch."""
+        observations = batch["observations"]
+        with torch.autocast(observations.device.type, enabled=False):
+            values = self.model(observations)  # (B, A)
+            values = values.gather(1, batch["actions"][:, None]).squeeze(1)
+            targets = self.targets(batch)
+            if "weights" in batch:
+                loss = (F.smooth_l1_loss(values, targets, reduction="none") * batch["weights"]).mean()
+            else:
+                loss = F.smooth_l1_loss(values, targets)
+        news, self.news = self.news, {}
+        taken = values.detach()
+        yield Update(loss=loss, metrics={"q_value": taken.mean(), **news})
+        if "rows" in batch:
+            self.replay.learn(batch["rows"], targets - taken)
+
+    @torch.no_grad()
+    def targets(self, batch: dict[str, Tensor]) -> Tensor:
+        """(B,) rewards plus the discounted value of the state they lead to."""
+        following = self.target(batch["following"])  # (B, A)
+        if self.is_double:
+            best = self.model(batch["following"]).argmax(1, keepdim=True)
+            following = following.gather(1, best).squeeze(1)
+        else:
+            following = following.amax(1)
+        return batch["rewards"] + batch["discounts"] * following
+
+    def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """One, for the trained network."""
+        return {"model": self.optimizer(self.model.parameters())}
+
+    def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
+        """Returns of greedy episodes; as a report also a table of them and a picture of the first."""
+        environments: Any = dataset
+        with torch.autocast(self.device.type, enabled=False):
+            batches = [batch["seeds"].tolist() for batch in dataset.eval_batches(split)]
+            episodes = [e for seeds in batches for e in play(environments, seeds, self.best_actions)]
+            returns = np.array([episode.total for episode in episodes])
+            metrics = {
+                "return_mean": returns.mean(),
+                "return_std": returns.std(),
+                "return_min": returns.min(),
+                "episode_length": np.mean([episode.length for episode in episodes]),
+            }
+            metrics = {name: float(value) for name, value in metrics.items()}
+            if not report:
+                return Evaluation(metrics=metrics)
+            pictures, tables = report_episodes(environments, episodes, self.best_actions)
+        return Evaluation(metrics=metrics, pictures=pictures, tables=tables)
+
+    def describe(self) -> dict[str, Any]:
+        """The environment."""
+        spaces = self.actor.spaces
+        return {
+            "env_id": self.actor.dataset.env_id,
+            "observation_shape": list(spaces.shape),
+            "num_actions": spaces.num_actions,
+        }
+
+    def extra_state(self) -> dict[str, Any]:
+        """The memory, the episodes in progress, and what is left of this turn."""
+        return {
+            "replay": self.replay.state(),
+            "actor": self.actor.state(),
+            "random": self.random.bit_generator.state,
+            "batches_left": self.batches_left,
+        }
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        """Restores what `extra_state` returned; episodes in progress are played again."""
+        self.replay.load_state(state["replay"])
+        self.actor.load_state(state["actor"])
+        self.random.bit_generator.state = state["random"]
+        self.batches_left = state["batches_left"]
+
+
+def check_environments(dataset: Any) -> None:
+    """Raises `ConfigError` unless the data set is one of environments with discrete actions."""
+    spaces = getattr(dataset, "spaces", None)
+    if spaces is None:
+        raise ConfigError(
+            f"DQN acts in environments, and {type(dataset).__name__} has none", where="dataset",
+            fix="dataset=cartpole, or dataset=gymnasium dataset.env_id=...",
+        )  # fmt: skip
+    if spaces.num_actions is None:
+        raise ConfigError(
+            f"DQN chooses one of several actions, and those of {dataset.env_id} are {spaces.actions}",
+            where="dataset.env_id", fix="an environment with a Discrete action space, e.g. dataset=cartpole",
+        )  # fmt: skip
+
+
+def check_size(replay: Replay, rhythm: Rhythm) -> None:
+    """Raises `ConfigError` if a turn of acting is more than fits into the buffer."""
+    if replay.size < rhythm.train_freq:
+        raise ConfigError(
+            f"a buffer of {replay.size} transitions is smaller than one turn of {rhythm.train_freq} steps",
+            where="task.replay.size", fix=f"task.replay.size={rhythm.train_freq} or more",
+        )  # fmt: skip

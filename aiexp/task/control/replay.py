@@ -1,0 +1,100 @@
+"""How an agent remembers and draws from memory: settings, the buffer, and priorities if any."""
+
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aiexp.errors import ConfigError
+from aiexp.task.control.prioritized_replay import PrioritizedReplay, check_priorities
+from aiexp.task.control.replay_buffer import ReplayBuffer
+
+
+@final
+class Replay:
+    """The memory of an agent.
+
+    Args:
+        size: Transitions kept; older ones are overwritten.
+        num_steps: Steps of the return before the value of a state takes over.
+        priority_exponent: 0 draws all alike; else prioritised replay's alpha, up to 1.
+        correction: Prioritised replay's beta in the beginning, in [0, 1].
+        correction_steps: Batches until beta is 1.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        num_steps: int,
+        priority_exponent: float,
+        correction: float,
+        correction_steps: int,
+    ) -> None:
+        for key, value in {"size": size, "num_steps": num_steps}.items():
+            if value < 1:
+                raise ConfigError(f"{key} is {value}; it must be at least 1", where=f"task.replay.{key}")
+        check_priorities(priority_exponent, correction, correction_steps)
+        self.size, self.num_steps = size, num_steps
+        self.priority_exponent = priority_exponent
+        self.correction, self.correction_steps = correction, correction_steps
+        self.buffer: ReplayBuffer
+        self.priorities: PrioritizedReplay | None = None
+
+    def prepare(
+        self,
+        *,
+        num_envs: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        frame_stack: int,
+        discount: float,
+    ) -> None:
+        """Reserves the memory; see `ReplayBuffer`."""
+        self.buffer = ReplayBuffer(
+            size=self.size, num_envs=num_envs, shape=shape, dtype=dtype, frame_stack=frame_stack,
+            num_steps=self.num_steps, discount=discount,
+        )  # fmt: skip
+        if self.priority_exponent:
+            self.priorities = PrioritizedReplay(
+                size=self.buffer.slots * num_envs, exponent=self.priority_exponent,
+                correction=self.correction, correction_steps=self.correction_steps,
+            )  # fmt: skip
+
+    def extend(self, *steps: Any) -> None:
+        """Adds steps; see `ReplayBuffer.extend`."""
+        added, dropped = self.buffer.extend(*steps)
+        if self.priorities is not None:
+            self.priorities.change(added, dropped)
+
+    def draw(self, count: int, random: np.random.Generator) -> dict[str, Tensor]:
+        """A batch; see `ReplayBuffer.gather`; with priorities also `rows` and `weights`, both (B,)."""
+        if self.priorities is None:
+            return tensors(self.buffer.gather(self.buffer.draw(count, random)))
+        rows, weights = self.priorities.draw(count, random)
+        return tensors(self.buffer.gather(rows) | {"rows": rows, "weights": weights})
+
+    def learn(self, rows: Tensor, errors: Tensor) -> None:
+        """Takes the temporal-difference errors (B,) of the drawn rows (B,) into account."""
+        if self.priorities is not None:
+            self.priorities.update(rows.cpu().numpy(), errors.cpu().numpy().astype(np.float64))
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold."""
+        priorities = None if self.priorities is None else self.priorities.state()
+        return {"buffer": self.buffer.state(), "priorities": priorities}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores what `state` returned."""
+        self.buffer.load_state(state["buffer"])
+        if self.priorities is not None:
+            self.priorities.load_state(state["priorities"])
+
+
+def tensors(arrays: dict[str, Any]) -> dict[str, Tensor]:
+    """The arrays as tensors that share their memory."""
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -1,0 +1,204 @@
+"""One optimizer step: micro-batches in lockstep, backward, finiteness, clipping, update."""
+
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from aiexp.errors import ConfigError, DivergedError
+from aiexp.hardware.hardware import Hardware
+from aiexp.task.base import Task, Update, to_device
+from aiexp.trainer.schedule import Schedule
+
+
+@final
+class Stepper:
+    """Applies the updates a task yields.
+
+    Args:
+        task: On its device, in training mode.
+        hardware: Gives device and precision.
+        schedule: Factor on each optimizer's learning rate.
+        total_steps: Length of the schedule in optimizer steps.
+        clip: Largest L2 norm of the gradient of one update; null does not clip.
+    """
+
+    def __init__(
+        self, task: Task, hardware: Hardware, *, schedule: Schedule, total_steps: int, clip: float | None
+    ) -> None:
+        self.task, self.schedule, self.total_steps, self.clip = task, schedule, total_steps, clip
+        self.device = hardware.device
+        autocast = hardware.autocast()
+        self.autocast = None if isinstance(autocast, nullcontext) else autocast
+        self.optimizers = task.make_optimizers()
+        self.parameters = {name: trainable(o) for name, o in self.optimizers.items()}
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group.setdefault("initial_lr", group["lr"] * group.get("lr_scale", 1.0))
+        self.scaler = torch.amp.GradScaler("cuda") if hardware.precision == "fp16" else None
+        self.window: dict[str, list[float]] = {}
+
+    def step(self, number: int, batches: list[Any]) -> None:
+        """Runs optimizer step `number` (from 1) on its micro-batches.
+
+        Raises:
+            DivergedError: a loss or gradient is not finite; the update was not applied.
+            ConfigError: the task breaks the contract of `train_step`.
+        """
+        factor = self.schedule.factor(number, self.total_steps)
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+        generators = [self._start(to_device(batch, self.device)) for batch in batches]
+        updates = 0
+        while True:
+            names = {name for g in generators if (name := self._backward(g, number, len(batches)))}
+            if not names:
+                break
+            if len(names) > 1:
+                raise ConfigError(
+                    f"train_step yields {sorted(names)} at the same point for different micro-batches",
+                    where="trainer.accumulate",
+                    fix="yield the same optimizers in the same order for every batch",
+                )
+            self._apply(names.pop(), number)
+            updates += 1
+        if not updates:
+            raise contract_error(self.task, "yielded nothing")
+
+    def _start(self, batch: Any) -> Iterator[Update]:
+        generator = self.task.train_step(batch)
+        if not hasattr(generator, "__next__"):
+            raise contract_error(self.task, f"returned a {type(generator).__name__}")
+        return generator
+
+    def _backward(self, generator: Iterator[Update], number: int, num_batches: int) -> str | None:
+        """Adds the gradient of a generator's next update; returns its optimizer, or None at the end."""
+        if self.autocast is None:
+            update = next(generator, None)
+        else:
+            with self.autocast:
+                update = next(generator, None)
+        if update is None:
+            return None
+        if type(update) is not Update:
+            raise contract_error(self.task, f"yielded a {type(update).__name__}")
+        if not torch.is_grad_enabled():
+            raise contract_error(self.task, "yielded inside torch.no_grad()")
+        if torch.is_autocast_enabled(self.device.type):
+            raise contract_error(self.task, "yielded inside torch.autocast()")
+        parameters = self.parameters.get(update.optimizer)
+        if parameters is None:
+            raise contract_error(
+                self.task, f"names the optimizer '{update.optimizer}', not in {list(self.parameters)}"
+            )
+        loss = update.loss
+        value = loss.item()
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"loss '{update.optimizer}' is {value} at step {number}; the update was not applied",
+                fix="lower the learning rate or clip the gradient: trainer.clip=1.0",
+            )
+        if num_batches > 1:
+            loss = loss / num_batches
+        if self.scaler is not None:
+            loss = self.scaler.scale(loss)
+        # inputs=: a generator's loss must not leave gradients in the discriminator.
+        loss.backward(inputs=parameters if len(self.parameters) > 1 else None)
+        single = len(self.parameters) == 1
+        self._count("loss" if single else f"loss/{update.optimizer}", value)
+        for name, metric in update.metrics.items():
+            self._count(name, metric.item() if isinstance(metric, Tensor) else metric)
+        return update.optimizer
+
+    def _apply(self, name: str, number: int) -> None:
+        optimizer = self.optimizers[name]
+        if self.scaler is not None:
+            self.scaler.unscale_(optimizer)
+        if self.clip is not None:
+            norm = nn.utils.clip_grad_norm_(self.parameters[name], self.clip).item()
+            # A scaled fp16 gradient may overflow: the scaler then skips the update and lowers its scale.
+            if not math.isfinite(norm) and self.scaler is None:
+                raise DivergedError(
+                    f"gradient of '{name}' is {norm} at step {number}; the update was not applied",
+                    fix="lower the learning rate",
+                )
+            self._count("gradient_norm" if len(self.parameters) == 1 else f"gradient_norm/{name}", norm)
+        if self.scaler is None:
+            optimizer.step()
+        else:
+            self.scaler.step(optimizer)
+            self.scaler.update()
+        optimizer.zero_grad(set_to_none=True)
+
+    def check_weights(self, number: int) -> None:
+        """Raises `DivergedError` unless every parameter is finite: no checkpoint shall hold one that is not.
+
+        Without clipping nobody looks at the gradients, and one that is not finite spoils the weights.
+        """
+        parameters = [p.detach() for group in self.parameters.values() for p in group]
+        if not math.isfinite(nn.utils.get_total_norm(parameters).item()):
+            raise DivergedError(
+                f"weights are not finite at step {number}; the checkpoint before it is intact",
+                fix="clip the gradient (trainer.clip=1.0) or lower the learning rate",
+            )
+
+    def _count(self, name: str, value: float) -> None:
+        total = self.window.get(name)
+        if total is None:
+            self.window[name] = [value, 1]
+        else:
+            total[0] += value
+            total[1] += 1
+
+    def take_metrics(self) -> dict[str, float]:
+        """Means since the last call, as `train/...` unless named `env/` or `time/`, and learning rates."""
+        means = {name: total / count for name, (total, count) in self.window.items()}
+        own = ("env/", "time/")
+        metrics = {n if n.startswith(own) else f"train/{n}": mean for n, mean in means.items()}
+        self.window = {}
+        for name, optimizer in self.optimizers.items():
+            key = "train/learning_rate" if len(self.optimizers) == 1 else f"train/learning_rate/{name}"
+            metrics[key] = max(group["lr"] for group in optimizer.param_groups)
+        return metrics
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold."""
+        return {
+            "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
+            "window": self.window,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores what `state` returned."""
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+            lay_out_alike(optimizer)
+        if self.scaler is not None and state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+        self.window = state["window"]
+
+
+def lay_out_alike(optimizer: torch.optim.Optimizer) -> None:
+    """Gives each moment the memory layout of its parameter: fused optimizers walk both by address."""
+    for parameter, moments in optimizer.state.items():
+        for name, moment in moments.items():
+            if isinstance(moment, Tensor) and moment.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)
+
+
+def trainable(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """Parameters of an optimizer that take gradients."""
+    return [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+
+
+def contract_error(task: Task, what: str) -> ConfigError:
+    """The error for a task that breaks the contract of `train_step`."""
+    return ConfigError(
+        f"{type(task).__name__}.train_step {what}",
+        fix="train_step must yield Update(loss=...), outside no_grad",
+    )

@@ -1,0 +1,318 @@
+"""The loop: steps, evaluations, checkpoints. It knows nothing of what is learned."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, Literal, final
+
+import torch
+
+from aiexp.checkpoint.state import load_random_state, random_state
+from aiexp.checkpoint.store import CheckpointPolicy
+from aiexp.dataset.base import Dataset
+from aiexp.dataset.preview import first_batch
+from aiexp.errors import CheckpointError, ConfigError, DataError
+from aiexp.hardware.hardware import Hardware
+from aiexp.session.session import Session
+from aiexp.session.stop import StopRequested
+from aiexp.task.base import Task
+from aiexp.task.report import Evaluation
+from aiexp.trainer.schedule import Schedule
+from aiexp.trainer.selection import Selection
+from aiexp.trainer.stepper import Stepper
+
+
+@final
+class Trainer:
+    """Trains a task on a data set.
+
+    Args:
+        steps: Length in optimizer steps; null to use `epochs`.
+        epochs: Length in passes over the training split; null to use `steps`.
+        accumulate: Batches per optimizer step.
+        clip: Largest gradient norm; null does not clip.
+        log_every: Optimizer steps between two lines of training metrics.
+        evaluate_every: "epoch" or optimizer steps between two evaluations of the "eval" split.
+        schedule: Learning-rate schedule over the whole length.
+        selection: The metric that names the best checkpoint and may stop early.
+        checkpoint: When to save, and what to keep.
+
+    Raises:
+        ConfigError: a value is out of range, or not exactly one of steps and epochs is given.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: int | None,
+        epochs: float | None,
+        accumulate: int,
+        clip: float | None,
+        log_every: int,
+        evaluate_every: int | Literal["epoch"],
+        schedule: Schedule,
+        selection: Selection,
+        checkpoint: CheckpointPolicy,
+    ) -> None:
+        if (steps is None) == (epochs is None):
+            raise ConfigError(
+                f"trainer.steps={steps} and trainer.epochs={epochs}: give exactly one",
+                fix="for example trainer.steps=100 trainer.epochs=null",
+            )
+        for key, value in {"steps": steps, "epochs": epochs, "clip": clip}.items():
+            if value is not None and value <= 0:
+                raise ConfigError(f"{key} is {value}; it must be positive", where=f"trainer.{key}")
+        for key, value in {"accumulate": accumulate, "log_every": log_every}.items():
+            if value < 1:
+                raise ConfigError(f"{key} is {value}; it must be at least 1", where=f"trainer.{key}")
+        check_interval("trainer.evaluate_every", evaluate_every)
+        check_interval("trainer.checkpoint.every", checkpoint.every)
+        self.steps, self.epochs, self.accumulate, self.clip = steps, epochs, accumulate, clip
+        self.log_every, self.evaluate_every = log_every, evaluate_every
+        self.schedule, self.selection, self.checkpoint = schedule, selection, checkpoint
+
+    def total_steps(self, dataset: Dataset) -> int:
+        """Length of the run in optimizer steps."""
+        if self.steps is not None:
+            return self.steps
+        return max(1, round((self.epochs or 0) * dataset.batches_per_epoch() / self.accumulate))
+
+    def fit(self, task: Task, dataset: Dataset, hardware: Hardware, session: Session) -> dict[str, float]:
+        """Trains to the end, continuing from the session's newest checkpoint if there is one.
+
+        Returns:
+            The metrics of the best checkpoint, or of the last one where none is monitored: `eval/...`
+            from its evaluation and `test/...` from the final one. A pruned run is not tested.
+
+        Raises:
+            Stopped: Ctrl-C or SIGTERM; a checkpoint of the last finished step is written.
+            DivergedError: a loss or gradient is not finite.
+        """
+        return Loop(self, task, dataset, hardware, session).run()
+
+
+@final
+class Loop:
+    """One call of `Trainer.fit`: the state that a checkpoint saves, and the order of events."""
+
+    def __init__(
+        self, trainer: Trainer, task: Task, dataset: Dataset, hardware: Hardware, session: Session
+    ) -> None:
+        if dataset.num_examples("train") == 0:
+            raise DataError("the training split is empty", where="dataset")
+        self.trainer, self.task, self.dataset = trainer, task, dataset
+        self.hardware, self.session, self.selection = hardware, session, trainer.selection
+        self.total_steps = trainer.total_steps(dataset)
+        self.has_eval = dataset.num_examples("eval") > 0
+        hardware.prepare(task)
+        self.stepper = Stepper(
+            task, hardware, schedule=trainer.schedule, total_steps=self.total_steps, clip=trainer.clip
+        )
+        self.step = 0
+        self.saved_step = 0
+        self.evaluated = True  # whether the evaluation due at `step` is done
+        self.metrics: dict[str, float] = {}
+
+    def run(self) -> dict[str, float]:
+        """The order of events, top to bottom."""
+        self.check_metrics()
+        self.resume()
+        self.session.begin(self.step, self.total_steps)
+        try:
+            self.train()
+        except StopRequested:
+            if self.saved_step != self.step:
+                self.save()
+            raise
+        if self.saved_step != self.step:
+            self.save()
+        if self.session.is_pruned:
+            return self.metrics
+        with self.session.stop.interruptible():
+            return self.metrics | self.final_evaluation()
+
+    def train(self) -> None:
+        """Steps until the end, a stop request, or the end of patience."""
+        trainer, session = self.trainer, self.session
+        self.finish_step()  # what was due at the step we resumed from
+        batches = self.task.batches(self.dataset, self.step * trainer.accumulate)
+        self.task.train()
+        clock = Clock(self.step)
+        while self.step < self.total_steps and not (self.selection.exhausted or session.is_pruned):
+            self.stepper.step(self.step + 1, next_batches(batches, trainer.accumulate))
+            self.step += 1
+            self.evaluated = False
+            if self.step % trainer.log_every == 0 or self.step == self.total_steps:
+                self.log(clock)
+            elif session.progress_due():
+                session.show(self.step, self.stepper.window)
+            with clock.paused():
+                self.finish_step()
+            if session.stop.requested:
+                raise StopRequested
+        if self.stepper.window:  # ended early, between two lines
+            self.log(clock)
+
+    def finish_step(self) -> None:
+        """Evaluates and saves if due at this step."""
+        if self.evaluated:
+            return
+        is_best = False
+        if self.has_eval and self.is_due(self.trainer.evaluate_every):
+            with self.session.stop.interruptible():
+                evaluation = self.evaluate("eval")
+            is_best = self.selection.update(self.step, evaluation.metrics)
+            if is_best or self.selection.monitor is None:
+                self.metrics = evaluation.metrics
+            self.session.report(self.step, evaluation, is_best)
+            self.session.ask_pruning(self.step, evaluation.metrics, is_last=self.step == self.total_steps)
+        self.evaluated = True
+        if is_best or self.is_due(self.trainer.checkpoint.every):
+            self.save()
+
+    def is_due(self, every: int | str) -> bool:
+        """Whether something that happens `every` so often is due at this step; always at the last."""
+        if self.step == self.total_steps:
+            return True
+        if isinstance(every, int):
+            return self.step % every == 0
+        per_epoch, accumulate = self.dataset.batches_per_epoch(), self.trainer.accumulate
+        return self.step * accumulate // per_epoch > (self.step - 1) * accumulate // per_epoch
+
+    def log(self, clock: "Clock") -> None:
+        """Writes the training metrics since the last line."""
+        trainer = self.trainer
+        metrics = self.stepper.take_metrics()
+        batches = self.step * trainer.accumulate
+        metrics["train/epoch"] = batches / self.dataset.batches_per_epoch()
+        seconds, steps = clock.lap(self.step)
+        metrics["time/step_seconds"] = seconds / steps
+        metrics["time/examples_per_second"] = steps * trainer.accumulate * self.dataset.batch_size / seconds
+        self.session.log(self.step, metrics)
+
+    def evaluate(self, split: str, *, report: bool = False, dataset: Dataset | None = None) -> Evaluation:
+        """The task's evaluation of a split, everything under its full name (`eval/accuracy`)."""
+        was_training, random = self.task.training, random_state()
+        self.task.eval()
+        try:
+            with torch.inference_mode(), self.hardware.autocast():
+                result = self.task.evaluate(dataset or self.dataset, split, report=report)
+        finally:
+            self.task.train(was_training)
+            load_random_state(random)  # training draws the same numbers however often it is evaluated
+        return Evaluation(
+            metrics={f"{split}/{name}": float(value) for name, value in result.metrics.items()},
+            pictures={f"{split}/{name}": picture for name, picture in result.pictures.items()},
+            tables={f"{split}/{name}": table for name, table in result.tables.items()},
+        )
+
+    def check_metrics(self) -> None:
+        """Evaluates one batch, so that a wrong metric name or shape is found before the first step."""
+        if self.selection.monitor is None:
+            return
+        if not self.has_eval:
+            raise ConfigError(
+                f"'{self.selection.monitor}' cannot be monitored: the data set has no 'eval' split",
+                where="trainer.selection.monitor", fix="trainer.selection.monitor=null",
+            )  # fmt: skip
+        metrics = self.evaluate("eval", dataset=first_batch(self.dataset)).metrics
+        self.selection.check(list(metrics))
+
+    def final_evaluation(self) -> dict[str, float]:
+        """Evaluates the best checkpoint on the test split, with pictures and tables."""
+        best = self.selection.best
+        if best is not None and best.step != self.step:
+            try:
+                model, _ = self.session.checkpoints.load(best.step)
+                self.task.load_state_dict(model)
+            except CheckpointError as error:
+                self.session.say(f"warning: {error.what} ({error.where}); testing the last weights instead")
+        split = "test" if self.dataset.num_examples("test") else "eval"
+        if not self.dataset.num_examples(split):
+            return {}
+        evaluation = self.evaluate(split, report=True)
+        self.session.report(self.step, evaluation, False)
+        return evaluation.metrics
+
+    def save(self) -> None:
+        """Writes a checkpoint of this step and deletes those no longer kept."""
+        store, best = self.session.checkpoints, self.selection.best
+        if self.step == 0:
+            return
+        state: dict[str, Any] = {
+            "step": self.step,
+            "evaluated": self.evaluated,
+            "stepper": self.stepper.state(),
+            "selection": self.selection.state(),
+            "metrics": self.metrics,
+            "random": random_state(),
+            "task": self.task.extra_state(),
+        }
+        self.stepper.check_weights(self.step)
+        with self.session.stop.saving():
+            state["session"] = self.session.state()
+            store.save(self.step, self.task.state_dict(), state)
+            best_step = None if best is None else best.step
+            store.prune(self.trainer.checkpoint.keep_last, best_step)
+            self.session.directory.write_status(step=self.step, best_step=best_step)
+        self.saved_step = self.step
+
+    def resume(self) -> None:
+        """Continues from the newest checkpoint that verifies."""
+        step = self.session.checkpoint_to_resume()
+        if step is None:
+            return
+        model, state = self.session.checkpoints.load(step)
+        try:
+            self.task.load_state_dict(model)
+            self.stepper.load_state(state["stepper"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            lines = str(error).splitlines()
+            raise CheckpointError(
+                f"checkpoint does not fit this model or optimizer: {' '.join(lines[:3])[:300]}",
+                where=str(self.session.checkpoints.path(step)),
+                fix="resume with the config the run was started with",
+            ) from error
+        self.task.load_extra_state(state["task"])
+        self.selection.load_state(state["selection"])
+        self.session.load_state(state["session"])
+        self.step = self.saved_step = state["step"]
+        self.evaluated, self.metrics = state["evaluated"], state["metrics"]
+        load_random_state(state["random"])
+
+
+@final
+class Clock:
+    """Seconds of training since the last lap, without what happened while paused."""
+
+    def __init__(self, step: int) -> None:
+        self._start = time.perf_counter()
+        self._paused_at = 0.0
+        self._step = step
+
+    def paused(self) -> "Clock":
+        """A context whose time does not count."""
+        return self
+
+    def __enter__(self) -> None:
+        self._paused_at = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._start += time.perf_counter() - self._paused_at
+
+    def lap(self, step: int) -> tuple[float, int]:
+        """Seconds and steps since the last call."""
+        now = time.perf_counter()
+        seconds, self._start = now - self._start, now
+        steps, self._step = step - self._step, step
+        return seconds, steps
+
+
+def next_batches(batches: Iterator[Any], count: int) -> list[Any]:
+    """The next `count` batches."""
+    return [next(batches) for _ in range(count)]
+
+
+def check_interval(key: str, every: int | str) -> None:
+    """Raises `ConfigError` unless `every` is "epoch" or a positive number of steps."""
+    if every != "epoch" and (not isinstance(every, int) or every < 1):
+        raise ConfigError(f"'{every}' is not an interval", where=key, fix="epoch, or a number of steps")

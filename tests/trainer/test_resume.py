@@ -1,0 +1,188 @@
+"""Killed anywhere and resumed, a run ends in the same bytes: weights, optimizer, randomness, metrics."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiexp.checkpoint import store as checkpoint_module
+from aiexp.checkpoint.state import seed_everything
+from aiexp.rundir.directory import RunDirectory
+from aiexp.session.session import Session
+from aiexp.task.base import Task
+from tests.endings import at_step, die_at, digest
+from tests.forks import in_fork
+from tests.toys import Adversaries, Classify, Points, Replay, make_hardware, make_trainer, new_run
+
+STEPS = 12
+TASKS: list[type[Task]] = [Classify, Adversaries, Replay]
+
+
+def train(directory: RunDirectory, task_class: type[Task], **changes: Any) -> Task:
+    """One process's share of a run: from the newest checkpoint to the end."""
+    hardware = make_hardware()
+    with Session(directory, directory.read_config()) as session:
+        seed_everything(0)
+        task = task_class()
+        monitor = None if task_class is Adversaries else "eval/accuracy"
+        from aiexp.trainer.selection import Selection
+
+        selection = Selection(monitor=monitor, mode="max", patience=None)
+        trainer = make_trainer(steps=STEPS, selection=selection, **changes)
+        session.finish(trainer.fit(task, Points(), hardware, session))
+    return task
+
+
+@pytest.fixture(params=TASKS, ids=lambda c: c.__name__)
+def task_class(request: pytest.FixtureRequest) -> type[Task]:
+    return request.param
+
+
+def reference(tmp_path: Path, task_class: type[Task]) -> str:
+    directory = new_run(tmp_path, "reference")
+    train(directory, task_class)
+    return digest(directory)
+
+
+def test_the_same_run_twice_is_the_same(tmp_path: Path, task_class: type[Task]) -> None:
+    assert reference(tmp_path, task_class) == reference(tmp_path, task_class)
+
+
+def test_killed_at_every_step(tmp_path: Path, task_class: type[Task]) -> None:
+    expected = reference(tmp_path, task_class)
+    for number in range(1, STEPS + 1):
+        directory = new_run(tmp_path, f"killed-{number}")
+
+        def killed(number: int = number, directory: RunDirectory = directory) -> None:
+            die_at(number)
+            train(directory, task_class)
+
+        assert in_fork(killed, tmp_path).code == -signal.SIGKILL
+        assert in_fork(lambda d=directory: train(d, task_class), tmp_path).code == 0
+        assert digest(directory) == expected, f"killed at step {number}"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_stopped_at_every_step_loses_no_step(
+    tmp_path: Path, task_class: type[Task], number: int, code: int
+) -> None:
+    expected = reference(tmp_path, task_class)
+    for step in range(1, STEPS, 2):
+        directory = new_run(tmp_path, f"stopped-{step}")
+
+        def stopped(step: int = step, directory: RunDirectory = directory) -> None:
+            at_step(step, lambda: os.kill(os.getpid(), number))
+            train(directory, task_class)
+
+        ended = in_fork(stopped, tmp_path)
+        assert ended.code == code
+        assert "aiexp resume" in ended.stderr
+        status = directory.read_json("status.json")
+        assert (status["state"], status["step"], status["exit_code"]) == ("stopped", step, code)
+        assert in_fork(lambda d=directory: train(d, task_class), tmp_path).code == 0
+        assert digest(directory) == expected, f"stopped at step {step}"
+
+
+def test_killed_at_every_disk_operation(tmp_path: Path) -> None:
+    """Dies at the n-th fsync, rename or write, for n = 1, 2, ... until a run gets through."""
+    expected = reference(tmp_path, Classify)
+    for count in range(1, 400, 3):
+        directory = new_run(tmp_path, f"disk-{count}")
+
+        def dying(count: int = count, directory: RunDirectory = directory) -> None:
+            die_at_operation(count)
+            train(directory, Classify)
+
+        code = in_fork(dying, tmp_path).code
+        assert code in (0, -signal.SIGKILL)
+        assert in_fork(lambda d=directory: train(d, Classify), tmp_path).code == 0
+        assert digest(directory) == expected, f"died at disk operation {count}"
+        if code == 0:
+            assert count > 30, "too few operations were hit for this test to mean anything"
+            return
+    pytest.fail("the run never got through")
+
+
+def die_at_operation(count: int) -> None:
+    """Kills this process before and half-way through its n-th durable operation."""
+    left = [count]
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*args, **kwargs)
+
+        return call
+
+    for name in ("fsync", "rename", "replace", "mkdir", "rmdir", "unlink"):
+        setattr(os, name, counted(getattr(os, name)))
+    checkpoint_module.write_bytes = counted(checkpoint_module.write_bytes)
+
+
+def test_stop_during_evaluation_evaluates_once(tmp_path: Path) -> None:
+    expected = reference(tmp_path, Classify)
+    directory = new_run(tmp_path, "evaluation")
+
+    def stopped() -> None:
+        calls = [0]
+        original = Classify.evaluate
+
+        def evaluate(self: Classify, dataset: Any, split: str, *, report: bool = False) -> Any:
+            calls[0] += 1
+            if calls[0] == 3:  # the preview, step 4, then step 8
+                os.kill(os.getpid(), signal.SIGTERM)
+            return original(self, dataset, split, report=report)
+
+        Classify.evaluate = evaluate
+        train(directory, Classify)
+
+    assert in_fork(stopped, tmp_path).code == 143
+    assert directory.read_json("status.json")["step"] == 8
+    train(directory, Classify)
+    assert digest(directory) == expected
+
+
+@pytest.mark.parametrize("part", ["stepper", "selection", "random", "task", "model"])
+def test_each_part_of_the_state_matters(tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaving one part out must change the end; otherwise the tests above prove nothing about it."""
+    expected = reference(tmp_path, Classify)
+    directory = new_run(tmp_path, "ablation")
+
+    def stopped() -> None:
+        at_step(7, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        train(directory, Classify)
+
+    assert in_fork(stopped, tmp_path).code == 143
+    targets = {
+        "stepper": ("aiexp.trainer.stepper.Stepper.load_state", lambda *_: None),
+        "selection": ("aiexp.trainer.selection.Selection.load_state", lambda *_: None),
+        "random": ("aiexp.trainer.trainer.load_random_state", lambda *_: None),
+        "task": ("tests.toys.Classify.load_extra_state", lambda *_: None),
+        "model": ("torch.nn.Module.load_state_dict", lambda *_, **__: None),
+    }
+    name, nothing = targets[part]
+    monkeypatch.setattr(name, nothing)
+    train(directory, Classify)
+    assert digest(directory) != expected
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
+    directory = new_run(tmp_path, "finished")
+    train(directory, Classify)
+    before = digest(directory)
+    train(directory, Classify)
+    assert digest(directory) == before
+
+
+def test_evaluation_leaves_training_alone(tmp_path: Path) -> None:
+    weights: list[bytes] = []
+    for every in (1, 12):
+        directory = new_run(tmp_path, f"every-{every}")
+        train(directory, Classify, evaluate_every=every)
+        weights.append((directory.path / f"checkpoints/step-{STEPS:08d}/model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
