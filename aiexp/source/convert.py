@@ -52,7 +52,7 @@ def _strip_pixels(paths: list[Path]) -> Iterator[bytes]:
         raise SourceFailed("pillow is not installed: pip install pillow") from None
     channels, height, width = _CIFAR_SIZES
     for path in paths:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG",)) as image:
             pixels = np.asarray(image.convert("RGB")).reshape(-1, height, width, channels)
         yield np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).tobytes()  # (N, C, H, W)
 

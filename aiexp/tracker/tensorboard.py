@@ -52,7 +52,7 @@ class TensorBoardTracker:
         import numpy as np
         from PIL import Image
 
-        with Image.open(path) as picture:
+        with Image.open(path, formats=("PNG", "GIF")) as picture:
             pixels = np.asarray(picture.convert("RGB"))  # (H, W, 3) uint8
         self._writer_at(step).add_image(name, pixels, step, dataformats="HWC")
 

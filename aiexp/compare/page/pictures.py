@@ -87,7 +87,7 @@ def draw_smaller(data: bytes) -> tuple[bytes, str | None]:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=("PNG", "GIF")) as image:
             image.thumbnail((WIDTH, 2 * WIDTH))
             buffer = io.BytesIO()
             image.convert("RGB").save(buffer, "JPEG", quality=80)

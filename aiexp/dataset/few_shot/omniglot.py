@@ -109,7 +109,7 @@ def read_characters(folder: Path, image_size: int) -> Characters:
         examples: list[NDArray[np.uint8]] = []
         for path in sorted(character.glob("*.png")):
             try:
-                with Image.open(path) as image:
+                with Image.open(path, formats=("PNG",)) as image:
                     small = image.convert("L").resize((image_size, image_size), Image.Resampling.LANCZOS)
             except (OSError, UnidentifiedImageError, ValueError) as e:
                 raise DataError(f"not a picture: {e}", where=str(path), fix=f"rm -r {folder}") from None

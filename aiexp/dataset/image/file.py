@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset(
     (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
+# How Pillow calls their formats; no others are tried, whatever the name: an EPS would start Ghostscript.
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
 # Pillow's own bound: larger pictures are taken for decompression bombs.
 MAX_PIXELS = 89_478_485
 _SHORT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
@@ -57,7 +59,7 @@ def read_image(path: Path, image_size: int, channels: int) -> Tensor:
     picture counts.
 
     Args:
-        path: A file of any kind that Pillow reads.
+        path: A file in one of `FORMATS`, whatever its name.
         image_size: Pixels of each side.
         channels: 1 for grey (luma of ITU-R BT.601) or 3.
 
@@ -84,7 +86,7 @@ def decode(path: Path, image_size: int, channels: int) -> Tensor:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ValueError(f"it declares {width}x{height} pixels, more than {MAX_PIXELS:,}")

@@ -1,6 +1,5 @@
 """Any classification network of torchvision without its last layer, with weights from a file if wanted."""
 
-import os
 import pickle
 import socket
 from collections.abc import Generator, Mapping
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from aiexp.errors import ConfigError, DataError, SecurityError, nearest
 from aiexp.model.layer.depthwise import use_depthwise
+from aiexp.source.download import is_offline
 
 # Tensor letters: B batch, C channels, H height, W width, D features.
 
@@ -210,7 +210,7 @@ def default_weights(name: str) -> dict[str, Tensor]:
     weights: Any = models.get_model_weights(name).DEFAULT  # pyright: ignore[reportAttributeAccessIssue]
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     advice = f"put {file.name} into {file.parent}, give its path as model.weights, or model.weights=null"
-    if not file.is_file() and os.environ.get("AIEXP_OFFLINE", "0") not in ("", "0"):
+    if not file.is_file() and is_offline():
         raise DataError(
             f"the weights of {name} are not in torchvision's cache, and AIEXP_OFFLINE is set",
             where="model.weights=default", fix=f"unset AIEXP_OFFLINE, or {advice}",

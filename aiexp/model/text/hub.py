@@ -4,7 +4,6 @@ Only safetensors weights are read, and code that comes with a model never runs.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any, final
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from aiexp.errors import DataError, SecurityError
 from aiexp.model.text.bert import Bert
 from aiexp.model.text.bert_weights import first_names, load_bert, weights_file
+from aiexp.source.download import is_offline
 
 FILES = [
     "config.json",
@@ -139,10 +139,9 @@ def find_folder(name: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
-    offline = os.environ.get("AIEXP_OFFLINE", "0") not in ("", "0")
     try:
         return Path(
-            snapshot_download(name, revision=revision, allow_patterns=FILES, local_files_only=offline)
+            snapshot_download(name, revision=revision, allow_patterns=FILES, local_files_only=is_offline())
         )
     except HFValidationError:
         raise DataError(

@@ -1,5 +1,6 @@
 """One picture of any kind, and thousands of them at once; every picture is generated here."""
 
+import ast
 import logging
 import warnings
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+import aiexp
 from aiexp.dataset.image import reader as image_reader
 from aiexp.dataset.image.file import find_images, read_image
 from aiexp.dataset.image.reader import available_bytes, read_images
@@ -180,6 +182,31 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "float.tif")
     with pytest.raises(DataError, match=r"32-bit numbers \(mode F\)"):
         read_image(tmp_path / "float.tif", 8, 3)
+
+
+def test_a_picture_never_starts_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow has Ghostscript draw an EPS, whatever the file is named."""
+    ghostscript = tmp_path / "gs"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {tmp_path}/canary\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    picture = tmp_path / "x.png"
+    picture.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n")
+    with pytest.raises(DataError, match="it is not a picture"):
+        read_image(picture, 8, 3)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_every_picture_is_opened_with_a_list_of_formats() -> None:
+    calls = [
+        node
+        for path in Path(aiexp.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Image.open"
+    ]
+    assert len(calls) >= 5
+    for call in calls:
+        assert "formats" in {keyword.arg for keyword in call.keywords}, ast.unparse(call)
 
 
 @pytest.mark.parametrize("side", [9_500, 14_000])  # Pillow itself warns of the first and refuses the second

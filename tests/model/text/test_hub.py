@@ -113,6 +113,22 @@ def test_what_cannot_be_had_says_so(name: str, tmp_path: Path, monkeypatch: pyte
     assert error.value.fix
 
 
+@pytest.mark.parametrize(
+    ("value", "is_offline"), [("1", True), ("yes", True), ("0", False), ("false", False)]
+)
+def test_offline_means_the_same_everywhere(
+    value: str, is_offline: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setenv("AIEXP_OFFLINE", value)
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download",
+        lambda *_, local_files_only, **__: asked.append(local_files_only) or "x",
+    )
+    find_folder("owner/name", None)
+    assert asked == [is_offline]
+
+
 def test_tokenizer_from_vocabulary_alone(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "film", "##s", "good", "!"]
