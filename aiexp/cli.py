@@ -18,6 +18,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     # A switch of Hydra's that allows more targets; aiexp has its own list.
     os.environ.pop("HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE", None)
+    # Python processes that libraries start (`python -c ...`) would import from the working directory first.
+    os.environ["PYTHONSAFEPATH"] = "1"
     try:
         return _dispatch(arguments)
     except AiexpError as e:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import aiexp
+
 HEAVY = ("torch", "transformers", "torchvision", "wandb", "sklearn", "matplotlib", "datasets", "gymnasium")
 
 FILES = {
@@ -122,9 +124,18 @@ class Lab:
     def aiexp(self, *words: str, program: str = "") -> subprocess.CompletedProcess[str]:
         """`aiexp words` in a process of its own; `program` runs before it, in the same process."""
         code = f"{program}\nimport sys\nfrom aiexp.cli import main\nsys.exit(main({list(words)!r}))"
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("AIEXP_")}
+        return self._run("-c", code)
+
+    def program(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """`python -m aiexp words`."""
+        return self._run("-m", "aiexp", *words)
+
+    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        hidden = ("AIEXP_", "PYTHONSAFEPATH")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
+        environment["PYTHONPATH"] = str(Path(aiexp.__file__).parent.parent)
         return subprocess.run(
-            [sys.executable, "-c", code],
+            [sys.executable, *words],
             cwd=self.root,
             env=environment,
             capture_output=True,

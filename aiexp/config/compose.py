@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from aiexp.config.folders import GROUPS, PRIMARY, ConfDirs, conf_dirs, shown
 from aiexp.config.hydra_settings import check_override, is_hydra_setting
 from aiexp.config.problem import raise_all
-from aiexp.config.target.allowed import add_working_directory
 from aiexp.errors import AiexpError, SecurityError
+from aiexp.working_directory import WORKING_DIRECTORY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +86,8 @@ def merge_options(groups: list[str], dirs: ConfDirs, merged: Merged) -> DictConf
 
 
 def prepare() -> None:
-    """Makes the working directory importable, closes the resolvers, ignores switched-off checks."""
-    add_working_directory()
+    """Enters the working directory, closes the resolvers, ignores switched-off checks."""
+    WORKING_DIRECTORY.enter()
     # Hydra's own switch to allow more targets; aiexp's list is the only one.
     os.environ.pop("HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE", None)
     OmegaConf.register_new_resolver("oc.env", _environment, replace=True)
@@ -100,13 +100,13 @@ def check_hydra_settings(overrides: list[str], dirs: ConfDirs) -> None:
         SecurityError: A refused setting on the command line, or a search path in the user's primary file.
         ConfigErrors: A setting that aiexp makes itself.
     """
+    from aiexp.config.loader import user_primary
+
     problems = [(p, o) for o in overrides if (p := check_override(o))]
     raise_all([p.error(f"command line: {text}") for p, text in problems])
-    own = dirs.user / f"{PRIMARY}.yaml" if dirs.user else None
-    if own and own.is_file() and "searchpath" in own.read_text(encoding="utf-8", errors="replace"):
-        raise SecurityError(
-            "'hydra.searchpath' is refused", where=shown(own), fix="use AIEXP_CONF or --config-dir"
-        )
+    if dirs.user and OmegaConf.select(user_primary(dirs).config, "hydra.searchpath"):
+        own = shown(dirs.user / f"{PRIMARY}.yaml")
+        raise SecurityError("'hydra.searchpath' is refused", where=own, fix="use AIEXP_CONF or --config-dir")
 
 
 def without_hydra(full: DictConfig) -> DictConfig:

@@ -15,7 +15,7 @@ _REFUSED = (
 )
 _ALLOWED = ("hydra.launcher.", "hydra.sweeper.", "hydra.verbose")
 _GROUPS = ("hydra.launcher", "hydra.sweeper")
-_PLUGINS = ("hydra._internal.core_plugins.", "hydra_plugins.")
+_OWN_PLUGINS = "hydra_plugins.aiexp."
 _INSTEAD = {
     "hydra.run.dir": "use outputs=FOLDER",
     "hydra.sweep.dir": "use outputs=FOLDER",
@@ -57,6 +57,8 @@ def check_override(text: str) -> Problem | None:
 
 def check_node(node: DictConfig) -> list[Problem]:
     """What is refused in the composed Hydra node, wherever it was written."""
+    from hydra.core.plugins import Plugins
+
     problems: list[Problem] = []
     for name in ("job_logging", "hydra_logging"):
         if _calls(OmegaConf.to_container(node[name])) or (node[name] or {}).get("root") is not None:
@@ -70,9 +72,9 @@ def check_node(node: DictConfig) -> list[Problem]:
         what = "'hydra.job.env_set' is refused: export the variable in the shell"
         problems.append(Problem(key="hydra.job.env_set", what=what, is_refusal=True))
     for name in ("launcher", "sweeper"):
-        target = OmegaConf.select(node, f"{name}._target_")
-        if target is not None and not str(target).startswith(_PLUGINS):
-            what = f"'{target}' is refused: a {name} is a Hydra plugin"
+        target = str(OmegaConf.select(node, f"{name}._target_", default=_OWN_PLUGINS))
+        if target not in Plugins.instance().class_name_to_class and not target.startswith(_OWN_PLUGINS):
+            what = f"'{target}' is refused: it is no {name} of an installed Hydra plug-in"
             problems.append(Problem(key=f"hydra.{name}", what=what, is_refusal=True))
     return problems
 

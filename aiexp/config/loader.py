@@ -1,8 +1,12 @@
 """Hydra's config loader over aiexp's folders. The one file that builds on Hydra's inner classes (1.3.x)."""
 
+import site
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import omegaconf._utils
@@ -17,9 +21,9 @@ from hydra.core.default_element import GroupDefault
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobRuntime
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from aiexp.config.folders import ConfDirs
+from aiexp.config.folders import PRIMARY, ConfDirs
 
 CLUSTERS = ("submitit_local", "submitit_slurm", "ray")  # files of conf/hydra/launcher
 _make_loader_class = omegaconf._utils.get_yaml_loader
@@ -66,8 +70,20 @@ def _loader_class() -> Any:
         yaml.SafeLoader = slow
 
 
+def find_plugins() -> None:
+    """Gives Hydra the plug-ins of installed distributions and no others.
+
+    It imports every module of the namespace `hydra_plugins` before it reads a config, wherever `sys.path`
+    leads: the package made here spans the folders that pip installs into.
+    """
+    places = [*site.getsitepackages(), site.getusersitepackages()]
+    package = sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
+    package.__path__ = [str(p) for place in places if (p := Path(place, "hydra_plugins")).is_dir()]
+
+
 def make_loader(dirs: ConfDirs) -> ConfigLoaderImpl:
     """A loader that searches the user's folder, then the built-in one, then `--config-dir`."""
+    find_plugins()
     version.setbase("1.3")
     JobRuntime.instance().set("name", "aiexp")
     path: ConfigSearchPath = create_config_search_path(str(dirs.builtin))
@@ -82,6 +98,35 @@ def make_loader(dirs: ConfDirs) -> ConfigLoaderImpl:
     loader = ConfigLoaderImpl(path)
     loader.repository = Repository(path)
     return loader
+
+
+def chooses(dirs: ConfDirs, group: str) -> bool:
+    """Whether the defaults list of the user's primary file names an option of a group, as Hydra reads it."""
+    entries = user_primary(dirs).defaults_list or []
+    return any(isinstance(entry, GroupDefault) and entry.group == group for entry in entries)
+
+
+def user_primary(dirs: ConfDirs) -> ConfigResult:
+    """The user's own primary file as Hydra reads it, empty if there is none.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    from aiexp.config.explain import explain
+
+    try:
+        own = dirs.user and _read_primary(dirs.user, (dirs.user / f"{PRIMARY}.yaml").stat().st_mtime_ns)
+    except FileNotFoundError:
+        own = None
+    except Exception as error:
+        raise explain(error, dirs) from error
+    return own or ConfigResult(provider="", path="", config=OmegaConf.create(), header={})
+
+
+@lru_cache(maxsize=1)
+def _read_primary(folder: Path, changed: int) -> ConfigResult | None:
+    """The primary file in a folder; `changed` is its time of change, so that an edited file is read again."""
+    return make_loader(ConfDirs(user=None, builtin=folder)).repository.load_config(PRIMARY)
 
 
 def apply(override: Override, config: DictConfig) -> None:

@@ -9,8 +9,9 @@ from omegaconf import OmegaConf
 
 from aiexp.config.axes import Axes, check_sweep
 from aiexp.config.compose import Composed, Merged, shadow_notes
-from aiexp.config.folders import PRIMARY, ConfDirs, conf_dirs, shown
+from aiexp.config.folders import ConfDirs, conf_dirs, shown
 from aiexp.config.hydra_settings import is_hydra_setting
+from aiexp.config.loader import chooses
 from aiexp.errors import CheckpointError, ConfigError, Stopped, SweepError
 from aiexp.rundir.directory import RunDirectory, new_name
 from aiexp.secrets import MASK, redact, redact_text
@@ -148,11 +149,8 @@ def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
 
 def with_launcher(overrides: list[str], dirs: ConfDirs) -> list[str]:
     """The overrides with aiexp's own launcher, unless the user has chosen one."""
-    primary = dirs.user / f"{PRIMARY}.yaml" if dirs.user else None
-    is_chosen = any(o.partition("=")[0] == "hydra/launcher" for o in overrides) or (
-        primary is not None and primary.is_file() and "hydra/launcher" in primary.read_text(encoding="utf-8")
-    )
-    return overrides if is_chosen else [*overrides, LOCAL]
+    is_typed = any(o.partition("=")[0] == "hydra/launcher" for o in overrides)
+    return overrides if is_typed or chooses(dirs, "hydra/launcher") else [*overrides, LOCAL]
 
 
 def own_overrides(overrides: list[str]) -> list[str]:

@@ -17,6 +17,7 @@ from aiexp.config.target.find import NotFoundError, locate, public_names
 from aiexp.config.target.library import LIBRARY
 from aiexp.config.target.signature import Signature, read
 from aiexp.errors import ConfigError, SecurityError, nearest
+from aiexp.working_directory import WORKING_DIRECTORY
 
 _NOT_USER_CODE = {"site-packages", "dist-packages", "node_modules", "outputs", "wandb"}
 _RUN_FILES = ("status.json", "config.yaml")  # in every run directory, whatever the outputs folder is called
@@ -25,13 +26,6 @@ _RUN_FILES = ("status.json", "config.yaml")  # in every run directory, whatever 
 def trusted_packages() -> set[str]:
     """Top-level packages the user trusts: `AIEXP_TRUST`, a comma list that `--trust` adds to."""
     return {p for p in os.environ.get("AIEXP_TRUST", "").split(",") if p}
-
-
-def add_working_directory() -> None:
-    """Makes modules of the working directory importable, after every installed one."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
 
 
 def check_target(target: object, *, where: str, group: str | None = None) -> Signature | None:
@@ -52,17 +46,20 @@ def check_target(target: object, *, where: str, group: str | None = None) -> Sig
             where=where,
             fix="write package.module.Class",
         )
-    add_working_directory()
+    WORKING_DIRECTORY.enter()
     if target in LIBRARY and group in (None, "model"):
         return _read_library(target, where)
     _check_package(target, where, group)
     try:
         signature = read(target)
     except NotFoundError as e:
-        return _unreadable(target, e, where)
+        _check_unreadable(target, e, where)
+        WORKING_DIRECTORY.admit(target.split(".")[0])
+        return None
     refusal = _refusal(signature, group)
     if refusal is not None:
         raise SecurityError(f"'{target}' is refused: {refusal}", where=where, fix=_fix(target, group))
+    WORKING_DIRECTORY.admit(target.split(".")[0])
     return signature
 
 
@@ -197,7 +194,7 @@ def _check_package(target: str, where: str, group: str | None) -> None:
         raise SecurityError(what, where=where, fix=_fix(target, group))
 
 
-def _unreadable(target: str, error: NotFoundError, where: str) -> None:
+def _check_unreadable(target: str, error: NotFoundError, where: str) -> None:
     """Raises what a target without readable definition deserves; returns for a trusted package."""
     top = target.split(".")[0]
     module, missing = error.module, error.part

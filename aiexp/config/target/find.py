@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import final
 
+from aiexp.working_directory import WORKING_DIRECTORY
+
 _MOST_LOOKUPS = 200
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -118,7 +120,7 @@ def _parse(path: Path, changed: int) -> list[ast.stmt]:
 def locate(name: str) -> Module:
     """The top-level module or package `name`, located but not imported."""
     try:
-        spec = find_spec(name)
+        spec = find_spec(name) or WORKING_DIRECTORY.locate(name)
     except (ValueError, ImportError):
         spec = None
     if spec is None:

@@ -167,15 +167,14 @@ def check_module(env_id: str) -> None:
     module, colon, _ = env_id.rpartition(":")
     if not colon:
         return
-    from aiexp.config.target.allowed import add_working_directory, is_user_code, trusted_packages
+    from aiexp.config.target.allowed import is_user_code, trusted_packages
     from aiexp.config.target.find import NotFoundError, locate
+    from aiexp.working_directory import WORKING_DIRECTORY
 
-    add_working_directory()
+    WORKING_DIRECTORY.enter()
     top = module.split(".")[0]
-    if top in trusted_packages():
-        return
     try:
-        is_allowed = is_user_code(locate(top).path)
+        is_allowed = top in trusted_packages() or is_user_code(locate(top).path)
     except NotFoundError as error:
         if error.part:
             raise ConfigError(
@@ -188,6 +187,7 @@ def check_module(env_id: str) -> None:
             f"'{env_id}' is refused: it imports '{module}'", where="dataset.env_id",
             fix=f"code below this folder, or --trust {top}",
         )  # fmt: skip
+    WORKING_DIRECTORY.admit(top)
 
 
 def explain(error: Exception, env_id: str, options: dict[str, Any]) -> AiexpError:

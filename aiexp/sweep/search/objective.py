@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from omegaconf import OmegaConf
 
 from aiexp.config.compose import Composed, Merged, merge_options
-from aiexp.config.folders import PRIMARY
 from aiexp.config.hydra_settings import is_hydra_setting
+from aiexp.config.loader import chooses
 from aiexp.config.overrides import parse
 from aiexp.config.problem import raise_all
 from aiexp.errors import AiexpError, ConfigError, nearest
@@ -61,9 +61,8 @@ def complete_search(
 
 def may_search(overrides: list[str], dirs: "ConfDirs") -> bool:
     """Whether a sweeper is chosen anywhere: else composing Hydra's node is saved, a tenth of a second."""
-    own = dirs.user / f"{PRIMARY}.yaml" if dirs.user else None
-    is_named = own is not None and own.is_file() and "hydra/sweeper" in own.read_text(encoding="utf-8")
-    return is_named or any(o.lstrip("+").startswith("hydra/sweeper") for o in overrides)
+    is_typed = any(o.lstrip("+").startswith("hydra/sweeper") for o in overrides)
+    return is_typed or chooses(dirs, "hydra/sweeper")
 
 
 def sweeper_node(overrides: list[str], dirs: "ConfDirs") -> dict[str, Any]:
