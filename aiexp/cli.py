@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable
 
 from aiexp.command import COMMANDS
-from aiexp.errors import AiexpError, ConfigError, nearest
+from aiexp.errors import AiexpError, ConfigError, StorageError, nearest
+from aiexp.limits import limit_error
+from aiexp.terminal import out, out_lines, say, say_lines
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,17 +25,33 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _dispatch(arguments)
     except AiexpError as e:
-        _say(e.lines())
-        return e.exit_code
+        return _refuse(e)
     except KeyboardInterrupt:
-        _say(["interrupted"])
+        say("interrupted")
         return 130
     except BrokenPipeError:
-        # The reader (`| head`) has left; Python must not try to flush into the closed pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # the reader (`| head`) has left
         return 0
-    except Exception:
-        return _report_bug(arguments)
+    except Exception as e:
+        problem = limit_error(e)
+        return _report_bug(arguments) if problem is None else _refuse(problem)
+
+
+def _refuse(error: AiexpError) -> int:
+    """Says what is wrong; returns the exit code."""
+    for line in error.lines():
+        say(line)
+    if isinstance(error, StorageError):
+        _drop_output()
+    return error.exit_code
+
+
+def _drop_output() -> None:
+    """Lets go of what stdout has not taken: Python would try again at its end, and fail again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -41,12 +59,12 @@ def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         from aiexp.command.help import overview
 
-        print(overview(COMMANDS))
+        out_lines(overview(COMMANDS))
         return 0 if argv else 2
     if argv[0] in ("--version", "-V"):
         from aiexp import __version__
 
-        print(f"aiexp {__version__}")
+        out(f"aiexp {__version__}")
         return 0
     name, rest = argv[0], argv[1:]
     if name not in COMMANDS:
@@ -82,28 +100,17 @@ def _take_trust(argv: list[str]) -> list[str]:
     return rest
 
 
-def _say(lines: list[str]) -> None:
-    """Lines to stderr, secrets masked."""
-    from aiexp.secrets import redact_text
-
-    for line in lines:
-        print(f"aiexp: {redact_text(line)}", file=sys.stderr)
-
-
 def _report_bug(argv: list[str]) -> int:
     """Prints the traceback of an error nobody expected, with what a report needs; returns 1."""
     import platform
     import traceback
 
     from aiexp import __version__
-    from aiexp.secrets import redact_text
 
-    print(redact_text(traceback.format_exc()), file=sys.stderr, end="")
-    _say(
-        [
-            "this is a bug in aiexp or in your own code; if it is ours, please report the lines above with",
-            f"  aiexp {__version__}, Python {platform.python_version()}, {platform.system()}: "
-            f"aiexp {' '.join(argv)}",
-        ]
+    say_lines(traceback.format_exc())
+    say("this is a bug in aiexp or in your own code; if it is ours, please report the lines above with")
+    say(
+        f"  aiexp {__version__}, Python {platform.python_version()}, {platform.system()}: "
+        f"aiexp {' '.join(argv)}"
     )
     return 1

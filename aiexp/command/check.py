@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from aiexp.command.run import split
 from aiexp.config.build import build
 from aiexp.config.compose import compose
+from aiexp.terminal import out, out_lines
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,7 +58,7 @@ class Bill:
 def main(argv: list[str]) -> int:
     """Prints the bill; returns 0 or raises what training would."""
     if {"-h", "--help"} & set(argv):
-        print(HELP, end="")
+        out_lines(HELP)
         return 0
     line = split(argv)
     if "multirun" in line.flags:
@@ -92,7 +93,7 @@ def check(config: DictConfig) -> Bill:
 
 def say(name: str, value: str) -> None:
     """One aligned line."""
-    print(f"{name:<10}{value}", flush=True)
+    out(f"{name:<10}{value}")
 
 
 def describe_parameters(module: "nn.Module") -> str:

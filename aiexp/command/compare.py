@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from aiexp.errors import ConfigError, DataError, nearest
+from aiexp.terminal import out, out_lines
 
 if TYPE_CHECKING:
     from aiexp.compare.comparison import Comparison
@@ -57,7 +58,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: list[str]) -> int:
     """Prints the comparison of the runs named; returns 0."""
     if {"-h", "--help"} & set(argv):
-        print(HELP, end="")
+        out_lines(HELP)
         return 0
     argv, page = _take_page(argv)
     arguments = _parse(argv)
@@ -75,11 +76,11 @@ def main(argv: list[str]) -> int:
     if arguments.workspace is not None:
         from aiexp.compare.workspace import save_workspace
 
-        print(save_workspace(arguments.workspace, comparison, records))
+        out(save_workspace(arguments.workspace, comparison, records))
     if page is not None:
         _write_page(comparison, records, page)
     elif arguments.workspace is None:
-        sys.stdout.write(_text(comparison, records, arguments.format, arguments.top))
+        out_lines(_text(comparison, records, arguments.format, arguments.top))
     return 0
 
 
@@ -177,4 +178,4 @@ def _write_page(comparison: "Comparison", records: "list[RunRecord]", path: Path
 
     with storage_errors("writing the page", path):
         path.write_text(render(comparison, records), encoding="utf-8")
-    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB): open it in any browser")
+    out(f"{path} ({path.stat().st_size / 1e6:.1f} MB): open it in any browser")

@@ -1,10 +1,10 @@
 """`aiexp completion SHELL`: prints its script, which asks `aiexp completion --words LINE` for candidates."""
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from aiexp.errors import AiexpError, ConfigError, nearest
+from aiexp.terminal import out, out_lines, visible
 
 USAGE = """\
 usage: aiexp completion bash|zsh|fish
@@ -47,16 +47,17 @@ SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 def main(argv: list[str]) -> int:
     """Prints a script, or the candidates for a line."""
     if argv[:1] == ["--words"]:
-        sys.stdout.write("".join(f"{w}\n" for w in candidates(argv[1] if len(argv) > 1 else "")))
+        for word in candidates(argv[1] if len(argv) > 1 else ""):
+            out(word)
         return 0
     if "-h" in argv or "--help" in argv:
-        print(USAGE)
+        out_lines(USAGE)
         return 0
     shell = argv[0] if argv else ""
     if shell not in SCRIPTS or len(argv) > 1:
         what = f"no completion for '{' '.join(argv)}'.{nearest(shell, SCRIPTS)}" if argv else "which shell?"
         raise ConfigError(what, where="aiexp completion", fix="type aiexp completion bash, zsh or fish")
-    print(SCRIPTS[shell].strip())
+    out_lines(SCRIPTS[shell].strip())
     return 0
 
 
@@ -68,7 +69,7 @@ def candidates(line: str) -> list[str]:
         found = _for_command(before, word) if before else _commands()
     except AiexpError:
         return []
-    return [w for w in dict.fromkeys(found) if w.startswith(word)]
+    return [w for w in dict.fromkeys(found) if w.startswith(word) and w == visible(w)]
 
 
 def _commands() -> list[str]:

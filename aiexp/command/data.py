@@ -6,6 +6,7 @@ from aiexp.errors import ConfigError, nearest
 from aiexp.source import cache
 from aiexp.source.catalog.entries import ENTRIES, find_entry
 from aiexp.source.catalog.entry import Archive, Entry, Hub, Torchvision
+from aiexp.terminal import out, out_lines
 
 USAGE = """\
 usage: aiexp data list             what there is: size, licence, in the cache or not, sources
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> int:
         DataError: Something could not be fetched, or is not there.
     """
     if not argv or "-h" in argv or "--help" in argv:
-        print(USAGE)
+        out_lines(USAGE)
         return 0
     actions: dict[str, Callable[[list[str]], None]] = {"list": _list, "fetch": _fetch, "path": _path}
     action, names = argv[0], argv[1:]
@@ -53,15 +54,15 @@ def _list(names: list[str]) -> None:
     """One line each for the catalog, or for the names given, and below it what it is and where from."""
     entries = [find_entry(name) for name in names or ENTRIES]
     width = max(len(entry.name) for entry in entries)
-    print(f"{'name':<{width}}  {'size':>9}  cached  licence")
+    out(f"{'name':<{width}}  {'size':>9}  cached  licence")
     for entry in entries:
         cached = "yes" if cache.is_complete(entry) else "no"
         size = f"{entry.size_bytes / 1e6:.1f} MB"
-        print(f"{entry.name:<{width}}  {size:>9}  {cached:<6}  {entry.licence}")
-        print(f"    {entry.what}")
+        out(f"{entry.name:<{width}}  {size:>9}  {cached:<6}  {entry.licence}")
+        out(f"    {entry.what}")
         for source in entry.sources:
-            print(f"    from {_source(source)}")
-    print(f"data folder: {cache.data_dir()}")
+            out(f"    from {_source(source)}")
+    out(f"data folder: {cache.data_dir()}")
 
 
 def _source(source: Hub | Archive | Torchvision) -> str:
@@ -76,7 +77,7 @@ def _fetch(names: list[str]) -> None:
     from aiexp.source.fetch import fetch
 
     for entry in _entries(names, "fetch"):
-        print(f"{entry.name}: {fetch(entry.name)}")
+        out(f"{entry.name}: {fetch(entry.name)}")
 
 
 def _path(names: list[str]) -> None:
@@ -90,7 +91,7 @@ def _path(names: list[str]) -> None:
                 where=str(cache.data_dir()),
                 fix=f"aiexp data fetch {entry.name}",
             )
-        print(cache.entry_dir(entry))
+        out(str(cache.entry_dir(entry)))
 
 
 def _entries(names: list[str], action: str) -> list[Entry]:

@@ -14,6 +14,8 @@ from aiexp.errors import AiexpError, CheckpointError, HardwareError, StorageErro
 from aiexp.hardware.hardware import count_gpus, cpu_flags, cpu_name
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.lock import is_held
+from aiexp.secrets import redact_text
+from aiexp.terminal import out, out_lines, resume_command
 
 HELP = """\
 usage: aiexp doctor          this machine: versions, device, folders, W&B
@@ -26,18 +28,18 @@ OPTIONAL = {"torchvision": "vision", "gymnasium": "rl"}
 def main(argv: list[str]) -> int:
     """Prints one line for each check; returns 0, or the exit code of the worst problem."""
     if {"-h", "--help"} & set(argv):
-        print(HELP, end="")
+        out_lines(HELP)
         return 0
     checks = examine_run(RunDirectory.open(Path(argv[0]))) if argv else examine_machine()
     worst = 0
     for name, check in checks:
         try:
-            print(f"ok    {name}: {check()}")
+            out(f"ok    {name}: {check()}")
         except AiexpError as error:
             worst = max(worst, error.exit_code)
-            print(f"BAD   {name}: {error.what}{f' ({error.where})' if error.where else ''}")
+            out(f"BAD   {name}: {redact_text(error.what)}{f' ({error.where})' if error.where else ''}")
             if error.fix:
-                print(f"      fix: {error.fix}")
+                out(f"      fix: {error.fix}")
     return worst
 
 
@@ -125,12 +127,13 @@ def check_state(directory: RunDirectory) -> str:
             return f"running, step {step} of {total}"
         raise CheckpointError(
             f"died at step {step} of {total} without a word",
-            fix=f"aiexp resume {os.path.relpath(directory.path)}",
+            fix=resume_command(os.path.relpath(directory.path)),
         )
     if state == "finished":
         return f"finished, {status.get('seconds')} s"
-    where = f"{state} at step {step} of {total}: {status.get('error')}"
-    return f"{where}; continue with: aiexp resume {os.path.relpath(directory.path)}"
+    what, _, _ = str(status.get("error")).partition("; continue with: ")  # typed where the run was started
+    where = f"{state} at step {step} of {total}: {what}"
+    return f"{where}; continue with: {resume_command(os.path.relpath(directory.path))}"
 
 
 def check_metrics(directory: RunDirectory) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aiexp.config.folders import GROUPS, ConfDirs, Option, conf_dirs, shown
 from aiexp.errors import ConfigError, nearest
+from aiexp.terminal import out_lines, visible
 
 USAGE = """\
 usage: aiexp list [GROUP ...]
@@ -20,7 +21,7 @@ _FIELDS = ("Data", "Time", "Expected", "Command")
 def main(argv: list[str]) -> int:
     """Prints the options of the groups in `argv`, or of all."""
     if "-h" in argv or "--help" in argv:
-        print(USAGE)
+        out_lines(USAGE)
         return 0
     dirs = conf_dirs()
     options = dirs.options()
@@ -29,19 +30,19 @@ def main(argv: list[str]) -> int:
             what = f"no group '{word}'.{nearest(word, options)}"
             raise ConfigError(what, fix=f"groups are {' '.join(options)}")
     groups = argv or list(options)
-    print("\n\n".join(_group(group, options[group]) for group in groups))
+    out_lines("\n\n".join(_group(group, options[group]) for group in groups))
     if not argv:
-        print(_footer(dirs))
+        out_lines(_footer(dirs))
     return 0
 
 
 def _group(group: str, options: dict[str, Option]) -> str:
     """The paragraph of one group."""
     width = max(map(len, options), default=0) + 2
-    lines = [group if group in GROUPS else f"{group} (your own group)"]
+    lines = [group if group in GROUPS else f"{visible(group)} (your own group)"]
     for option in options.values():
         header = read_header(option.path)
-        lines.append(_wrap(f"  {option.name:<{width}}", _purpose(option, header)))
+        lines.append(_wrap(f"  {visible(option.name):<{width}}", _purpose(option, header)))
         facts = [(name, header[name]) for name in _FIELDS if name in header]
         indent = " " * (width + 2)
         lines += [_wrap(f"{indent}{name.lower() + ':':<10}", text) for name, text in facts]
@@ -61,7 +62,11 @@ def _wrap(start: str, text: str) -> str:
     """`text` after `start`, wrapped to the terminal and indented below it."""
     columns = min(max(shutil.get_terminal_size((80, 24)).columns, 60), 120)
     return textwrap.fill(
-        text, columns, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False
+        visible(text),
+        columns,
+        initial_indent=start,
+        subsequent_indent=" " * len(start),
+        break_on_hyphens=False,
     )
 
 

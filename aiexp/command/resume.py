@@ -13,6 +13,7 @@ from aiexp.rundir.changes import check_changes, flatten
 from aiexp.rundir.directory import RunDirectory
 from aiexp.secrets import MASK, redact
 from aiexp.sweep.definition import DEFINITION
+from aiexp.terminal import out, out_lines
 
 ENDED = {
     "finished": "already complete",
@@ -39,7 +40,7 @@ the launcher and the sweeper may change:
 def main(argv: list[str]) -> int:
     """Resumes a run; returns its exit code."""
     if not argv or {"-h", "--help"} & set(argv):
-        print(HELP, end="")
+        out_lines(HELP)
         return 0 if argv else 2
     paths = [word for word in argv if is_path(word)]
     overrides = [word for word in argv if word not in paths]
@@ -60,7 +61,7 @@ def main(argv: list[str]) -> int:
     config = apply_overrides(validate(old, source=str(directory.path / "config.yaml")), overrides)
     state = directory.read_json("status.json").get("state")
     if state in ENDED and not overrides:
-        print(f"{ENDED[state]}: {path}")
+        out(f"{ENDED[state]}: {path}")
         return 0
     masked = [key for key, value in flatten(config).items() if isinstance(value, str) and MASK in value]
     if masked:

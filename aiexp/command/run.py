@@ -1,10 +1,10 @@
 """`aiexp run`: reads the flags, composes and checks, then runs a job, a sweep, or only prints the config."""
 
 import gc
-import sys
 from dataclasses import dataclass, field
 
 from aiexp.errors import ConfigError, nearest
+from aiexp.terminal import out_lines, say
 
 _SWITCHES = {
     "-m": "multirun",
@@ -66,7 +66,7 @@ def main(argv: list[str]) -> int:
     if "help" in line.flags:
         from aiexp.command.help import run_page
 
-        print(run_page())
+        out_lines(run_page())
         return 0
     # Composing makes many small objects that live on; the collector would go through them again and again.
     gc.disable()
@@ -95,7 +95,7 @@ def _run_one(line: Line) -> int:
 
     composed = compose(line.overrides, config_dir=line.config_dir)
     for note in shadow_notes(composed, conf_dirs(line.config_dir)):
-        print(f"aiexp: note: {note}", file=sys.stderr)
+        say(f"note: {note}")
     # The collector works again, for what is made from now on.
     gc.freeze()
     gc.enable()

@@ -1,7 +1,6 @@
 """`aiexp runs`: the runs there are; removing some of them, or their checkpoints. Imports no torch."""
 
 import re
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from aiexp.runs.filter import Filter, check_filters, split_words, values_of
 from aiexp.runs.listing import as_csv, as_json, as_table, file_size, make_rows, started_at
 from aiexp.runs.plan import BEST, Plan, plan_checkpoints, plan_empty, plan_runs
 from aiexp.runs.removal import check_run, remove
+from aiexp.terminal import out, out_lines, say
 
 HELP = """\
 usage: aiexp runs [FILTER ...] [PATH ...]         the runs below outputs/, newest first
@@ -64,7 +64,7 @@ def main(argv: list[str]) -> int:
         SecurityError: told to remove what is no run.
     """
     if {"-h", "--help"} & set(argv):
-        print(HELP, end="")
+        out_lines(HELP)
         return 0
     action = argv[0] if argv[:1] in (["rm"], ["prune"]) else "list"
     arguments = parse(argv if action == "list" else argv[1:], action)
@@ -202,7 +202,7 @@ def list_runs(records: list[RunRecord], arguments: Arguments) -> int:
     if not rows and arguments.format == "table":
         say("no runs")
         return 0
-    print(FORMATS[arguments.format](rows))
+    out_lines(FORMATS[arguments.format](rows))
     return 0
 
 
@@ -226,16 +226,9 @@ def carry_out(plan: Plan, arguments: Arguments) -> int:
                 exit_code = exit_code or error.exit_code
                 say(error.line())
                 continue
-        print(line)
+        out(line)
     if arguments.is_sure:
-        print(f"removed: {count}" if not exit_code else "the rest is removed")
+        out(f"removed: {count}" if not exit_code else "the rest is removed")
     else:
-        print(f"would remove: {count}. Nothing is removed yet: add --yes")
+        out(f"would remove: {count}. Nothing is removed yet: add --yes")
     return exit_code
-
-
-def say(line: str) -> None:
-    """One line to stderr, secrets masked."""
-    from aiexp.secrets import redact_text
-
-    print(f"aiexp: {redact_text(line)}", file=sys.stderr)

@@ -6,7 +6,6 @@ Everything shown is redacted, for it ends up in terminals, logs and bug reports.
 import contextlib
 import io
 import re
-import sys
 from collections.abc import Generator
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -16,6 +15,7 @@ from aiexp.config.folders import PRIMARY, conf_dirs
 from aiexp.config.resolve import keys_of
 from aiexp.errors import ConfigError, nearest
 from aiexp.secrets import MASK, is_secret_name, redact, redact_text
+from aiexp.terminal import out, out_lines
 
 _YAML_PAIR = re.compile(r"(?P<key>^\s*(?:- )?(?P<name>[\w.\-]+): )(?P<value>[^\s|>$].*)$", re.MULTILINE)
 
@@ -38,9 +38,9 @@ def show_config(flags: dict[str, str], overrides: list[str]) -> int:
     plain = OmegaConf.to_container(part, resolve="resolve" in flags) if is_container else part
     shown = redact({package: plain})[package]  # the key of the part itself may name a secret
     if is_container:
-        sys.stdout.write(OmegaConf.to_yaml(OmegaConf.create(shown)))
+        out_lines(OmegaConf.to_yaml(OmegaConf.create(shown)))
     else:
-        print(shown)
+        out(str(shown))
     return 0
 
 
@@ -87,4 +87,4 @@ def _redacted_output(package: str) -> Generator[None]:
         if is_secret_name(package):
             text = f"{MASK}\n"
         text = _YAML_PAIR.sub(lambda m: f"{m['key']}{MASK}" if is_secret_name(m["name"]) else m[0], text)
-        sys.stdout.write(redact_text(text))
+        out_lines(redact_text(text))

@@ -1,11 +1,11 @@
 """`aiexp sweep FILE`: checks a W&B sweep file against the configs it would make, and registers it."""
 
-import sys
 from pathlib import Path
 
 import yaml
 
 from aiexp.errors import ConfigError, nearest
+from aiexp.terminal import out_lines, say
 
 HELP = """\
 usage: aiexp sweep FILE.yaml [--dry-run]
@@ -27,7 +27,7 @@ hydra/sweeper=optuna searches without a server.
 def main(argv: list[str]) -> int:
     """Checks and registers; returns the exit code."""
     if not argv or {"-h", "--help"} & set(argv):
-        print(HELP, end="")
+        out_lines(HELP)
         return 0 if argv else 2
     flags = [word for word in argv if word.startswith("-")]
     paths = [word for word in argv if not word.startswith("-")]
@@ -47,14 +47,11 @@ def main(argv: list[str]) -> int:
         from aiexp.sweep.search.objective import check_metric
 
         check_metric(str(metric.get("name")), checked.first, where=f"{paths[0]}: metric.name")
-    print(yaml.safe_dump(checked.document, sort_keys=False, allow_unicode=True), end="", flush=True)
+    out_lines(yaml.safe_dump(checked.document, sort_keys=False, allow_unicode=True))
     if flags:
-        print("aiexp: checked, not registered (--dry-run)", file=sys.stderr)
+        say("checked, not registered (--dry-run)")
         return 0
     from aiexp.tracker.wandb_registration import register_sweep
 
-    print(
-        f"aiexp: registered; start agents with: wandb agent {register_sweep(checked.document)}",
-        file=sys.stderr,
-    )
+    say(f"registered; start agents with: wandb agent {register_sweep(checked.document)}")
     return 0

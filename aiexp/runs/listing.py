@@ -15,6 +15,7 @@ from aiexp.config.folders import shown
 from aiexp.rundir.lock import actual_state
 from aiexp.rundir.record import RunRecord
 from aiexp.runs.disk import disk_bytes
+from aiexp.terminal import visible
 
 UNITS = ((86_400 * 365, "years"), (86_400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -90,12 +91,12 @@ def as_table(rows: Sequence[Row]) -> str:
     now = time.time()
     cells = [
         (
-            row.state,
+            visible(row.state),
             duration(now - row.started),
             duration(seconds_of(row, now)),
             file_size(row.size),
-            f"{row.metric} {number(row.record.metrics[row.metric])}" if row.metric else "",
-            shown(row.record.path),
+            visible(f"{row.metric} {number(row.record.metrics[row.metric])}") if row.metric else "",
+            visible(shown(row.record.path)),
         )
         for row in rows
     ]
@@ -119,7 +120,7 @@ def totals(rows: Sequence[Row]) -> str:
 
 def as_json(rows: Sequence[Row]) -> str:
     """A JSON list with every metric; NaN and infinities become null."""
-    return json.dumps([_fields(row) | _details(row) for row in rows], indent=2, ensure_ascii=False)
+    return json.dumps([_fields(row) | _details(row) for row in rows], indent=2)
 
 
 def as_csv(rows: Sequence[Row]) -> str:

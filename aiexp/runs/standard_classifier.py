@@ -20,6 +20,7 @@ from aiexp.rundir.directory import RunDirectory
 from aiexp.runs.trained import KEY
 from aiexp.source.cache import data_dir
 from aiexp.storage import storage_errors
+from aiexp.terminal import say
 
 EPOCHS = 2  # 99 % of the digits: measured
 
@@ -70,7 +71,7 @@ def only_one(lock: Path, name: str) -> Generator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            sys.stderr.write(f"waiting for another process that trains the classifier {name}\n")
+            say(f"waiting for another process that trains the classifier {name}")
             fcntl.flock(stream, fcntl.LOCK_EX)
         except OSError:  # a network file system without locks: whoever is last wins, with a whole run
             pass
@@ -85,9 +86,9 @@ def train(path: Path, collection: str, dataset: Any) -> None:
         "task=mnist_cnn", f"dataset={collection}", f"dataset.image_size={dataset.image_size}",
         f"dataset.channels={dataset.channels}", f"trainer.epochs={EPOCHS}",
     ]  # fmt: skip
-    sys.stderr.write(
+    say(
         f"training the classifier that judges the samples, once, in about a minute: "
-        f"aiexp run {' '.join(words)} -> {path} (without it: {KEY}=null)\n"
+        f"aiexp run {' '.join(words)} -> {path} (without it: {KEY}=null)"
     )
     threads = f"hardware.threads={torch.get_num_threads()}"
     command = [

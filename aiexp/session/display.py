@@ -19,6 +19,7 @@ from rich.progress import (
 
 from aiexp.secrets import redact_text
 from aiexp.storage import storage_errors
+from aiexp.terminal import visible
 
 REFRESH_SECONDS = 0.2
 
@@ -32,7 +33,7 @@ class Display:
     """
 
     def __init__(self, log: Path) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Console(highlight=False, markup=False, soft_wrap=True)
         self._path = log
         with storage_errors("opening the log", log):
             self._log = log.open("a", encoding="utf-8")
@@ -42,12 +43,13 @@ class Display:
 
     def say(self, line: str, *, terminal: bool = True) -> None:
         """One line to run.log and, unless `terminal` is false, to the terminal."""
+        line = visible(redact_text(line))
         with storage_errors("writing the log", self._path):
-            self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {redact_text(line)}\n")
+            self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
             self._log.flush()
         if terminal:
             with self._readers_may_leave():
-                self.console.print(redact_text(line), markup=False)
+                self.console.print(line)
 
     @contextmanager
     def _readers_may_leave(self) -> Generator[None]:
@@ -77,7 +79,7 @@ class Display:
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TextColumn("left"),
             TimeRemainingColumn(),
         ]
@@ -95,7 +97,7 @@ class Display:
             return
         self._next_refresh = time.monotonic() + REFRESH_SECONDS
         with self._readers_may_leave():
-            self._progress.update(self._bar, completed=step, note=note)
+            self._progress.update(self._bar, completed=step, note=visible(note))
             self._progress.refresh()
 
     def end(self) -> None:

@@ -14,6 +14,7 @@ from aiexp.checkpoint.store import CheckpointStore
 from aiexp.dataset.base import Dataset
 from aiexp.errors import AiexpError, CheckpointError, DataError, HardwareError, MemoryFullError, Stopped
 from aiexp.hardware.hardware import Hardware
+from aiexp.limits import limit_error
 from aiexp.rundir.changes import check_changes
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.metrics import MetricsFile
@@ -21,9 +22,10 @@ from aiexp.secrets import redact, redact_text
 from aiexp.session.display import Display
 from aiexp.session.pruning import Pruning
 from aiexp.session.stop import StopRequested, StopSignal
-from aiexp.storage import FULL, storage_error, storage_errors
+from aiexp.storage import storage_errors
 from aiexp.task.base import Task
 from aiexp.task.report import Evaluation, as_csv
+from aiexp.terminal import resume_command
 from aiexp.tracker.base import RunInfo, Tracker, telling_name
 from aiexp.tracker.guard import GuardedTracker
 
@@ -52,7 +54,7 @@ class Session:
         self.stop = StopSignal()
         self._exit = ExitStack()
         self._tracker: GuardedTracker | None = None
-        self._started = time.time()
+        self._started = time.monotonic()
         self._elapsed_before = 0.0
         self._throughput = ""
 
@@ -92,7 +94,7 @@ class Session:
                 self._try_say(text)
             self._try_status(
                 state=state, exit_code=exit_code, error=text,
-                seconds=round(self._elapsed_before + time.time() - self._started, 1),
+                seconds=round(self._elapsed_before + time.monotonic() - self._started, 1),
                 peak_memory_bytes=peak_memory_bytes(),
             )  # fmt: skip
             if self._tracker is not None:  # last: its upload may take a minute
@@ -131,7 +133,7 @@ class Session:
             return Stopped(
                 f"stopped, {saved}",
                 exit_code=self.stop.exit_code if self.stop.requested else 130,
-                fix=f"aiexp resume {self.shown_path}",
+                fix=resume_command(self.shown_path),
             )
         if isinstance(error, MemoryError) or is_out_of_memory(error):
             return MemoryFullError(
@@ -143,9 +145,7 @@ class Session:
                 "compiled networks have no second derivatives, which this loss needs",
                 where="hardware.compile", fix="hardware.compile=false",
             )  # fmt: skip
-        if isinstance(error, OSError) and error.errno in FULL:
-            return storage_error(error, "running", self.directory.path)
-        return error
+        return limit_error(error) or error
 
     @property
     def shown_path(self) -> str:
@@ -283,7 +283,7 @@ class Session:
     def finish(self, metrics: dict[str, float]) -> None:
         """The run is complete: records and says its results."""
         self.display.end()
-        seconds = self._elapsed_before + time.time() - self._started
+        seconds = self._elapsed_before + time.monotonic() - self._started
         self.directory.write_status(metrics=metrics)
         memory = peak_memory_bytes() / 2**30
         ended = "pruned  " if self.is_pruned else "finished"
@@ -291,7 +291,7 @@ class Session:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold of the session."""
-        seconds = self._elapsed_before + time.time() - self._started
+        seconds = self._elapsed_before + time.monotonic() - self._started
         return {"metrics_bytes": self.metrics.sync(), "elapsed_seconds": seconds, "config": self.config}
 
     def load_state(self, state: dict[str, Any]) -> None:

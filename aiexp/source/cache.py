@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aiexp.errors import StorageError
 from aiexp.source.catalog.entry import Entry, File, Tree
+from aiexp.terminal import say
 
 _SEAL = ".verified.json"
 
@@ -137,7 +138,7 @@ def lock(entry: Entry) -> Generator[None, None, None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            sys.stderr.write(f"waiting for another process that fetches {entry.name}\n")
+            say(f"waiting for another process that fetches {entry.name}")
             fcntl.flock(stream, fcntl.LOCK_EX)
         except OSError:  # a network file system without locks
             yield

@@ -18,6 +18,7 @@ from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from aiexp.source.failure import SourceFailed
+from aiexp.terminal import say, visible
 
 TIMEOUT_SECONDS = 20.0
 _CHUNK_BYTES = 1 << 18
@@ -167,7 +168,7 @@ def _read(stream: IO[bytes], url: str) -> bytes:
 def progress(name: str, size_bytes: int) -> Generator[Callable[[int], None], None, None]:
     """A progress bar on a terminal, one line elsewhere; call it with the bytes that came."""
     if not sys.stderr.isatty():
-        sys.stderr.write(f"fetching {name} ({size_bytes / 1e6:.1f} MB)\n")
+        say(f"fetching {name} ({size_bytes / 1e6:.1f} MB)")
         yield lambda _: None
         return
     from rich.console import Console
@@ -175,12 +176,12 @@ def progress(name: str, size_bytes: int) -> Generator[Callable[[int], None], Non
     from rich.progress import TransferSpeedColumn as SpeedColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         SpeedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        row = bar.add_task(name, total=size_bytes)
+        row = bar.add_task(visible(name), total=size_bytes)
         yield lambda count: bar.advance(row, count)

@@ -21,6 +21,7 @@ from aiexp.source.convert import write_cifar
 from aiexp.source.download import TIMEOUT_SECONDS, is_offline
 from aiexp.source.failure import SourceFailed
 from aiexp.source.probe import why_silent
+from aiexp.terminal import say
 
 # Folder of each data set below torchvision's `root`.
 _FOLDERS = {"MNIST": "MNIST/raw", "FashionMNIST": "FashionMNIST/raw", "CIFAR10": "cifar-10-batches-py"}
@@ -73,7 +74,7 @@ def download_files(source: Torchvision, entry: Entry, target: Path) -> None:
         raise SourceFailed(f"its server {problems[0]}")
     root = target / ".torchvision"
     try:
-        sys.stderr.write(f"torchvision downloads {source.dataset}\n")
+        say(f"torchvision downloads {source.dataset}")
         with bounded_download():
             dataset(str(root), download=True)
     except Exception as e:  # urllib, tarfile and torchvision raise what they like; all mean "next source"

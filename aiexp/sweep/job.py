@@ -4,7 +4,6 @@ import gc
 import hashlib
 import json
 import os
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from aiexp.sweep.ledger import Ledger
 from aiexp.sweep.place.preload import modules_of
 from aiexp.sweep.result import Result, state_of
 from aiexp.sweep.search.pruning import job_pruning
+from aiexp.terminal import say
 
 
 class Interrupted(BaseException):
@@ -191,8 +191,7 @@ def report(index: int, own: list[str], lines: list[str]) -> None:
     """A failed job, at once; in a process of its own this is the job's log."""
     with suppress(OSError):
         for line in [f"job {index} failed: {' '.join(own)}", *(f"  {line}" for line in lines)]:
-            sys.stderr.write(f"aiexp: {redact_text(line)}\n")
-        sys.stderr.flush()
+            say(line)
 
 
 def config_hash(composed: Composed) -> str:

@@ -1,7 +1,6 @@
 """`aiexp run -m` and `aiexp resume SWEEP`: every job of a sweep, through Hydra's sweeper and launcher."""
 
 import gc
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from aiexp.sweep.plugins import check_settings
 from aiexp.sweep.result import Result
 from aiexp.sweep.search.best import search_lines
 from aiexp.sweep.search.objective import complete_search
+from aiexp.terminal import resume_command, say
 
 LOCAL = "hydra/launcher=local"
 
@@ -133,7 +133,7 @@ def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
         gc.enable()  # it was off while composing: see command/run.py
         results = prepared.run()
     except Interrupted as e:
-        fix = f"aiexp resume {shown(directory)}"
+        fix = resume_command(shown(directory))
         done = sum(entry.is_complete for entry in Ledger(directory).entries().values())
         what = f"sweep stopped, {done} of {len(planned) or 'its'} jobs are complete"
         raise Stopped(what, exit_code=e.result.exit_code, fix=fix) from None
@@ -184,7 +184,7 @@ def find_sweep(parent: Path, overrides: list[str], config_dir: str | None) -> Pa
     signs = [f"- {o}" for o in found[nearest] if o not in typed]
     signs += [f"+ {o}" for o in typed if o not in found[nearest]]
     what = f"no sweep was started with this command; the nearest differs: {', '.join(signs) or 'their order'}"
-    fix = f"leave out --resume for a new one, or aiexp resume {shown(nearest)}"
+    fix = f"leave out --resume for a new one, or {resume_command(shown(nearest))}"
     raise CheckpointError(what, where=shown(nearest), fix=fix)
 
 
@@ -202,10 +202,5 @@ def summary(results: list[Result], directory: Path, *, num_planned: int) -> int:
     what = f"{len(failed)} of {num_jobs} jobs failed, {len(results) - len(failed)} are complete"
     if num_jobs > len(results):
         what += f", {num_jobs - len(results)} were not started"
-    fix = f"see above; aiexp resume {shown(directory)} runs again what is not complete"
+    fix = f"see above; {resume_command(shown(directory))} runs again what is not complete"
     raise SweepError(what, where=shown(directory), fix=fix)
-
-
-def say(line: str) -> None:
-    """A line to stderr, secrets masked."""
-    print(f"aiexp: {redact_text(line)}", file=sys.stderr, flush=True)  # noqa: T201  the sweep's own words

@@ -13,6 +13,7 @@ from aiexp.rundir.directory import RunDirectory
 from aiexp.secrets import redact_text
 from aiexp.sweep.ledger import Ledger
 from aiexp.sweep.result import Result
+from aiexp.terminal import say, visible
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -81,7 +82,7 @@ class Table:
             from rich.console import Console
             from rich.live import Live
 
-            console = Console(stderr=True, highlight=False)
+            console = Console(stderr=True, highlight=False, markup=False)
             live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
             self._live = self._exit.enter_context(live)
         return self
@@ -92,12 +93,10 @@ class Table:
 
     def say(self, line: str) -> None:
         """A line that stays."""
-        text = f"aiexp: {redact_text(line)}"
-        if self._live is not None:
-            self._live.console.print(text, markup=False, soft_wrap=True)
+        if self._live is None:
+            say(line)
         else:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
+            self._live.console.print(f"aiexp: {visible(redact_text(line))}", soft_wrap=True)
 
     def started(self, index: int, overrides: list[str], log: Path) -> None:
         """A job has been started."""
@@ -153,15 +152,15 @@ class Table:
         """The table: a line for each running job, the summary below."""
         from rich.table import Table as RichTable
 
-        table = RichTable(box=None, pad_edge=False, caption=self.summary(), caption_justify="left")
-        for name in ("job", "running", "step", "time", self.objective.name or ""):
+        table = RichTable(box=None, pad_edge=False, caption=visible(self.summary()), caption_justify="left")
+        for name in ("job", "running", "step", "time", visible(self.objective.name or "")):
             table.add_column(name, justify="left" if name == "running" else "right", no_wrap=True)
         entries = Ledger(self.directory).entries()
         for index, running in list(self.running.items())[:ROWS]:
             entry = entries.get(index)
             step, value = self._progress(entry.directory) if entry and entry.directory else ("", "")
             seconds = duration(time.monotonic() - running.started)
-            table.add_row(str(index), redact_text(" ".join(running.overrides)), step, seconds, value)
+            table.add_row(str(index), visible(redact_text(" ".join(running.overrides))), step, seconds, value)
         if len(self.running) > ROWS:
             table.add_row("", f"and {len(self.running) - ROWS} more", "", "", "")
         return table

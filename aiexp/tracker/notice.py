@@ -2,16 +2,14 @@
 
 import os
 import shlex
-import sys
 from pathlib import Path
 
-from aiexp.secrets import redact_text
+from aiexp.terminal import say
 
 
 def notice(line: str) -> None:
     """Writes `aiexp: <line>` on one line of stderr."""
-    sys.stderr.write(f"aiexp: {redact_text(' '.join(line.split()))}\n")
-    sys.stderr.flush()
+    say(" ".join(line.split()))
 
 
 def short_path(path: Path) -> str:

@@ -269,7 +269,7 @@ def test_its_download(add_entry, data_dir: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(datasets.MNIST, "mirrors", ["http://127.0.0.1:9/", f"{server.url}/"])
         add_entry(mnist_entry())
         assert files_in(fetch("toy")) == mnist_files()
-    assert tuple(capsys.readouterr()) == ("", "torchvision downloads MNIST\n")
+    assert tuple(capsys.readouterr()) == ("", "aiexp: torchvision downloads MNIST\n")
     assert [p.name for p in data_dir.rglob("*.gz")] == []
 
 

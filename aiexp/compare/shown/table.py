@@ -7,6 +7,7 @@ from rich.table import Table
 
 from aiexp.compare.comparison import Comparison
 from aiexp.compare.shown import rows
+from aiexp.terminal import visible
 
 NUM_RESULTS = 3  # columns that are never left out: the metric, its interval, the number of runs
 PIPED_WIDTH = 10_000  # where nobody looks at the width, every group has one line
@@ -22,13 +23,13 @@ def as_table(comparison: Comparison, width: int | None, most: int = 0) -> str:
     """
     text = io.StringIO()
     console = Console(file=text, width=width or PIPED_WIDTH, color_system=None, highlight=False, markup=False)
-    header, num_keys = rows.header(comparison), rows.num_keys(comparison)
-    cells = [list(row) for row in rows.best(comparison, most)]
+    header, num_keys = list(map(visible, rows.header(comparison))), rows.num_keys(comparison)
+    cells = [list(map(visible, row)) for row in rows.best(comparison, most)]
     if width and _width([header, *cells]) > width:
         has_letters = num_keys > len(comparison.columns)
         kept = 1 if has_letters else 0
         header = [*header[:kept], "config", *header[num_keys:]]
-        labels = [group.label for group in comparison.groups[: len(cells)]]
+        labels = [visible(group.label) for group in comparison.groups[: len(cells)]]
         cells = [[*row[:kept], label, *row[num_keys:]] for row, label in zip(cells, labels, strict=True)]
         num_keys = kept + 1
         word = min(max(len(word) for label in labels for word in label.split()), width // 2)
@@ -50,7 +51,7 @@ def as_table(comparison: Comparison, width: int | None, most: int = 0) -> str:
         if part:
             console.print()
         for line in part:
-            console.print(line, soft_wrap=width is None)
+            console.print(visible(line), soft_wrap=width is None)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 

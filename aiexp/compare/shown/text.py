@@ -12,6 +12,7 @@ from typing import Any
 from aiexp.compare.comparison import Comparison, Group
 from aiexp.compare.shown import rows
 from aiexp.compare.varying import MISSING, show_value
+from aiexp.terminal import visible
 
 FORMAT = 1  # raised when a key changes its meaning or goes
 
@@ -25,12 +26,12 @@ def as_markdown(comparison: Comparison, most: int = 0) -> str:
         lines += ["", f"And {len(comparison.groups) - len(cells)} more."]
     for part in (comparison.sentences, rows.remarks(comparison), comparison.notes):
         if part:
-            lines += ["", *(f"- {line}" for line in part)]
+            lines += ["", *(f"- {visible(line)}" for line in part)]
     return "\n".join(lines) + "\n"
 
 
 def _escaped(text: str) -> str:
-    return text.replace("|", "\\|") or " "
+    return visible(text).replace("|", "\\|") or " "
 
 
 def as_csv(comparison: Comparison) -> str:
@@ -72,7 +73,7 @@ def as_json(comparison: Comparison) -> str:
             {"path": str(r.path), "state": r.state, "problem": r.problem} for r in comparison.left_out
         ],
     }
-    return json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
+    return json.dumps(content, indent=2, default=str) + "\n"
 
 
 def _group(group: Group) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from aiexp.errors import ConfigError, StorageError
 from aiexp.source.cache import data_dir
 from aiexp.source.catalog.entries import find_entry
 from aiexp.source.fetch import fetch
+from aiexp.terminal import say
 
 # Scripts whose letters look alike, so that a test alphabet could be known from training: all for training.
 LOOK_ALIKES = frozenset({"Latn", "Grek", "Cyrl", "Copt", "Lisu"})
@@ -103,7 +103,7 @@ def drawn(
     with suppress(OSError, ValueError):
         return read(kept)
     folder = fetch(_ENTRY) / find_entry(_ENTRY).trees[0].path
-    sys.stderr.write("drawing letters, once for these settings\n")
+    say("drawing letters, once for these settings")
     letters = find_letters(folder, max_letters)
     images, rows = draw_letters(letters, examples, image_size, distortion)
     write(kept, images, [[letters[row].name, letters[row].script] for row in rows])

@@ -1,6 +1,5 @@
 """Omniglot: 1,623 handwritten characters of 50 alphabets, each drawn by 20 people, through torchvision."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from aiexp.errors import ConfigError, DataError
 from aiexp.source.download import is_offline
 from aiexp.source.probe import why_silent
 from aiexp.source.torchvision_files import bounded_download, usual_roots
+from aiexp.terminal import say
 
 _FOLDER = "omniglot-py"  # torchvision's, below its `root`
 _PARTS = ("images_background", "images_evaluation")
@@ -92,7 +92,7 @@ def download(root: Path) -> None:
 
     if problem := why_silent(f"{Omniglot.download_url_prefix}/images_background.zip"):
         raise OSError(f"its server {problem}")
-    sys.stderr.write("torchvision downloads Omniglot\n")
+    say("torchvision downloads Omniglot")
     with bounded_download():
         for background in (True, False):
             Omniglot(str(root), background=background, download=True)

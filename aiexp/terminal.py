@@ -1,0 +1,66 @@
+"""What reaches a terminal goes through here: control characters are shown, secrets masked.
+
+A name, value or path may come from a file of somebody else's. Written as it is, an escape sequence in it
+could clear the screen, hide what follows, or type into the shell.
+"""
+
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from aiexp.secrets import redact_text
+
+# C0 and C1 with DEL; what overrides the direction of writing; line separators; halves of a character (how
+# Python keeps bytes of an argument that are no text).
+_CONTROL = "[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029\ud800-\udfff]"
+_IN_A_LINE = re.compile(_CONTROL)
+_IN_LINES = re.compile(rf"(?![\n\t]){_CONTROL}")
+_NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
+
+def visible(text: str) -> str:
+    r"""`text` on one line: every control character as `\n`, `\x1b` or `\u202e`."""
+    return _IN_A_LINE.sub(_escaped, text)
+
+
+def visible_lines(text: str) -> str:
+    """As `visible`, but line breaks and tabs stay what they are."""
+    return _IN_LINES.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return _NAMED.get(found[0]) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+
+
+def out(line: str) -> None:
+    """One line of a command's answer to stdout, at once."""
+    sys.stdout.write(f"{visible(line)}\n")
+    sys.stdout.flush()
+
+
+def out_lines(text: str) -> None:
+    """A command's answer of many lines to stdout; where values stand in it, each went through `visible`."""
+    sys.stdout.write(visible_lines(text if text.endswith("\n") else f"{text}\n"))
+    sys.stdout.flush()
+
+
+def say(line: str) -> None:
+    """One line about the work to stderr, at once."""
+    sys.stderr.write(f"aiexp: {visible(redact_text(line))}\n")
+    sys.stderr.flush()
+
+
+def say_lines(text: str) -> None:
+    """Lines of somebody else's (a traceback) to stderr."""
+    sys.stderr.write(visible_lines(redact_text(text)))
+    sys.stderr.flush()
+
+
+def resume_command(path: Path | str) -> str:
+    """What continues a run or sweep, to be pasted into a shell: with the packages that were trusted."""
+    trusted = [p for p in os.environ.get("AIEXP_TRUST", "").split(",") if p]
+    words = ["aiexp", "resume", str(path), *(f"--trust={package}" for package in trusted)]
+    return " ".join(map(shlex.quote, words))
