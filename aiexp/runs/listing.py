@@ -1,7 +1,5 @@
 """The table of runs: newest first, as text, JSON or CSV."""
 
-import csv
-import io
 import json
 import math
 import time
@@ -12,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from aiexp.config.folders import shown
+from aiexp.csv_text import csv_text
 from aiexp.rundir.lock import actual_state
 from aiexp.rundir.record import RunRecord
 from aiexp.runs.disk import disk_bytes
@@ -125,11 +124,8 @@ def as_json(rows: Sequence[Row]) -> str:
 
 def as_csv(rows: Sequence[Row]) -> str:
     """The table's columns in plain units, without the totals."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("run", "task", "state", "started", "seconds", "bytes", "metric", "value"))
-    writer.writerows(list(_fields(row).values()) for row in rows)
-    return buffer.getvalue().rstrip("\n")
+    header = ("run", "task", "state", "started", "seconds", "bytes", "metric", "value")
+    return csv_text([header, *(list(_fields(row).values()) for row in rows)])
 
 
 def _fields(row: Row) -> dict[str, Any]:

@@ -76,11 +76,11 @@ class Display:
         if not self.console.is_terminal:
             return
         columns: list[ProgressColumn] = [
-            TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("step {task.completed:.0f}/{task.total:.0f}", markup=False),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
             TextColumn("{task.fields[note]}", markup=False),
-            TextColumn("left"),
+            TextColumn("left", markup=False),
             TimeRemainingColumn(),
         ]
         self._progress = Progress(*columns, console=self.console, auto_refresh=False, transient=True)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from aiexp.checkpoint.store import CheckpointStore
+from aiexp.csv_text import csv_text
 from aiexp.dataset.base import Dataset
 from aiexp.errors import AiexpError, CheckpointError, DataError, HardwareError, MemoryFullError, Stopped
 from aiexp.hardware.hardware import Hardware
@@ -24,7 +25,7 @@ from aiexp.session.pruning import Pruning
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.storage import storage_errors
 from aiexp.task.base import Task
-from aiexp.task.report import Evaluation, as_csv
+from aiexp.task.report import Evaluation
 from aiexp.terminal import resume_command
 from aiexp.tracker.base import RunInfo, Tracker, telling_name
 from aiexp.tracker.guard import GuardedTracker
@@ -257,7 +258,8 @@ class Session:
         for name, table in evaluation.tables.items():
             path = self._figure_path(step, name, "csv")
             with storage_errors("writing a table", path):
-                path.write_text(as_csv(table), encoding="utf-8", newline="")
+                text = csv_text([table.columns, *table.rows])
+                path.write_text(text, encoding="utf-8", newline="")
             if self._tracker is not None:
                 self._tracker.log_table(step, name, table)
 

@@ -182,6 +182,6 @@ def progress(name: str, size_bytes: int) -> Generator[Callable[[int], None], Non
         SpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=Console(stderr=True, markup=False)) as bar:
         row = bar.add_task(visible(name), total=size_bytes)
         yield lambda count: bar.advance(row, count)

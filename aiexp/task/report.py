@@ -24,15 +24,3 @@ class Evaluation:
     metrics: dict[str, float]
     pictures: dict[str, bytes] = field(default_factory=lambda: {})
     tables: dict[str, Table] = field(default_factory=lambda: {})
-
-
-def as_csv(table: Table) -> str:
-    """A table as CSV text."""
-    import csv
-    import io
-
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(table.columns)
-    writer.writerows(table.rows)
-    return buffer.getvalue()

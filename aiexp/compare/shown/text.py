@@ -3,8 +3,6 @@
 The keys of CSV and JSON are stable: they are the names in aiexp/compare/comparison.py.
 """
 
-import csv
-import io
 import json
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from aiexp.compare.comparison import Comparison, Group
 from aiexp.compare.shown import rows
 from aiexp.compare.varying import MISSING, show_value
+from aiexp.csv_text import csv_text
 from aiexp.terminal import visible
 
 FORMAT = 1  # raised when a key changes its meaning or goes
@@ -36,15 +35,13 @@ def _escaped(text: str) -> str:
 
 def as_csv(comparison: Comparison) -> str:
     """One line a group, numbers in full."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     found = [_numbers(group) for group in comparison.groups]
-    writer.writerow([*comparison.columns, "metric", *found[0]])
+    lines: list[list[Any]] = [[*comparison.columns, "metric", *found[0]]]
     for group, numbers in zip(comparison.groups, found, strict=True):
         values = [group.values.get(key, MISSING) for key in comparison.columns]
         shown = ["" if value is MISSING else show_value(value) for value in values]
-        writer.writerow([*shown, comparison.metric.name, *numbers.values()])
-    return text.getvalue()
+        lines.append([*shown, comparison.metric.name, *numbers.values()])
+    return csv_text(lines)
 
 
 def as_json(comparison: Comparison) -> str:
