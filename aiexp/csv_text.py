@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf|nan", re.
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     """CSV of some rows; a text that would be a formula gets an apostrophe before it, numbers stay numbers.
 
-    Returns inside a text become line feeds: Python's writer leaves them unquoted, and readers end a row there.
+    Returns in a text become line feeds: Python's writer leaves them unquoted, and readers end a row there.
     """
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows([_guarded(cell) for cell in row] for row in rows)

@@ -1,8 +1,8 @@
 """Redaction: what is written, printed or sent goes through here, so that keys and passwords stay at home.
 
-A string is taken for a secret when its key says so (`hf_token`, `db.password`), when an environment
-variable with such a name holds it, when it looks like a known kind of key (`hf_...`, `ghp_...`), or when it
-is the user part of a URL.
+A string is taken for a secret when its key says so (`hf_token`, `db.password`, `--password`), however deep
+in brackets; when an environment variable with such a name holds it; when it looks like a known kind of key
+(`hf_...`, `ghp_...`); when it is the user part of a URL; and when a sentence says so (`password is ...`).
 """
 
 import os
@@ -46,16 +46,32 @@ PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
 )
 URL_USER = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<user>[^\s/?#@'\"]+)@", re.IGNORECASE)
-ENCLOSED = r"""\*\*\*|\$\{[^{}]*\}|\{[^{}]*\}|\[[^\[\]]*\]|"[^"]*"|'[^']*'"""
-ASSIGNED = re.compile(  # dataset.token=abc, ?token=abc
-    rf"""(?P<key>[\w.\-/@+~]+)(?P<sign>=)(?P<value>{ENCLOSED}|[^\s&'"{{}}\]]+)"""
+BEARER = re.compile(r"(?P<before>\bBearer\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
+FLAG = re.compile(r"""(?P<before>(?<![\w-])--?(?P<key>[A-Za-z][\w-]*+)['"]?,?[ \t]+)(?P<value>[^\s-]\S*)""")
+SAID = re.compile(
+    r"""(?P<before>\b(?:passw(?:or)?d|passphrase|secret|token|api[ _-]?key|credentials?)
+        \s+(?:is|was|are):?\s+)
+        (?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,;]+)""",
+    re.IGNORECASE | re.VERBOSE,
 )
-MAPPED = re.compile(  # {token: abc}
-    rf"""(?P<key>(?<=[{{,\s])['"]?[\w.\-]+['"]?)(?P<sign>\s*:\s*)(?P<value>{ENCLOSED}|[^\s,&'"{{}}\]]+)"""
+# What a sentence says of a secret without telling it.
+ABOUT = words_of(
+    """a an and at being but correct empty expected expired for forbidden given in incorrect invalid longer
+    masked missing needed no none not null of off on optional or refused required said set shorter that the
+    to too unknown unset used valid wrong your"""
 )
-MAPPING = re.compile(r"\{.*\}", re.DOTALL)
+KEY = re.compile(r"""(?<![\w.\-/@+~])(?P<open>['"]?)(?P<key>[\w.\-/@+~]++)['"]?\]?(?P<sign>\s*+[:=]\s*+)""")
+TYPE = re.compile(r"[A-Za-z_][\w.| ]*(?:\[[\w., |]*\])?\s*=\s*")  # of a program: `token: str = "abc"`
+LINE_START = re.compile(r"[+\-\s]*(?:(?:export|set|ENV)\s+)?")
+LOOK_BACK = 1000  # characters to the start of a line, or to an opening brace
+LOOK_AHEAD = 4000  # characters to a closing one
+CLOSING = {"{": "}", "[": "]"}
+BARE = re.compile(r"""[^\s&'"{}\]]+""")  # the value of key=value
+BARE_IN_BRACES = re.compile(r"""[^\n,&'"{}\[\]]+""")
+BARE_LINE = re.compile(r"""[^\n'"(){}\[\]#;]+(?!['"(\[{])""")  # to the end of the line, and no call
+MIN_OPAQUE_CHARACTERS = 8  # a shorter bare word without digits may be a type or a name of a program
 INTERPOLATION = re.compile(r"\$\{[^{}]*\}")
-MIN_SECRET_CHARACTERS = 6  # shorter values of the environment ("1", "true") would be masked all over the text
+MIN_SECRET_CHARACTERS = 8  # shorter values of the environment ("1", "true") would be masked all over the text
 
 
 def is_secret_name(name: str) -> bool:
@@ -64,8 +80,7 @@ def is_secret_name(name: str) -> bool:
     Args:
         name: A key, dotted path or variable name; only the part after the last dot counts.
     """
-    leaf = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name.rsplit(".", 1)[-1])
-    words = [word for word in re.split(r"[^A-Za-z0-9]+", leaf.lower()) if word]
+    words = _words(name)
     if not words or words[-1] in PLACE_WORDS:
         return False
     if not SECRET_WORDS.isdisjoint(words):
@@ -73,6 +88,19 @@ def is_secret_name(name: str) -> bool:
     if any(word == "key" and words[i - 1] in KEY_OWNERS for i, word in enumerate(words) if i):
         return True
     return "token" in words and TEXT_WORDS.isdisjoint(words)
+
+
+def _words(name: str) -> list[str]:
+    """The words of the part of a name after the last dot: `apiKey` and `API_KEY` alike."""
+    leaf = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name.rsplit(".", 1)[-1])
+    return [word for word in re.split(r"[^A-Za-z0-9]+", leaf.lower()) if word]
+
+
+def _is_secret_variable(name: str) -> bool:
+    """Whether an environment variable's name says secret: `OPENAI_KEY` too, for nobody sorts by it."""
+    words = _words(name)
+    says_key = not {"key", "keys", "token", "tokens"}.isdisjoint(words) and words[-1] not in PLACE_WORDS
+    return says_key or is_secret_name(name)
 
 
 def redact(value: Any, environment: Mapping[str, str] = os.environ) -> Any:
@@ -90,7 +118,7 @@ def secret_values(environment: Mapping[str, str]) -> list[str]:
     found = {
         value
         for name, value in environment.items()
-        if len(value) >= MIN_SECRET_CHARACTERS and is_secret_name(name) and not os.path.exists(value)
+        if len(value) >= MIN_SECRET_CHARACTERS and _is_secret_variable(name) and not os.path.exists(value)
     }
     return sorted(found, key=len, reverse=True)
 
@@ -118,8 +146,8 @@ def _redact_text(text: str, known: list[str]) -> str:
         text = text.replace(secret, MASK)
     text = PRIVATE_KEY.sub(MASK, KNOWN_KEYS.sub(MASK, text))
     text = URL_USER.sub(_mask_url_user, text)
-    text = ASSIGNED.sub(_mask_pair, text)
-    return MAPPING.sub(lambda mapping: MAPPED.sub(_mask_pair, mapping[0]), text)
+    text = FLAG.sub(_mask_flag, BEARER.sub(rf"\g<before>{MASK}", text))
+    return SAID.sub(_mask_said, _mask_pairs(text))
 
 
 def _mask_url_user(found: re.Match[str]) -> str:
@@ -127,7 +155,84 @@ def _mask_url_user(found: re.Match[str]) -> str:
     return found[0] if is_plain_login else f"{found['scheme']}{MASK}@"
 
 
-def _mask_pair(found: re.Match[str]) -> str:
-    if not is_secret_name(found["key"].strip("'\"")):
-        return found[0]
-    return f"{found['key']}{found['sign']}{_mask(found['value'])}"
+def _mask_flag(found: re.Match[str]) -> str:
+    is_secret = is_secret_name(found["key"]) and found["value"].lower() not in ABOUT
+    return f"{found['before']}{MASK}" if is_secret else found[0]
+
+
+def _mask_said(found: re.Match[str]) -> str:
+    is_about = found["value"].lower().strip(".:!?") in ABOUT
+    return found[0] if is_about else f"{found['before']}{_mask(found['value'])}"
+
+
+def _mask_pairs(text: str) -> str:
+    """`key=value`, `{key: value}`, and lines such as `key = "value"` with the values of secret keys masked.
+
+    Behind a key that names no secret it goes on with the value: `tags=[token=abc]`.
+    """
+    parts: list[str] = []
+    done = start = 0
+    while found := KEY.search(text, start):
+        start = found.end("key")
+        span = _value_span(text, found) if is_secret_name(found["key"]) else None
+        if span is not None:
+            parts += [text[done : span[0]], _mask(text[span[0] : span[1]])]
+            done = start = span[1]
+    return "".join([*parts, text[done:]])
+
+
+def _value_span(text: str, found: re.Match[str]) -> tuple[int, int] | None:
+    """Where the value of a secret key begins and ends; None where the text does not give it one."""
+    begin, sign = found.end(), found["sign"]
+    earliest = max(found.start() - LOOK_BACK, 0)
+    line = text[earliest : found.start()].rpartition("\n")[2]
+    is_line = LINE_START.fullmatch(line) is not None
+    if is_line and ":" in sign and (kind := TYPE.match(text, begin)):
+        begin, sign = kind.end(), " = "
+    is_in_braces = line.count("{") > line.count("}") or (earliest > 0 and len(line) == LOOK_BACK)
+    if text.startswith(MASK, begin):
+        return begin, begin + len(MASK)
+    if text.startswith(("'", '"', "{", "[", "${"), begin):
+        is_given = "=" in sign or is_in_braces or is_line or bool(found["open"])
+        return (begin, _closing(text, begin)) if is_given else None
+    if sign == "=":
+        value = BARE.match(text, begin)
+    elif ":" in sign and (is_in_braces or found["open"]):
+        value = BARE_IN_BRACES.match(text, begin)
+    else:
+        value = BARE_LINE.match(text, begin) if is_line else BARE.match(text, begin)
+        if value and not _is_opaque(value[0], found["key"], is_line=is_line):
+            value = None
+    return None if value is None else (begin, begin + len(value[0].rstrip()))
+
+
+def _is_opaque(value: str, key: str, *, is_line: bool) -> bool:
+    """Whether a bare word behind `password: ` or `token = ` is a value, not the next word of a text."""
+    is_password = not SECRET_WORDS.isdisjoint(_words(key))
+    word = value.strip().strip(".,:;!?")
+    is_long = len(word) >= MIN_OPAQUE_CHARACTERS or any(c.isdigit() for c in word)
+    return is_long and (is_line or is_password) and word.lower() not in ABOUT and not word.startswith("=")
+
+
+def _closing(text: str, begin: int) -> int:
+    """The end of what is opened at `begin` by a quote or bracket; of the line where nothing closes it."""
+    if text[begin] in "'\"":
+        quote = text[begin] * (3 if text.startswith(text[begin] * 3, begin) else 1)
+        end = text.find(quote, begin + len(quote))
+        while end > 0 and text[end - 1] == "\\":
+            end = text.find(quote, end + 1)
+        end = end + len(quote) if end >= 0 else -1
+    else:
+        waiting: list[str] = []
+        end = begin + text.startswith("$", begin)
+        for character in text[end : begin + LOOK_AHEAD]:
+            end += 1
+            if character in CLOSING:
+                waiting.append(CLOSING[character])
+            elif character == waiting[-1]:
+                waiting.pop()
+            if not waiting:
+                break
+        end = -1 if waiting else end
+    line_end = text.find("\n", begin)
+    return end if end >= 0 else line_end if line_end >= 0 else len(text)

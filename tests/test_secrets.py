@@ -1,5 +1,6 @@
 """Redaction: planted canaries are found nowhere, and nothing else changes."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,11 +138,59 @@ def test_redact_by_value_of_the_environment(tmp_path: Path) -> None:
         ("dataset.token=${oc.env:HF_TOKEN}", "dataset.token=${oc.env:HF_TOKEN}"),
         ("task.optimizer.lr=1e-3 num_tokens=5", "task.optimizer.lr=1e-3 num_tokens=5"),
         ("unexpected token: something", "unexpected token: something"),
+        (f"+extra={{a: [{{secret: {CANARY}}}]}}", "+extra={a: [{secret: ***}]}"),
+        (f"+extra={{secret: {{a: [{{b: {CANARY}}}]}}, c: 1}}", "+extra={secret: ***, c: 1}"),
+        (f"tracker.tags=[a,token={CANARY}]", "tracker.tags=[a,token=***]"),
+        (f"outputs=token={CANARY}", "outputs=token=***"),
+        (f"no folder: --password {CANARY} --seed 1", "no folder: --password *** --seed 1"),
+        (f"['aiexp', '--api-key', '{CANARY}']", "['aiexp', '--api-key', ***"),
+        (f"the password is {CANARY}, so", "the password is ***, so"),
+        (f"the token is '{CANARY} x'", "the token is ***"),
+        ("the password is wrong, the token is missing.", "the password is wrong, the token is missing."),
+        (f"login failed, password: {CANARY}", "login failed, password: ***"),
+        (f"Authorization: Bearer {CANARY}", "Authorization: ***"),
+        (f"answered 401 to 'bearer {CANARY}'", "answered 401 to 'bearer ***'"),
+        (f"{{password: correct horse, name: {CANARY}}}", f"{{password: ***, name: {CANARY}}}"),
     ],
 )
 def test_redact_text(text: str, expected: str) -> None:
     assert redact_text(text, {}) == expected
     assert redact_text(expected, {}) == expected  # once is enough
+
+
+def test_redact_a_diff() -> None:
+    """Of a program, of YAML, of a shell: values are masked, expressions, types and the rest stay."""
+    secret = [
+        f'+token = "{CANARY}"', f"-    api_key: str = '{CANARY}'", f'+os.environ["HF_TOKEN"] = "{CANARY}"',
+        f"+export DB_PASSWORD={CANARY}", f"+  password: {CANARY}  # mine", f'+    "secret": "{CANARY}",',
+        f"+login(user, password='{CANARY}')", f'+password = """{CANARY}"""', f"+passphrase = {CANARY}",
+        f"+credentials = {{'a': ['{CANARY}',", f"+    '{CANARY}']}}",
+    ]  # fmt: skip
+    code = [
+        "+def f(token: str, password: str | None = None) -> dict:", "+    if password: return x",
+        "+token = tokenizer.encode(text)", "+password = ask(user)", "+token: str",
+        '+if token == "[CLS]":', "+max_tokens = 100", "+    token = next(tokens)", " x = {",
+    ]  # fmt: skip
+    text = redact_text("\n".join([*secret, *code]), {})
+    assert CANARY not in text
+    assert text.splitlines()[-len(code) :] == code
+
+
+def test_a_long_hostile_text_takes_no_time() -> None:
+    for text in ("token={" * 20_000, "a" * 200_000, "token={\n" * 1_000, "token:" * 30_000, "[" * 100_000):
+        start = time.perf_counter()
+        redact_text(text, {})
+        assert time.perf_counter() - start < 5
+
+
+def test_variables_named_like_secrets() -> None:
+    environment = {
+        "OPENAI_KEY": CANARY,
+        "SSH_KEY_PATH": "/somewhere/x",
+        "SORT_KEYS": "yes",
+        "MY_SECRET": "short",
+    }
+    assert redact_text(f"{CANARY} /somewhere/x yes short", environment) == "*** /somewhere/x yes short"
 
 
 def test_our_own_configs_stay_as_they_are() -> None:

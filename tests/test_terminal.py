@@ -46,7 +46,8 @@ def evil_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 COMMANDS = (
     ["runs"], ["runs", "--format", "csv"], ["runs", "--format=json"], ["runs", f"state={EVIL}"],
-    ["runs", EVIL],     ["runs", "rm", "RUN"], ["runs", "--metric", EVIL], ["runs", f"--{EVIL}"], ["runs", f"--older={EVIL}"],
+    ["runs", EVIL], ["runs", "rm", "RUN"], ["runs", "--metric", EVIL],
+    ["runs", f"--{EVIL}"], ["runs", f"--older={EVIL}"],
     ["runs", "prune", "--keep", EVIL], ["runs", "prune", "state=*"],
     ["compare"], ["compare", "--format=csv"], ["compare", "--format=md"], ["compare", "--format=json"],
     ["compare", "--by", EVIL], ["compare", "--metric", EVIL], ["compare", f"--{EVIL}"], ["compare", EVIL],
@@ -54,7 +55,8 @@ COMMANDS = (
     ["doctor", "RUN"], ["doctor", EVIL], ["resume", "RUN"], ["resume", EVIL], ["resume", "RUN", EVIL],
     ["resume", "RUN", f"seed={EVIL}"], ["resume", "RUN", f"{EVIL}=1"],
     ["run", EVIL], ["run", f"seed={EVIL}"], ["run", f"task={EVIL}"], ["run", f"+{EVIL}=1"],
-    ["run", f"--{EVIL}"],     ["run", "--cfg", EVIL], ["run", "--cfg=job", "-p", EVIL], ["run", "--config-dir", EVIL],
+    ["run", f"--{EVIL}"], ["run", "--cfg", EVIL], ["run", "--cfg=job", "-p", EVIL],
+    ["run", "--config-dir", EVIL],
     ["run", "--trust", EVIL], ["run", "-m", f"seed={EVIL}"], ["run", "--cfg=hydra", f"task={EVIL}"],
     ["run", f"outputs='{EVIL}'", "--cfg=job"], ["check", f"seed={EVIL}"],
     ["list", EVIL], ["data", EVIL], ["data", "fetch", EVIL], ["data", "path", EVIL], ["sweep", EVIL],
