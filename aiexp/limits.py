@@ -6,8 +6,8 @@ Where the place is known a more precise error is raised there; this is for the r
 import errno
 from pathlib import Path
 
-from aiexp.errors import AiexpError, ConfigError, HardwareError, MemoryFullError
-from aiexp.storage import FULL, storage_error
+from aiexp.errors import AiexpError, ConfigError, HardwareError, MemoryFullError, StorageError
+from aiexp.storage import FULL, TOO_MANY, storage_error
 
 _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 _LESS_MEMORY = "halve dataset.batch_size and double trainer.accumulate, or take a smaller model"
@@ -34,12 +34,13 @@ def limit_error(error: BaseException) -> AiexpError | None:
     if not isinstance(error, OSError):
         return None
     where = str(error.filename or "")
-    if number in (errno.EMFILE, errno.ENFILE):
-        return HardwareError("too many open files", where=where, fix="allow more: ulimit -n 1024")
     if number == errno.EAGAIN:
         return HardwareError("no more processes may be started", where=where, fix="allow more: ulimit -u")
     if number == errno.ENAMETOOLONG:
         return ConfigError(f"a name is too long: {where[:40]}...", fix="give a shorter one")
-    if number in FULL | _CLOSED:
+    if number in FULL and not where:
+        fix = "free some space, or choose another folder: outputs=/path"
+        return StorageError(f"cannot write: {error.strerror}", fix=fix)
+    if number in FULL | TOO_MANY | _CLOSED:
         return storage_error(error, "working", Path(where or "."))
     return None

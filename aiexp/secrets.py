@@ -68,7 +68,7 @@ LOOK_AHEAD = 4000  # characters to a closing one
 CLOSING = {"{": "}", "[": "]"}
 BARE = re.compile(r"""[^\s&'"{}\]]+""")  # the value of key=value
 BARE_IN_BRACES = re.compile(r"""[^\n,&'"{}\[\]]+""")
-BARE_LINE = re.compile(r"""[^\n'"(){}\[\]#;]+(?!['"(\[{])""")  # to the end of the line, and no call
+BARE_LINE = re.compile(r"""[^\n'"(){}\[\]#;]++(?!['"(\[{])""")  # to the end of the line, and no call
 MIN_OPAQUE_CHARACTERS = 8  # a shorter bare word without digits may be a type or a name of a program
 INTERPOLATION = re.compile(r"\$\{[^{}]*\}")
 MIN_SECRET_CHARACTERS = 8  # shorter values of the environment ("1", "true") would be masked all over the text

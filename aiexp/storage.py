@@ -10,23 +10,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aiexp.errors import StorageError
+from aiexp.errors import AiexpError, HardwareError, StorageError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+TOO_MANY = {errno.EMFILE, errno.ENFILE}
 CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ELOOP}
 
 
 @contextmanager
 def storage_errors(what: str, path: Path) -> Generator[None]:
-    """Turns an `OSError` of the body into a `StorageError` that names the path and what to do."""
+    """Turns an `OSError` of the body into an error that names the path and what to do."""
     try:
         yield
     except OSError as error:
         raise storage_error(error, what, path) from error
 
 
-def storage_error(error: OSError, what: str, path: Path) -> StorageError:
+def storage_error(error: OSError, what: str, path: Path) -> AiexpError:
     """The one-line error for an `OSError` met while doing `what` to `path`."""
+    if error.errno in TOO_MANY:
+        return HardwareError(
+            f"too many open files while {what}", where=str(path), fix="allow more: ulimit -n 1024"
+        )
     if error.errno in FULL:
         free = shutil.disk_usage(nearest_existing(path)).free
         return StorageError(

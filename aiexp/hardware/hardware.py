@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+MAX_THREADS = 1024  # with 40,000 the thread library ends the process
+
 
 @final
 class Hardware:
@@ -49,8 +51,10 @@ class Hardware:
             raise ConfigError(
                 f"precision '{precision}'", where="hardware.precision", fix="auto, fp32, bf16 or fp16"
             )
-        if threads is not None and threads < 1:
-            raise ConfigError(f"threads is {threads}", where="hardware.threads", fix="at least 1, or null")
+        if threads is not None and not 1 <= threads <= MAX_THREADS:
+            raise ConfigError(
+                f"threads is {threads}", where="hardware.threads", fix=f"1 to {MAX_THREADS}, or null"
+            )
         num_gpus = 0 if device == "cpu" else count_gpus()
         if device == "gpu" and not num_gpus:
             raise HardwareError(
