@@ -123,8 +123,12 @@ def shown(path: Path) -> str:
 
 def _yaml_files(directory: Path) -> list[Path]:
     """Every YAML file below `directory`, hidden folders left out."""
+
+    def stop(error: OSError) -> None:
+        raise error  # or an option would be missing in silence
+
     files: list[Path] = []
-    for parent, folders, names in os.walk(directory):
+    for parent, folders, names in os.walk(directory, onerror=stop):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         files += [Path(parent, n) for n in sorted(names) if n.endswith(".yaml")]
     return files
