@@ -8,7 +8,7 @@ from collections.abc import Callable
 from aiexp.command import COMMANDS
 from aiexp.errors import AiexpError, ConfigError, StorageError, nearest
 from aiexp.limits import limit_error
-from aiexp.terminal import out, out_lines, say, say_lines
+from aiexp.text.terminal import out, out_lines, say, say_lines
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -15,8 +15,8 @@ from omegaconf import OmegaConf
 from aiexp.config.build import build
 from aiexp.config.compose import Composed
 from aiexp.rundir.directory import RunDirectory, slug
-from aiexp.secrets import redact, redact_text
 from aiexp.session.job import Job
+from aiexp.text.secrets import redact, redact_text
 
 if TYPE_CHECKING:
     from aiexp.hardware.hardware import Hardware

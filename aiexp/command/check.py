@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from aiexp.command.run import split
 from aiexp.config.build import build
 from aiexp.config.compose import compose
-from aiexp.terminal import out, out_lines
+from aiexp.text.terminal import out, out_lines
 
 if TYPE_CHECKING:
     from torch import nn

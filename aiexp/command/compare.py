@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from aiexp.errors import ConfigError, DataError, nearest
-from aiexp.terminal import out, out_lines
+from aiexp.text.terminal import out, out_lines
 
 if TYPE_CHECKING:
     from aiexp.compare.comparison import Comparison

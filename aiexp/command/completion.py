@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from aiexp.errors import AiexpError, ConfigError, nearest
-from aiexp.terminal import out, out_lines, visible
+from aiexp.text.terminal import out, out_lines, visible
 
 USAGE = """\
 usage: aiexp completion bash|zsh|fish

@@ -6,7 +6,7 @@ from aiexp.errors import ConfigError, nearest
 from aiexp.source import cache
 from aiexp.source.catalog.entries import ENTRIES, find_entry
 from aiexp.source.catalog.entry import Archive, Entry, Hub, Torchvision
-from aiexp.terminal import out, out_lines
+from aiexp.text.terminal import out, out_lines
 
 USAGE = """\
 usage: aiexp data list             what there is: size, licence, in the cache or not, sources

@@ -14,8 +14,8 @@ from aiexp.errors import AiexpError, CheckpointError, HardwareError, StorageErro
 from aiexp.hardware.hardware import count_gpus, cpu_flags, cpu_name
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.lock import is_held
-from aiexp.secrets import redact_text
-from aiexp.terminal import out, out_lines, resume_command
+from aiexp.text.secrets import redact_text
+from aiexp.text.terminal import out, out_lines, resume_command
 
 HELP = """\
 usage: aiexp doctor          this machine: versions, device, folders, W&B

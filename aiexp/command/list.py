@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiexp.config.folders import GROUPS, ConfDirs, Option, conf_dirs, shown
 from aiexp.errors import ConfigError, nearest
-from aiexp.terminal import out_lines, visible
+from aiexp.text.terminal import out_lines, visible
 
 USAGE = """\
 usage: aiexp list [GROUP ...]

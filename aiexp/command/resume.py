@@ -11,9 +11,9 @@ from aiexp.config.validate import validate
 from aiexp.errors import ConfigError, nearest
 from aiexp.rundir.changes import check_changes, flatten
 from aiexp.rundir.directory import RunDirectory
-from aiexp.secrets import MASK, redact
 from aiexp.sweep.definition import DEFINITION
-from aiexp.terminal import out, out_lines
+from aiexp.text.secrets import MASK, redact
+from aiexp.text.terminal import out, out_lines
 
 ENDED = {
     "finished": "already complete",

@@ -4,7 +4,7 @@ import gc
 from dataclasses import dataclass, field
 
 from aiexp.errors import ConfigError, nearest
-from aiexp.terminal import out_lines, say
+from aiexp.text.terminal import out_lines, say
 
 _SWITCHES = {
     "-m": "multirun",

@@ -15,7 +15,7 @@ from aiexp.runs.filter import Filter, check_filters, split_words, values_of
 from aiexp.runs.listing import as_csv, as_json, as_table, file_size, make_rows, started_at
 from aiexp.runs.plan import BEST, Plan, plan_checkpoints, plan_empty, plan_runs
 from aiexp.runs.removal import check_run, remove
-from aiexp.terminal import out, out_lines, say
+from aiexp.text.terminal import out, out_lines, say
 
 HELP = """\
 usage: aiexp runs [FILTER ...] [PATH ...]         the runs below outputs/, newest first

@@ -14,8 +14,8 @@ from aiexp.config.compose import check_hydra_settings, compose, prepare
 from aiexp.config.folders import PRIMARY, conf_dirs
 from aiexp.config.resolve import keys_of
 from aiexp.errors import ConfigError, nearest
-from aiexp.secrets import MASK, is_secret_name, redact, redact_text
-from aiexp.terminal import out, out_lines
+from aiexp.text.secrets import MASK, is_secret_name, redact, redact_text
+from aiexp.text.terminal import out, out_lines
 
 _YAML_PAIR = re.compile(r"(?P<key>^\s*(?:- )?(?P<name>[\w.\-]+): )(?P<value>[^\s|>$].*)$", re.MULTILINE)
 

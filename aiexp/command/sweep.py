@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from aiexp.errors import ConfigError, nearest
-from aiexp.terminal import out_lines, say
+from aiexp.text.terminal import out_lines, say
 
 HELP = """\
 usage: aiexp sweep FILE.yaml [--dry-run]

@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from aiexp.config.folders import GROUPS, PRIMARY, ConfDirs, conf_dirs, shown
 from aiexp.config.hydra_settings import check_override, is_hydra_setting
 from aiexp.config.problem import raise_all
+from aiexp.config.target.working_directory import WORKING_DIRECTORY
 from aiexp.errors import AiexpError, SecurityError
-from aiexp.working_directory import WORKING_DIRECTORY
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aiexp
-from aiexp.secrets import redact_text
+from aiexp.text.secrets import redact_text
 
 GIT_SECONDS = 5.0
 DIFF_BYTES = 1_000_000

@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any
 
 from aiexp.config.folders import shown
-from aiexp.csv_text import csv_text
 from aiexp.rundir.lock import actual_state
 from aiexp.rundir.record import RunRecord
 from aiexp.runs.disk import disk_bytes
-from aiexp.terminal import visible
+from aiexp.text.csv import csv_text
+from aiexp.text.terminal import visible
 
 UNITS = ((86_400 * 365, "years"), (86_400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 

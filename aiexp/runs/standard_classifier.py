@@ -20,7 +20,7 @@ from aiexp.rundir.directory import RunDirectory
 from aiexp.runs.trained import KEY
 from aiexp.source.cache import data_dir
 from aiexp.storage import storage_errors
-from aiexp.terminal import say
+from aiexp.text.terminal import say
 
 EPOCHS = 2  # 99 % of the digits: measured
 

@@ -17,9 +17,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from aiexp.secrets import redact_text
 from aiexp.storage import storage_errors
-from aiexp.terminal import visible
+from aiexp.text.secrets import redact_text
+from aiexp.text.terminal import visible
 
 REFRESH_SECONDS = 0.2
 

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from aiexp.checkpoint.store import CheckpointStore
-from aiexp.csv_text import csv_text
 from aiexp.dataset.base import Dataset
 from aiexp.errors import AiexpError, CheckpointError, DataError, HardwareError, MemoryFullError, Stopped
 from aiexp.hardware.hardware import Hardware
@@ -19,14 +18,15 @@ from aiexp.limits import limit_error
 from aiexp.rundir.changes import check_changes
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.metrics import MetricsFile
-from aiexp.secrets import redact, redact_text
 from aiexp.session.display import Display
 from aiexp.session.pruning import Pruning
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.storage import storage_errors
 from aiexp.task.base import Task
 from aiexp.task.report import Evaluation
-from aiexp.terminal import resume_command
+from aiexp.text.csv import csv_text
+from aiexp.text.secrets import redact, redact_text
+from aiexp.text.terminal import resume_command
 from aiexp.tracker.base import RunInfo, Tracker, telling_name
 from aiexp.tracker.guard import GuardedTracker
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiexp.errors import StorageError
 from aiexp.source.catalog.entry import Entry, File, Tree
-from aiexp.terminal import say
+from aiexp.text.terminal import say
 
 _SEAL = ".verified.json"
 

@@ -18,7 +18,7 @@ from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from aiexp.source.failure import SourceFailed
-from aiexp.terminal import say, visible
+from aiexp.text.terminal import say, visible
 
 TIMEOUT_SECONDS = 20.0
 _CHUNK_BYTES = 1 << 18

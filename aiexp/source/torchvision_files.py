@@ -21,7 +21,7 @@ from aiexp.source.convert import write_cifar
 from aiexp.source.download import TIMEOUT_SECONDS, is_offline
 from aiexp.source.failure import SourceFailed
 from aiexp.source.probe import why_silent
-from aiexp.terminal import say
+from aiexp.text.terminal import say
 
 # Folder of each data set below torchvision's `root`.
 _FOLDERS = {"MNIST": "MNIST/raw", "FashionMNIST": "FashionMNIST/raw", "CIFAR10": "cifar-10-batches-py"}

@@ -10,8 +10,8 @@ import yaml
 from aiexp.config.folders import shown
 from aiexp.errors import CheckpointError
 from aiexp.rundir.changes import flatten, show
-from aiexp.secrets import MASK
 from aiexp.storage import storage_errors, write_text
+from aiexp.text.secrets import MASK
 
 DEFINITION = "sweep.yaml"
 

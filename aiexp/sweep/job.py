@@ -19,13 +19,13 @@ from aiexp.config.compose import Composed, Merged, compose
 from aiexp.errors import AiexpError, Stopped
 from aiexp.rundir.directory import RunDirectory, new_name, slug
 from aiexp.rundir.environment import describe_environment
-from aiexp.secrets import redact, redact_text
 from aiexp.session.job import Job
 from aiexp.sweep.ledger import Ledger
 from aiexp.sweep.place.preload import modules_of
 from aiexp.sweep.result import Result, state_of
 from aiexp.sweep.search.pruning import job_pruning
-from aiexp.terminal import say
+from aiexp.text.secrets import redact, redact_text
+from aiexp.text.terminal import say
 
 
 class Interrupted(BaseException):

@@ -13,7 +13,6 @@ from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.config.loader import chooses
 from aiexp.errors import CheckpointError, ConfigError, Stopped, SweepError
 from aiexp.rundir.directory import RunDirectory, new_name
-from aiexp.secrets import MASK, redact, redact_text
 from aiexp.storage import storage_errors
 from aiexp.sweep.definition import DEFINITION, Definition
 from aiexp.sweep.grid import targets_of
@@ -24,7 +23,8 @@ from aiexp.sweep.plugins import check_settings
 from aiexp.sweep.result import Result
 from aiexp.sweep.search.best import search_lines
 from aiexp.sweep.search.objective import complete_search
-from aiexp.terminal import resume_command, say
+from aiexp.text.secrets import MASK, redact, redact_text
+from aiexp.text.terminal import resume_command, say
 
 LOCAL = "hydra/launcher=local"
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Self, final
 
 from aiexp.config.folders import shown
 from aiexp.rundir.directory import RunDirectory
-from aiexp.secrets import redact_text
 from aiexp.sweep.ledger import Ledger
 from aiexp.sweep.result import Result
-from aiexp.terminal import say, visible
+from aiexp.text.secrets import redact_text
+from aiexp.text.terminal import say, visible
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable

@@ -4,7 +4,7 @@ import os
 import shlex
 from pathlib import Path
 
-from aiexp.terminal import say
+from aiexp.text.terminal import say
 
 
 def notice(line: str) -> None:

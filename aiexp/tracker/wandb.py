@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, final
 
 from aiexp.errors import ConfigError, HardwareError, nearest
-from aiexp.secrets import redact, redact_text
 from aiexp.task.report import Table
+from aiexp.text.secrets import redact, redact_text
 from aiexp.tracker.base import RunInfo
 from aiexp.tracker.best import Best
 from aiexp.tracker.notice import notice, short_path

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from aiexp.compare.comparison import Comparison
 from aiexp.compare.shown import rows
-from aiexp.terminal import visible
+from aiexp.text.terminal import visible
 
 NUM_RESULTS = 3  # columns that are never left out: the metric, its interval, the number of runs
 PIPED_WIDTH = 10_000  # where nobody looks at the width, every group has one line

@@ -10,8 +10,8 @@ from typing import Any
 from aiexp.compare.comparison import Comparison, Group
 from aiexp.compare.shown import rows
 from aiexp.compare.varying import MISSING, show_value
-from aiexp.csv_text import csv_text
-from aiexp.terminal import visible
+from aiexp.text.csv import csv_text
+from aiexp.text.terminal import visible
 
 FORMAT = 1  # raised when a key changes its meaning or goes
 

@@ -16,8 +16,8 @@ from aiexp.config.folders import GROUPS, builtin_dirs, shown
 from aiexp.config.target.find import NotFoundError, locate, public_names
 from aiexp.config.target.library import LIBRARY
 from aiexp.config.target.signature import Signature, read
+from aiexp.config.target.working_directory import WORKING_DIRECTORY
 from aiexp.errors import ConfigError, SecurityError, nearest
-from aiexp.working_directory import WORKING_DIRECTORY
 
 _NOT_USER_CODE = {"site-packages", "dist-packages", "node_modules", "outputs", "wandb"}
 _RUN_FILES = ("status.json", "config.yaml")  # in every run directory, whatever the outputs folder is called

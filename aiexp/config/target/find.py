@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import final
 
-from aiexp.working_directory import WORKING_DIRECTORY
+from aiexp.config.target.working_directory import WORKING_DIRECTORY
 
 _MOST_LOOKUPS = 200
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

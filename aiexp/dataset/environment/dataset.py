@@ -169,7 +169,7 @@ def check_module(env_id: str) -> None:
         return
     from aiexp.config.target.allowed import is_user_code, trusted_packages
     from aiexp.config.target.find import NotFoundError, locate
-    from aiexp.working_directory import WORKING_DIRECTORY
+    from aiexp.config.target.working_directory import WORKING_DIRECTORY
 
     WORKING_DIRECTORY.enter()
     top = module.split(".")[0]

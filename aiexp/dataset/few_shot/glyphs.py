@@ -17,7 +17,7 @@ from aiexp.errors import ConfigError, StorageError
 from aiexp.source.cache import data_dir
 from aiexp.source.catalog.entries import find_entry
 from aiexp.source.fetch import fetch
-from aiexp.terminal import say
+from aiexp.text.terminal import say
 
 # Scripts whose letters look alike, so that a test alphabet could be known from training: all for training.
 LOOK_ALIKES = frozenset({"Latn", "Grek", "Cyrl", "Copt", "Lisu"})

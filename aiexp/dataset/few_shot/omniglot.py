@@ -10,7 +10,7 @@ from aiexp.errors import ConfigError, DataError
 from aiexp.source.download import is_offline
 from aiexp.source.probe import why_silent
 from aiexp.source.torchvision_files import bounded_download, usual_roots
-from aiexp.terminal import say
+from aiexp.text.terminal import say
 
 _FOLDER = "omniglot-py"  # torchvision's, below its `root`
 _PARTS = ("images_background", "images_evaluation")

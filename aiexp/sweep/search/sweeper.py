@@ -17,7 +17,6 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from aiexp.errors import ConfigError
 from aiexp.rundir.directory import RunDirectory
-from aiexp.secrets import redact
 from aiexp.storage import write_text
 from aiexp.sweep.result import Result
 from aiexp.sweep.search.objective import COSTS, as_list
@@ -25,6 +24,7 @@ from aiexp.sweep.search.search import Search
 from aiexp.sweep.search.settings import Settings
 from aiexp.sweep.search.space import read_space
 from aiexp.sweep.search.study import open_study
+from aiexp.text.secrets import redact
 
 
 @final

@@ -12,10 +12,11 @@ import yaml
 from rich.console import Console
 
 import aiexp
-from aiexp import cli, terminal
+from aiexp import cli
 from aiexp.session.display import Display
 from aiexp.sweep.result import Result
 from aiexp.sweep.table import Objective, Table
+from aiexp.text import terminal
 from tests.command.test_runs import make_run
 
 EVIL = "\x1b[2Jx\x07\x08\r\x9b31m\u202egpj\u2066"

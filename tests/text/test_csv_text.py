@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from aiexp.csv_text import csv_text
+from aiexp.text.csv import csv_text
 
 
 @pytest.mark.parametrize(

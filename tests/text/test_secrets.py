@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aiexp.secrets import is_secret_name, redact, redact_text
+from aiexp.text.secrets import is_secret_name, redact, redact_text
 from aiexp.tracker.base import RunInfo
 from tests.tracker.conftest import home, make_run, make_tracker  # noqa: F401  fixtures
 
@@ -18,7 +18,7 @@ api_key apiKey API_KEY api-key WANDB_API_KEY dataset.api_key hf_token HF_TOKEN t
 auth_token secret client_secret SECRET_KEY aws_secret_access_key password db.password DB_PASSWD
 db_pwd passphrase credentials private_key ssh_key authorization storage_key model.hub.token
 """
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from aiexp.secrets import redact_text
+from aiexp.text.secrets import redact_text
 
 # C0 and C1 with DEL; what overrides the direction of writing; line separators; halves of a character (how
 # Python keeps bytes of an argument that are no text).
