@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from omegaconf import OmegaConf
 
 from aiexp.config.build import build
-from aiexp.config.compose import Composed
+from aiexp.config.composed import Composed
 from aiexp.rundir.directory import RunDirectory, slug
 from aiexp.session.job import Job
 from aiexp.text.secrets import redact, redact_text

@@ -10,7 +10,8 @@ from collections.abc import Generator
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from aiexp.config.compose import check_hydra_settings, compose, prepare
+from aiexp.config.compose import check_hydra_settings, compose
+from aiexp.config.composed import prepare
 from aiexp.config.folders import PRIMARY, conf_dirs
 from aiexp.config.resolve import keys_of
 from aiexp.errors import ConfigError, nearest

@@ -4,7 +4,8 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from aiexp.config.compose import Composed, Merged, check_hydra_settings, compose, prepare
+from aiexp.config.compose import Merged, check_hydra_settings, compose
+from aiexp.config.composed import Composed, prepare
 from aiexp.config.folders import ConfDirs, conf_dirs
 from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.config.overrides import parse

@@ -4,7 +4,8 @@ import ast
 
 from omegaconf import DictConfig, OmegaConf
 
-from aiexp.config.compose import merge_options, prepare, without_hydra
+from aiexp.config.compose import merge_options
+from aiexp.config.composed import prepare, without_hydra
 from aiexp.config.folders import ConfDirs
 from aiexp.config.resolve import keys_of
 from aiexp.config.target.find import NotFoundError, dotted

@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aiexp.config.compose import Composed, choices_of, prepare, without_hydra
+from aiexp.config.composed import Composed, choices_of, prepare, without_hydra
 from aiexp.config.folders import GROUPS, ConfDirs
 from aiexp.config.hydra_settings import check_node
 from aiexp.config.origin import Origin

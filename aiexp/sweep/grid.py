@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, final
 
 from omegaconf import OmegaConf
 
-from aiexp.config.compose import Composed, Merged, compose
+from aiexp.config.compose import Merged, compose
+from aiexp.config.composed import Composed
 from aiexp.errors import ConfigError
 
 if TYPE_CHECKING:

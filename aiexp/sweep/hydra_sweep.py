@@ -10,7 +10,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from aiexp.config.compose import Composed
+from aiexp.config.composed import Composed
 from aiexp.config.explain import explain
 from aiexp.config.folders import PRIMARY, conf_dirs
 from aiexp.config.hydra_settings import check_node, is_hydra_setting

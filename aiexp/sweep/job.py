@@ -15,7 +15,8 @@ from typing import Any, final
 
 from omegaconf import OmegaConf
 
-from aiexp.config.compose import Composed, Merged, compose
+from aiexp.config.compose import Merged, compose
+from aiexp.config.composed import Composed
 from aiexp.errors import AiexpError, Stopped
 from aiexp.rundir.directory import RunDirectory, new_name, slug
 from aiexp.rundir.environment import describe_environment

@@ -7,7 +7,8 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from aiexp.config.axes import Axes, check_sweep
-from aiexp.config.compose import Composed, Merged, shadow_notes
+from aiexp.config.compose import Merged, shadow_notes
+from aiexp.config.composed import Composed
 from aiexp.config.folders import ConfDirs, conf_dirs, shown
 from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.config.loader import chooses

@@ -13,7 +13,8 @@ from typing import Any, cast, final
 
 import yaml
 
-from aiexp.config.compose import Composed, Merged, compose
+from aiexp.config.compose import Merged, compose
+from aiexp.config.composed import Composed
 from aiexp.config.overrides import parse
 from aiexp.config.problem import raise_all
 from aiexp.errors import AiexpError, ConfigError, nearest

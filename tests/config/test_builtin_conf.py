@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from aiexp.command.list import read_header
-from aiexp.config.compose import Composed, Merged, compose
+from aiexp.config.compose import Merged, compose
+from aiexp.config.composed import Composed
 from aiexp.config.folders import GROUPS, Option, builtin_dirs
 from aiexp.config.target.arguments import GIVEN
 from aiexp.config.target.signature import read

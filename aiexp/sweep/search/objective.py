@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import OmegaConf
 
-from aiexp.config.compose import Composed, Merged, merge_options
+from aiexp.config.compose import Merged, merge_options
+from aiexp.config.composed import Composed
 from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.config.loader import chooses
 from aiexp.config.overrides import parse
