@@ -71,5 +71,5 @@ def _file_of(name: str, dirs: ConfDirs) -> Path | None:
 def _overriding_file(group: str, option: str, dirs: ConfDirs) -> Path | None:
     """The file whose defaults list has `override /group: option`; Hydra names the primary one instead."""
     line = re.compile(rf"override\s+/?{re.escape(group)}(@[\w.]+)?\s*:\s*{re.escape(option)}\b")
-    files = (o.path for options in dirs.options().values() for o in options.values())
+    files = (o.path for options in dirs.files().values() for o in options.values())
     return next((p for p in files if line.search(p.read_text(encoding="utf-8", errors="replace"))), None)

@@ -48,7 +48,17 @@ class ConfDirs:
         return [d for d in (self.user, self.builtin, self.extra) if d is not None]
 
     def options(self) -> dict[str, dict[str, Option]]:
-        """Group to option name to option, sorted, of every group except Hydra's own."""
+        """Group to option name to option, sorted, of every group except Hydra's own.
+
+        Left out are files whose names begin with _: only other files build on them (`defaults: [_dqn, ...]`).
+        """
+        return {
+            group: {name: option for name, option in options.items() if not name.startswith("_")}
+            for group, options in self.files().items()
+        }
+
+    def files(self) -> dict[str, dict[str, Option]]:
+        """The same with the files that only other files build on."""
         found: dict[str, dict[str, Option]] = {}
         for directory in reversed(self.ordered()):
             for path in _yaml_files(directory):

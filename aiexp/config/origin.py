@@ -41,7 +41,7 @@ class Origin:
 
     def _file(self, key: str) -> Path | None:
         """The file whose line won: the chosen options first, the last merged of them first."""
-        options = self.dirs.options()
+        options = self.dirs.files()
         group = key.split(".")[0].split("[")[0]
         own = [
             o

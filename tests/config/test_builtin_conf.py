@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,26 +15,62 @@ from aiexp.config.target.arguments import GIVEN
 from aiexp.config.target.signature import read
 
 OPTIONS = [o for group in builtin_dirs().options().values() for o in group.values()]
+SHARED = [o for g in builtin_dirs().files().values() for o in g.values() if o.name.startswith("_")]
 MERGED: Merged = {}
+
+
+def content_of(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def bases_of(option: Option) -> list[str]:
+    """The files of its group that a file builds on."""
+    entries = content_of(option.path).get("defaults", [])
+    return [name for name in entries if isinstance(name, str) and name != "_self_"]
 
 
 def composed(option: Option) -> Composed:
     """The option composed with the defaults of everything else, what it leaves open (`???`) filled in."""
-    content = yaml.safe_load(option.path.read_text(encoding="utf-8"))
-    bases = [name for name in content.get("defaults", []) if isinstance(name, str) and name != "_self_"]
-    files = [option.path, *(option.path.with_name(f"{name}.yaml") for name in bases)]
-    filled = [f"{option.group}.{key}=x" for key, value in content.items() if value == "???"]
+    files = [option.path, *(option.path.with_name(f"{name}.yaml") for name in bases_of(option))]
+    written = {key: value for path in reversed(files) for key, value in content_of(path).items()}
+    filled = [f"{option.group}.{key}=x" for key, value in written.items() if value == "???"]
     # A model of images takes its sizes from the data set; the default one holds texts.
     is_for_images = option.group == "model" and any("${dataset." in file.read_text() for file in files)
     partner = ["dataset=mnist"] if is_for_images else []
     return compose([f"{option.group}={option.name}", *partner, *filled], merged=MERGED)
 
 
-def test_every_file_is_an_option_of_a_known_group() -> None:
+def test_every_file_is_an_option_of_a_known_group_or_what_options_build_on() -> None:
     folder = builtin_dirs().builtin
     files = [p for p in folder.glob("*/*.yaml") if p.parent.name != "hydra"]  # Hydra's own are tests/sweep's
-    assert len(files) == len(OPTIONS) >= 15
+    assert len(files) == len(OPTIONS) + len(SHARED)
+    assert len(SHARED) >= 6
     assert {o.group for o in OPTIONS} == set(GROUPS)
+
+
+@pytest.mark.parametrize("shared", SHARED, ids=lambda o: f"{o.group}/{o.name}")
+def test_a_shared_file_is_built_on_by_several_options(shared: Option) -> None:
+    users = [o for o in OPTIONS if o.group == shared.group and shared.name in bases_of(o)]
+    assert len(users) >= 2
+    assert all(bases_of(o)[0] == shared.name for o in users), "first: what is written later wins"
+
+
+def repeated(own: dict[str, Any], base: dict[str, Any], key: str = "") -> list[str]:
+    """Keys that say again what the file below says."""
+    found: list[str] = []
+    for name, value in own.items():
+        if isinstance(value, dict) and isinstance(base.get(name), dict):
+            found += repeated(value, base[name], f"{key}{name}.")
+        elif name in base and base[name] == value:
+            found.append(f"{key}{name}")
+    return found
+
+
+@pytest.mark.parametrize("option", [o for o in OPTIONS if bases_of(o)], ids=lambda o: f"{o.group}={o.name}")
+def test_an_option_says_only_what_differs_from_what_it_builds_on(option: Option) -> None:
+    (base,) = bases_of(option)
+    below = content_of(option.path.with_name(f"{base}.yaml"))
+    assert repeated(content_of(option.path), below) == []
 
 
 @pytest.fixture(autouse=True)

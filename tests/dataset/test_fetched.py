@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from aiexp.dataset.text.dataset import TextDataset
 from aiexp.dataset.text.newsgroups import newsgroups
@@ -15,10 +14,10 @@ from aiexp.dataset.text.split import text_hash
 from aiexp.errors import DataError
 from aiexp.source.catalog import entries as catalog
 from aiexp.source.catalog.entry import Archive, Entry, File
+from tests.dataset.built_in import header_of, values_of
 from tests.dataset.conftest import SETTINGS
 from tests.source.toy import sha256, tarred, zipped
 
-CONF = Path(__file__).parents[2] / "conf" / "dataset"
 FRACTIONS = {"eval_fraction": 0.1, "test_fraction": 0.1}
 
 
@@ -126,10 +125,8 @@ def real() -> Callable[[str], TextDataset]:
 
     def make(name: str) -> TextDataset:
         if name not in made:
-            values = yaml.safe_load((CONF / f"{name}.yaml").read_text("utf-8"))
-            del values["_target_"]
             try:
-                made[name] = PINNED[name][0](**{**values, "seed": 0})
+                made[name] = PINNED[name][0](**values_of(name))
             except DataError as e:
                 pytest.skip(f"no source reachable: {e.what}")
         return made[name]
@@ -156,5 +153,4 @@ def test_real_data_are_as_pinned(name: str, real: Callable[[str], TextDataset]) 
     assert not hashes["train"] & hashes["test"]
     assert not hashes["train"] & hashes["eval"]
     assert not hashes["eval"] & hashes["test"]
-    header = (CONF / f"{name}.yaml").read_text("utf-8").split("_target_")[0]
-    assert all(f"{split} {dataset.num_examples(split)}" in header for split in hashes)
+    assert all(f"{split} {dataset.num_examples(split)}" in header_of(name) for split in hashes)

@@ -89,9 +89,7 @@ def check_object(value: object, target: str) -> None:
 @lru_cache(maxsize=1)
 def shipped_targets() -> frozenset[str]:
     """Every `_target_` of aiexp that a file of the built-in conf/ names."""
-    texts = [
-        o.path.read_text(encoding="utf-8") for g in builtin_dirs().options().values() for o in g.values()
-    ]
+    texts = [o.path.read_text(encoding="utf-8") for g in builtin_dirs().files().values() for o in g.values()]
     return frozenset(
         re.findall(r"^\s*(?:- )?_target_: (aiexp\.[\w.]+)", "\n".join(texts), flags=re.MULTILINE)
     )

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from aiexp.dataset.image.dataset import ImageDataset
 from aiexp.dataset.image.published import published_images
@@ -15,9 +14,9 @@ from aiexp.errors import ConfigError, DataError
 from aiexp.source import cache
 from aiexp.source.catalog import entries as catalog
 from aiexp.source.catalog.entry import Archive, Entry, File
+from tests.dataset.built_in import header_of, values_of
 from tests.source.toy import sha256, tarred
 
-CONF = Path(__file__).parents[3] / "conf" / "dataset"
 ARCHIVE = "x-1.tgz"
 
 
@@ -33,12 +32,6 @@ LABELS = {"train": np.arange(200, dtype=np.uint8) % 10, "t10k": np.arange(30, dt
 PIXELS = {"train": digits(200, 0), "t10k": digits(30, 1)}
 CONTENT = {f"{part}-images-idx3-ubyte": idx(PIXELS[part]) for part in PIXELS}
 CONTENT |= {f"{part}-labels-idx1-ubyte": idx(LABELS[part]) for part in LABELS}
-
-
-def values_of(name: str) -> dict[str, Any]:
-    values = yaml.safe_load((CONF / f"{name}.yaml").read_text("utf-8"))
-    del values["_target_"]
-    return {**values, "seed": 0}
 
 
 def make(**changes: Any) -> ImageDataset:
@@ -178,8 +171,7 @@ def test_real_data_are_as_pinned(name: str, real: Callable[[str], ImageDataset])
     dataset = real(name)
     assert {s: dataset.num_examples(s) for s in counts} == counts
     assert dataset.fingerprint() == fingerprint
-    header = (CONF / f"{name}.yaml").read_text("utf-8").split("_target_")[0]
-    assert all(f"{split} {count}" in header for split, count in counts.items() if count)
+    assert all(f"{split} {count}" in header_of(name) for split, count in counts.items() if count)
     # The YAML's mean and std are those of the published training pictures, to their last digit.
     pixels = dataset.images("train")
     for channel in range(dataset.channels):
