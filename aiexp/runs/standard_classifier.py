@@ -8,24 +8,25 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from aiexp.checkpoint.manifest import FORMAT
 from aiexp.checkpoint.store import CheckpointStore
+from aiexp.dataset.base import ImageData
 from aiexp.dataset.image.published import CLASS_NAMES
 from aiexp.errors import ConfigError, DataError
 from aiexp.rundir.directory import RunDirectory
-from aiexp.runs.trained import KEY
 from aiexp.source.cache import data_dir
 from aiexp.storage import storage_errors
+from aiexp.task.adversarial.sample_quality import KEY
 from aiexp.text.terminal import say
 
+RUN_KEY = f"{KEY}.run"
 EPOCHS = 2  # 99 % of the digits: measured
 
 
-def standard_classifier(dataset: Any) -> Path:
+def standard_classifier(dataset: ImageData) -> Path:
     """The run directory of the classifier of a data set, trained now if there is none yet.
 
     It depends on the collection, the image size and the channels only: all runs on images of one kind are
@@ -40,8 +41,8 @@ def standard_classifier(dataset: Any) -> Path:
     if collection is None:
         raise ConfigError(
             f"there is no standard classifier for this data set, only for {', '.join(CLASS_NAMES)}",
-            where=f"{KEY}=auto",
-            fix=f"{KEY}=<directory of a run of task=mnist_cnn on it>, or {KEY}=null for pictures only",
+            where=f"{RUN_KEY}=auto",
+            fix=f"{RUN_KEY}=<directory of a run of task=mnist_cnn on it>, or {KEY}=null for pictures only",
         )
     folder = data_dir() / "classifiers"
     size = f"{dataset.image_size}x{dataset.image_size}x{dataset.channels}"
@@ -78,7 +79,7 @@ def only_one(lock: Path, name: str) -> Generator[None]:
         yield
 
 
-def train(path: Path, collection: str, dataset: Any) -> None:
+def train(path: Path, collection: str, dataset: ImageData) -> None:
     """Trains in a folder of its own, then moves the run to `path` in one step."""
     staging = path.with_name(f".{path.name}.{os.getpid()}.part")
     shutil.rmtree(staging, ignore_errors=True)
@@ -120,6 +121,6 @@ def run_quietly(command: list[str]) -> None:
     if process.returncode:
         last = (errors.strip().splitlines() or ["no message"])[-1]
         raise DataError(
-            f"training the classifier failed: {last}", where=f"{KEY}=auto",
+            f"training the classifier failed: {last}", where=f"{RUN_KEY}=auto",
             fix=f"try it alone: aiexp {' '.join(command[3:-3])}; or {KEY}=null",
         )  # fmt: skip

@@ -1,6 +1,5 @@
 """A finished run of image classification, used to look at other images."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -11,27 +10,16 @@ from aiexp.checkpoint.state import load_random_state, random_state
 from aiexp.checkpoint.store import CheckpointStore
 from aiexp.config.build import build
 from aiexp.config.validate import validate
+from aiexp.dataset.base import ImageData
 from aiexp.errors import AiexpError, ConfigError
 from aiexp.rundir.directory import RunDirectory
+from aiexp.runs.standard_classifier import RUN_KEY, standard_classifier
+from aiexp.task.adversarial.sample_quality import Judgement
 
-# Tensor letters: N images, C channels, H height, W width, D features, K classes.
+# Tensor letters: N images, C channels, H height, W width.
 
-KEY = "task.quality.classifier"
 CLASSIFICATION = "aiexp.task.classification.image.ImageClassification"
 IMAGES_AT_ONCE = 500
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judgement:
-    """What a classifier says of images.
-
-    Args:
-        features: (N, D) float32, what its trunk makes of them.
-        probabilities: (N, K) float32.
-    """
-
-    features: Tensor
-    probabilities: Tensor
 
 
 @final
@@ -39,8 +27,8 @@ class TrainedClassifier:
     """The best checkpoint of a run directory; no part of the task that uses it, since it learns nothing here.
 
     Args:
-        path: The run directory. It may be someone else's: its config is checked like any other, and weights
-            are read, nothing is unpickled.
+        run: The run directory, or "auto": the standard classifier of a published data set, trained once. It may
+            be someone else's: its config is checked like any other, and weights are read, nothing is unpickled.
         dataset: The images to look at; size, channels and classes must be those of the run.
 
     Raises:
@@ -48,8 +36,8 @@ class TrainedClassifier:
         SecurityError: its config names what is not allowed, or a link lies in it.
     """
 
-    def __init__(self, path: Path, dataset: Any) -> None:
-        self.path = path
+    def __init__(self, *, run: str, dataset: ImageData) -> None:
+        path = self.path = standard_classifier(dataset) if run == "auto" else Path(run).expanduser()
         random = random_state()
         try:
             self.task, self.digest = load(path, dataset)
@@ -59,11 +47,15 @@ class TrainedClassifier:
             if error.kind == "security":
                 raise
             raise ConfigError(
-                f"this run cannot judge images: {error.what}", where=f"{KEY}={path}",
-                fix=f"name a finished run of task=mnist_cnn, or {KEY}=auto",
+                f"this run cannot judge images: {error.what}", where=f"{RUN_KEY}={path}",
+                fix=f"name a finished run of task=mnist_cnn, or {RUN_KEY}=auto",
             ) from error  # fmt: skip
         finally:
             load_random_state(random)  # its first weights were drawn in vain
+
+    def describe(self) -> dict[str, Any]:
+        """The run, and the sha256 of its weights."""
+        return {"classifier": str(self.path), "classifier_sha256": self.digest}
 
     def judge(self, images: Tensor, device: torch.device) -> Judgement:
         """Features and probabilities of (N, C, H, W) uint8 images, on the CPU; computed in fp32."""
@@ -78,7 +70,7 @@ class TrainedClassifier:
         return Judgement(features=torch.cat(features), probabilities=torch.cat(probabilities))
 
 
-def load(path: Path, dataset: Any) -> tuple[Any, str]:
+def load(path: Path, dataset: ImageData) -> tuple[Any, str]:
     """The task with its best weights, in evaluation mode, and the sha256 of the file of weights."""
     directory = RunDirectory.open(path)
     config = validate(directory.read_config(), source=str(directory.path / "config.yaml"))
@@ -90,13 +82,13 @@ def load(path: Path, dataset: Any) -> tuple[Any, str]:
         step, problems = store.newest_valid()
         if step is None:
             what = problems[0].what if problems else "it has no checkpoint"
-            raise ConfigError(what, where=f"{KEY}={path}", fix="name a finished run")
+            raise ConfigError(what, where=f"{RUN_KEY}={path}", fix="name a finished run")
     weights, _ = store.load(step)
     try:
         task.load_state_dict(weights)
     except RuntimeError as error:
         raise ConfigError(
-            f"the weights do not fit: {' '.join(str(error).split())[:200]}", where=f"{KEY}={path}",
+            f"the weights do not fit: {' '.join(str(error).split())[:200]}", where=f"{RUN_KEY}={path}",
             fix="name a run on images of this size and these classes",
         ) from error  # fmt: skip
     manifest = RunDirectory(store.path(step)).read_json("manifest.json")
@@ -104,14 +96,14 @@ def load(path: Path, dataset: Any) -> tuple[Any, str]:
     return task, manifest["files"]["model.safetensors"]["sha256"]
 
 
-def check(config: dict[str, Any], directory: RunDirectory, dataset: Any) -> None:
+def check(config: dict[str, Any], directory: RunDirectory, dataset: ImageData) -> None:
     """Raises `ConfigError` unless a run classified such images into such classes."""
-    where, target = f"{KEY}={directory.path}", (config.get("task") or {}).get("_target_")
+    where, target = f"{RUN_KEY}={directory.path}", (config.get("task") or {}).get("_target_")
     if target != CLASSIFICATION:
         name = str(target).rsplit(".", 1)[-1]
         raise ConfigError(
             f"this is a run of {name}, not of image classification", where=where,
-            fix=f"name a run of task=mnist_cnn, or {KEY}=auto",
+            fix=f"name a run of task=mnist_cnn, or {RUN_KEY}=auto",
         )  # fmt: skip
     settings = config.get("dataset") or {}
     for key in ("mean", "std"):  # the weights expect pixels normalised as in that run

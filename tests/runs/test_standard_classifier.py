@@ -13,7 +13,7 @@ from aiexp.dataset.image.published import CLASS_NAMES
 from aiexp.errors import ConfigError, DataError
 from aiexp.rundir.directory import RunDirectory
 from aiexp.runs import standard_classifier as standard
-from tests.task.adversarial.test_sample_quality import quality
+from aiexp.runs.trained import TrainedClassifier
 from tests.task.images import stripes
 
 
@@ -105,5 +105,5 @@ def test_the_last_line_of_a_failed_command() -> None:
 
 def test_no_standard_classifier_for_a_data_set_of_ones_own() -> None:
     with pytest.raises(ConfigError, match="no standard classifier") as caught:
-        quality("auto").prepare(stripes())
+        TrainedClassifier(run="auto", dataset=stripes())
     assert "task.quality.classifier=null" in caught.value.fix

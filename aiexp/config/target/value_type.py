@@ -80,6 +80,8 @@ def _subscript(value: Any, node: ast.Subscript, module: Module, depth: int) -> l
     inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     if name == "Literal":
         return _literal(value, inner)
+    if name == "Callable":
+        return None if isinstance(value, dict) else ["a block with _target_ and _partial_: true"]
     if name == "Optional":
         return None if value is None else _misfits(value, inner[0], module, depth + 1)
     if name == "Union":

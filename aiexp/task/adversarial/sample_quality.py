@@ -2,23 +2,47 @@
 
 import zlib
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, final
+from dataclasses import dataclass
+from typing import Any, Protocol, final
 
 import torch
 from torch import Tensor
 
-from aiexp.dataset.base import Dataset
+from aiexp.dataset.base import Dataset, ImageData
 from aiexp.errors import ConfigError, DataError
-from aiexp.runs.standard_classifier import standard_classifier
-from aiexp.runs.trained import KEY, Judgement, TrainedClassifier
 from aiexp.task.adversarial.frechet import frechet_distance
 from aiexp.task.adversarial.inception import InceptionDistance
 
-# Tensor letters: N images, C channels, H height, W width, K classes.
+# Tensor letters: N images, C channels, H height, W width, D features, K classes.
 
+KEY = "task.quality.classifier"
 Generate = Callable[[int], Tensor]  # a number of images to (N, C, H, W) uint8
 COVERED = 0.1  # of its fair share makes a class covered
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """What a classifier says of images.
+
+    Args:
+        features: (N, D) float32, what its trunk makes of them.
+        probabilities: (N, K) float32.
+    """
+
+    features: Tensor
+    probabilities: Tensor
+
+
+class Classifier(Protocol):
+    """Who judges images: `aiexp.runs.trained.TrainedClassifier`, or any other with these members."""
+
+    def judge(self, images: Tensor, device: torch.device) -> Judgement:
+        """Features and probabilities of (N, C, H, W) uint8 images, on the CPU."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Which one it is: distances are comparable only with the same one."""
+        ...
 
 
 @final
@@ -34,8 +58,8 @@ class SampleQuality:
     With inception_fid, in the final evaluation: inception_fid and inception_fid_real, on its features.
 
     Args:
-        classifier: "auto": the standard classifier of a published data set, trained once; a run directory of
-            image classification; None: only what needs no classifier.
+        classifier: Makes the classifier of the images of a data set, called with `dataset`; None: only what
+            needs no classifier.
         num_samples: Images generated; at most half of the split's images, whose other half is needed too.
         inception_fid: Also the published FID, by the package torchmetrics; minutes on a CPU.
 
@@ -43,31 +67,30 @@ class SampleQuality:
         ConfigError: a value is out of range, or a package is missing.
     """
 
-    def __init__(self, *, classifier: str | None, num_samples: int, inception_fid: bool) -> None:
+    def __init__(
+        self, *, classifier: Callable[..., Classifier] | None, num_samples: int, inception_fid: bool
+    ) -> None:
         if num_samples < 2:
             raise ConfigError(
                 f"num_samples is {num_samples}; it must be at least 2", where="task.quality.num_samples"
             )
-        self.choice, self.num_samples = classifier, num_samples
-        self.classifier: TrainedClassifier | None = None
+        self.make_classifier, self.num_samples = classifier, num_samples
+        self.classifier: Classifier | None = None
         self.inception = InceptionDistance() if inception_fid else None
         self._real: dict[tuple[str, int], Judgement] = {}
 
-    def prepare(self, dataset: Any) -> None:
-        """Finds or trains the classifier of these images.
+    def prepare(self, dataset: ImageData) -> None:
+        """Makes the classifier of these images.
 
         Raises:
             ConfigError: there is none for them.
         """
-        if self.choice is not None:
-            path = standard_classifier(dataset) if self.choice == "auto" else Path(self.choice).expanduser()
-            self.classifier = TrainedClassifier(path, dataset)
+        if self.make_classifier is not None:
+            self.classifier = self.make_classifier(dataset=dataset)
 
     def describe(self) -> dict[str, Any]:
         """Which classifier it is: distances are comparable only with the same one."""
-        if self.classifier is None:
-            return {}
-        return {"classifier": str(self.classifier.path), "classifier_sha256": self.classifier.digest}
+        return {} if self.classifier is None else self.classifier.describe()
 
     def measure(
         self, generate: Generate, dataset: Dataset, split: str, device: torch.device, *, report: bool

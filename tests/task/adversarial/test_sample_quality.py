@@ -1,26 +1,18 @@
-"""Distances and shares against known values; the classifier that judges, and where it comes from."""
+"""Distances and shares against known values, and what a classifier makes of samples."""
 
-import shutil
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import yaml
-from omegaconf import OmegaConf
 
-from aiexp.checkpoint.state import seed_everything
-from aiexp.checkpoint.store import CheckpointStore
-from aiexp.config.build import build
-from aiexp.config.compose import compose
-from aiexp.dataset.image.dataset import ImageDataset
-from aiexp.errors import ConfigError, DataError, SecurityError
-from aiexp.rundir.directory import RunDirectory
+from aiexp.errors import ConfigError, DataError
 from aiexp.runs.trained import TrainedClassifier
 from aiexp.task.adversarial.frechet import frechet_distance
 from aiexp.task.adversarial.sample_quality import SampleQuality, class_metrics, two_sets
+from tests.runs.classification_run import make_run
 from tests.task.images import stripes
 
 CPU = torch.device("cpu")
@@ -93,47 +85,14 @@ def test_two_sets_of_real_images() -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of mnist_cnn on stripes."""
     return make_run(tmp_path_factory.mktemp("runs"), stripes(image_size=28))
 
 
-@pytest.fixture
-def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A finished run of mnist_cnn on stripes."""
-    monkeypatch.chdir(tmp_path)
-    return Path(shutil.copytree(trained, tmp_path / "run"))
-
-
-def config_of(*words: str) -> tuple[dict[str, Any], dict[str, str]]:
-    # Those of `stripes`; a classifier judges only pixels normalised as its own were.
-    statistics = ["dataset.mean=[0.5]", "dataset.std=[0.25]"]
-    composed = compose([*words, *statistics, "tracker=none"])
-    config: Any = OmegaConf.to_container(composed.config, resolve=True)
-    return config, composed.choices
-
-
-def make_run(parent: Path, dataset: ImageDataset) -> Path:
-    directory = RunDirectory.create(parent, "")
-    config, choices = config_of("task=mnist_cnn")
-    directory.write_config(config, choices, [])
-    seed_everything(3)
-    task = build(config["task"], model=build(config["model"]), dataset=dataset)
-    optimizer = task.make_optimizers()["model"]
-    for _, batch in zip(range(25), dataset.train_batches(0), strict=False):
-        (update,) = task.train_step(batch)
-        optimizer.zero_grad()
-        update.loss.backward()
-        optimizer.step()
-    CheckpointStore(directory.path / "checkpoints").save(7, task.state_dict(), {})
-    directory.write_environment(task=task.describe())
-    directory.write_status(state="finished")
-    return directory.path
-
-
-def quality(run: Path | str | None, num_samples: int = 24) -> SampleQuality:
-    return SampleQuality(
-        classifier=None if run is None else str(run), num_samples=num_samples, inception_fid=False
-    )
+def quality(run: Path | None, num_samples: int = 24) -> SampleQuality:
+    classifier = None if run is None else partial(TrainedClassifier, run=str(run))
+    return SampleQuality(classifier=classifier, num_samples=num_samples, inception_fid=False)
 
 
 def test_real_images_score_as_real_ones_do_and_noise_does_not(run: Path) -> None:
@@ -178,72 +137,6 @@ def test_too_few_images(run: Path) -> None:
     judge.prepare(dataset)
     with pytest.raises(DataError, match="has 3 images"):
         judge.measure(lambda n: torch.zeros(n, 1, 28, 28), dataset, "train", CPU, report=False)
-
-
-def test_loading_a_classifier_draws_nothing_and_leaves_nothing_to_learn(run: Path) -> None:
-    before = torch.get_rng_state()
-    classifier = TrainedClassifier(run, stripes(image_size=28))
-    assert torch.equal(torch.get_rng_state(), before)
-    assert not any(p.requires_grad for p in classifier.task.parameters())
-    assert not classifier.task.training
-
-
-def edit(run: Path, **changes: Any) -> None:
-    """Changes of the run's config by dotted key, __ for the dot."""
-    config = yaml.safe_load((run / "config.yaml").read_text())
-    for key, value in changes.items():
-        node = config
-        *parents, last = key.split("__")
-        for parent in parents:
-            node = node[parent]
-        node[last] = value
-    (run / "config.yaml").write_text(yaml.safe_dump(config))
-
-
-def test_other_images(run: Path) -> None:
-    with pytest.raises(ConfigError, match=r"dataset.image_size=28, these images have 32") as caught:
-        TrainedClassifier(run, stripes(image_size=32))
-    assert str(run) in caught.value.where
-    with pytest.raises(ConfigError, match=r"dataset.channels=1, these images have 3"):
-        TrainedClassifier(run, stripes(image_size=28, channels=3))
-    dataset = stripes(image_size=28)
-    dataset.mean = [0.1]
-    with pytest.raises(ConfigError, match=r"dataset.mean=\[0.5\], this data set has \[0.1\]"):
-        TrainedClassifier(run, dataset)
-    dataset = stripes(image_size=28)
-    dataset.class_names = ["a", "b", "c"]
-    with pytest.raises(ConfigError, match="other classes apart: across, down, slanted"):
-        TrainedClassifier(run, dataset)
-    edit(run, model__image_size=32)
-    with pytest.raises(ConfigError, match="weights do not fit"):
-        TrainedClassifier(run, stripes(image_size=28))
-
-
-def test_what_is_no_run_of_image_classification(run: Path, tmp_path: Path) -> None:
-    dataset = stripes(image_size=28)
-    with pytest.raises(ConfigError, match="no such run directory") as caught:
-        TrainedClassifier(tmp_path / "nowhere", dataset)
-    assert caught.value.where.startswith("task.quality.classifier=")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError, match="not a run directory"):
-        TrainedClassifier(tmp_path / "empty", dataset)
-    weights = run / "checkpoints/step-00000007/model.safetensors"
-    data = bytearray(weights.read_bytes())
-    data[-1] ^= 1
-    weights.write_bytes(data)
-    with pytest.raises(ConfigError, match="damaged"):
-        TrainedClassifier(run, dataset)
-    RunDirectory(run).write_config(*config_of("task=dcgan"), [])
-    with pytest.raises(ConfigError, match="a run of GAN, not of image classification"):
-        TrainedClassifier(run, dataset)
-
-
-def test_a_run_of_someone_else_runs_no_code(run: Path) -> None:
-    edit(run, model={"_target_": "os.system", "command": "touch owned"})
-    with pytest.raises((SecurityError, ConfigError)) as caught:
-        TrainedClassifier(run, stripes(image_size=28))
-    assert caught.value.exit_code == 10
-    assert not Path("owned").exists()
 
 
 def test_the_fid_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
