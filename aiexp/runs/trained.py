@@ -27,8 +27,8 @@ class TrainedClassifier:
     """The best checkpoint of a run directory; no part of the task that uses it, since it learns nothing here.
 
     Args:
-        run: The run directory, or "auto": the standard classifier of a published data set, trained once. It may
-            be someone else's: its config is checked like any other, and weights are read, nothing is unpickled.
+        run: Its directory, or "auto": the standard classifier of a published data set, trained once. It may
+            be someone else's: its config is checked like any other; weights are read, nothing is unpickled.
         dataset: The images to look at; size, channels and classes must be those of the run.
 
     Raises:

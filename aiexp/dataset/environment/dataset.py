@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aiexp.dataset.draws import example_seeds
 from aiexp.dataset.environment.copies import EnvironmentCopies
 from aiexp.dataset.environment.episodes import Episodes
 from aiexp.dataset.environment.space import as_arrays, read_spaces
-from aiexp.dataset.example_seed import example_seeds
 from aiexp.errors import AiexpError, ConfigError, DataError, HardwareError, SecurityError, nearest
 
 if TYPE_CHECKING:

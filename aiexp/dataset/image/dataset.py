@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aiexp.dataset.example_seed import example_seeds, shuffled
+from aiexp.dataset.draws import example_seeds, shuffled
 from aiexp.dataset.loader import ordered_batches
 from aiexp.dataset.subset import even_subset
 from aiexp.errors import ConfigError, DataError, nearest

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aiexp.dataset.example_seed import example_seeds, shuffled
+from aiexp.dataset.draws import example_seeds, shuffled
 from aiexp.errors import ConfigError, DataError, nearest
 
 # Tensor letters: N pictures of a side, B batch, C channels, H height, W width.

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from aiexp.dataset.subset import even_subset
 from aiexp.dataset.text.examples import Examples
 from aiexp.errors import ConfigError
 
@@ -123,14 +124,7 @@ def limited(examples: Examples, limit: int | None) -> Examples:
     """At most `limit` examples, first by hash in each class, with the same share of each class."""
     if limit is None or limit >= len(examples):
         return examples
-    order = hash_order(examples)
-    # The rank of a row within its class over the size of the class: taking the smallest of these takes the
-    # same share of each class.
-    shares = np.zeros(len(examples))
-    for label in np.unique(examples.labels):
-        members = order[examples.labels[order] == label]
-        shares[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return examples.at(np.sort(np.argsort(shares, kind="stable")[:limit]))
+    return examples.at(even_subset(examples.labels, limit, hash_order(examples)))
 
 
 def split_as_needed(

@@ -5,8 +5,8 @@ from typing import final
 import torch
 from torch import Tensor
 
+from aiexp.dataset.draws import seeded_integers, seeded_uniform
 from aiexp.errors import ConfigError
-from aiexp.task.seeded_draws import integers, uniform
 
 # Tensor letters: B batch, C channels, H height, W width.
 
@@ -73,7 +73,7 @@ class Augmentation:
             images = images.reshape(-1, width).index_select(0, numbers).view(images.shape)
         columns = self._sources(width, seeds, CROP_X) if self.crop else None
         if self.flip:
-            is_flipped = uniform(seeds, FLIP) < 0.5
+            is_flipped = seeded_uniform(seeds, FLIP) < 0.5
             if columns is None:
                 return torch.where(is_flipped[:, None, None, None], images.flip(3), images)
             columns = torch.where(is_flipped[:, None], columns.flip(1), columns)
@@ -82,7 +82,7 @@ class Augmentation:
 
     def _sources(self, size: int, seeds: Tensor, stream: int) -> Tensor:
         """(B, size) int64: which row (or column) comes to each place."""
-        shift = integers(seeds, stream, 2 * self.crop + 1) - self.crop
+        shift = seeded_integers(seeds, stream, 2 * self.crop + 1) - self.crop
         places = torch.arange(size, device=seeds.device) + shift[:, None]
         return (size - 1) - ((size - 1) - places.abs()).abs()  # reflected at both ends
 
@@ -90,8 +90,8 @@ class Augmentation:
 def punched(images: Tensor, seeds: Tensor, side: int) -> Tensor:
     """(B, C, H, W) images with a square hole each, of their mean colour."""
     height, width = images.shape[2:]
-    rows = span(height, integers(seeds, HOLE_Y, height), side)  # (B, H)
-    columns = span(width, integers(seeds, HOLE_X, width), side)  # (B, W)
+    rows = span(height, seeded_integers(seeds, HOLE_Y, height), side)  # (B, H)
+    columns = span(width, seeded_integers(seeds, HOLE_X, width), side)  # (B, W)
     hole = (rows[:, :, None] & columns[:, None, :])[:, None]  # (B, 1, H, W)
     # Integer pixels are summed as integers: the same sum on every device.
     if images.is_floating_point():

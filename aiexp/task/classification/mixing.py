@@ -5,9 +5,9 @@ from typing import final
 import torch
 from torch import Tensor
 
+from aiexp.dataset.draws import seeded_integers, seeded_uniform
 from aiexp.errors import ConfigError
 from aiexp.task.classification.augmentation import span
-from aiexp.task.seeded_draws import integers, uniform
 
 # Tensor letters: B batch, C channels, H height, W width, K classes.
 
@@ -53,14 +53,14 @@ class Mixing:
             seeds: (B,) int64, on the same device.
         """
         height, width = images.shape[2:]
-        share = uniform(seeds, SHARE)
+        share = seeded_uniform(seeds, SHARE)
         weight = torch.ones(len(seeds), 1, height, width, device=images.device)  # of an image's own pixels
         if self._mixup is not None:
             weight = quantile(self._mixup, share)[:, None, None, None].expand_as(weight)
         if self._cutmix is not None:
             cut = 1 - box(height, width, 1 - quantile(self._cutmix, share), seeds).float()
             if self._mixup is not None:
-                is_cut = uniform(seeds, CHOICE) < 0.5
+                is_cut = seeded_uniform(seeds, CHOICE) < 0.5
                 cut = torch.where(is_cut[:, None, None, None], cut, weight)
             weight = cut
         kept = weight.mean((1, 2, 3))[:, None]  # (B, 1)
@@ -73,8 +73,8 @@ class Mixing:
 def box(height: int, width: int, area: Tensor, seeds: Tensor) -> Tensor:
     """(B, 1, H, W) bool: a box of a (B,) share of the area around a random pixel, cut off at the border."""
     side = area.clamp(0, 1).sqrt()
-    rows = span(height, integers(seeds, BOX_Y, height), (side * height).long())
-    columns = span(width, integers(seeds, BOX_X, width), (side * width).long())
+    rows = span(height, seeded_integers(seeds, BOX_Y, height), (side * height).long())
+    columns = span(width, seeded_integers(seeds, BOX_X, width), (side * width).long())
     return (rows[:, :, None] & columns[:, None, :])[:, None]
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aiexp.dataset.base import Dataset
-from aiexp.dataset.example_seed import example_seeds, shuffled
+from aiexp.dataset.draws import example_seeds, shuffled
 from aiexp.dataset.image.dataset import ImageDataset, Images
 from aiexp.dataset.subset import even_subset
 from aiexp.errors import ConfigError, DataError
@@ -128,15 +128,16 @@ def _pairs(batch: dict[str, torch.Tensor]) -> list[tuple[int, int]]:
 
 
 def test_seed_is_the_published_hash() -> None:
-    # First output of splitmix64 started at 0.
-    from aiexp.dataset import example_seed
+    def mixed(value: int) -> int:
+        """The next output of splitmix64."""
+        value = (value + 0x9E3779B97F4A7C15) % 2**64
+        value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        value = (value ^ value >> 27) * 0x94D049BB133111EB % 2**64
+        return value ^ value >> 31
 
-    assert example_seed._mixed(0) == 0xE220A8397B1DCDAF
+    assert mixed(0) == 0xE220A8397B1DCDAF, "as published"
     rows = np.array([0, 1, 10**12])
-    expected = [
-        example_seed._mixed(int(r) ^ example_seed._mixed(example_seed._mixed(7) ^ 3)) & (2**63 - 1)
-        for r in rows
-    ]
+    expected = [mixed(row ^ mixed(mixed(7) ^ 3)) % 2**63 for row in rows.tolist()]
     assert example_seeds(rows, 7, 3).tolist() == expected
     bits = (example_seeds(np.arange(4000), 0, 0)[:, None] >> np.arange(63)) & 1
     assert np.abs(bits.mean(0) - 0.5).max() < 0.05

@@ -8,10 +8,10 @@ import torch
 from scipy.stats import chi2_contingency, chisquare, kstest
 from torch import Tensor
 
+from aiexp.dataset.draws import seeded_integers, seeded_uniform
 from aiexp.errors import ConfigError
 from aiexp.task.classification.augmentation import CROP_X, CROP_Y, FLIP, HOLE_X, HOLE_Y, Augmentation
 from aiexp.task.classification.mixing import BOX_X, BOX_Y, CHOICE, SHARE, Mixing, beta_quantiles, quantile
-from aiexp.task.seeded_draws import integers, uniform
 
 SETTINGS: list[dict[str, Any]] = [
     {"flip": True, "crop": 0, "cutout": 0},
@@ -36,13 +36,16 @@ def one_by_one(image: Tensor, seed: Tensor, *, flip: bool, crop: int, cutout: in
     pixels = image.numpy()
     if crop:
         padded = np.pad(pixels, ((0, 0), (crop, crop), (crop, crop)), mode="reflect")
-        y, x = (int(integers(seed[None], stream, 2 * crop + 1)) for stream in (CROP_Y, CROP_X))
+        y, x = (int(seeded_integers(seed[None], stream, 2 * crop + 1)) for stream in (CROP_Y, CROP_X))
         pixels = padded[:, y : y + height, x : x + width]
-    if flip and float(uniform(seed[None], FLIP)) < 0.5:
+    if flip and float(seeded_uniform(seed[None], FLIP)) < 0.5:
         pixels = pixels[:, :, ::-1]
     pixels = pixels.copy()
     if cutout:
-        y, x = int(integers(seed[None], HOLE_Y, height)), int(integers(seed[None], HOLE_X, width))
+        y, x = (
+            int(seeded_integers(seed[None], HOLE_Y, height)),
+            int(seeded_integers(seed[None], HOLE_X, width)),
+        )
         top, left = y - cutout // 2, x - cutout // 2
         exact = pixels.dtype == np.uint8
         for c in range(channels):
@@ -107,9 +110,9 @@ def test_golden_draws() -> None:
     0xE220A8 begins the sequence that SplitMix64 makes of seed 0 (0xE220A8397B1DCDAF).
     """
     seeds = torch.tensor([0, 1, 12345678901234567, 2**63 - 1])
-    assert integers(seeds, 0, 1 << 24).tolist() == GOLDEN
-    assert integers(seeds, 7, 1000).tolist() == GOLDEN_THOUSAND
-    assert uniform(seeds, 0).tolist() == [g / 2**24 for g in GOLDEN]
+    assert seeded_integers(seeds, 0, 1 << 24).tolist() == GOLDEN
+    assert seeded_integers(seeds, 7, 1000).tolist() == GOLDEN_THOUSAND
+    assert seeded_uniform(seeds, 0).tolist() == [g / 2**24 for g in GOLDEN]
 
 
 GOLDEN = [0xE220A8, 9505325, 12244582, 2779095]
@@ -119,28 +122,30 @@ GOLDEN_THOUSAND = [771, 523, 350, 547]
 @pytest.mark.parametrize("stream", [0, 3, 16])
 def test_draws_are_uniform_and_in_range(stream: int) -> None:
     for seeds in (torch.arange(20000), some_seeds(20000)):
-        draws = uniform(seeds, stream)
+        draws = seeded_uniform(seeds, stream)
         assert draws.min() >= 0
         assert draws.max() < 1
         assert kstest(draws.numpy(), "uniform").pvalue > 1e-3
         for count in (2, 9, 1000):
-            numbers = integers(seeds, stream, count)
+            numbers = seeded_integers(seeds, stream, count)
             assert numbers.min() >= 0
             assert numbers.max() < count
             assert chisquare(torch.bincount(numbers, minlength=count).numpy()).pvalue > 1e-3
 
 
 def test_the_largest_hash_stays_below_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aiexp.task.seeded_draws._bits", lambda seeds, stream: seeds * 0 + (1 << 24) - 1)
+    monkeypatch.setattr("aiexp.dataset.draws._bits", lambda seeds, stream: seeds * 0 + (1 << 24) - 1)
     seeds = torch.zeros(1, dtype=torch.int64)
-    assert uniform(seeds, 0).item() < 1
+    assert seeded_uniform(seeds, 0).item() < 1
     for count in (1, 2, 9, 1000, 1 << 24):
-        assert integers(seeds, 0, count).item() == count - 1
+        assert seeded_integers(seeds, 0, count).item() == count - 1
 
 
 def test_streams_are_independent() -> None:
     seeds = torch.arange(20000)
-    draws = [integers(seeds, s, 8) for s in (FLIP, CROP_Y, CROP_X, HOLE_Y, CHOICE, SHARE, BOX_Y, BOX_X)]
+    draws = [
+        seeded_integers(seeds, s, 8) for s in (FLIP, CROP_Y, CROP_X, HOLE_Y, CHOICE, SHARE, BOX_Y, BOX_X)
+    ]
     for i, a in enumerate(draws):
         for b in draws[:i]:
             table = torch.bincount(a * 8 + b, minlength=64).view(8, 8).numpy()
@@ -153,16 +158,16 @@ def mixed_one_by_one(images: Tensor, labels: Tensor, seeds: Tensor, both: bool) 
     num, _, height, width = images.shape
     for i in range(num):
         other, seed = (i + 1) % num, seeds[i : i + 1]
-        share = float(quantile(beta_quantiles(1.0), uniform(seed, SHARE)))
+        share = float(quantile(beta_quantiles(1.0), seeded_uniform(seed, SHARE)))
         image = images[i].clone()
-        if both and float(uniform(seed, CHOICE)) >= 0.5:
-            share = float(quantile(beta_quantiles(0.4), uniform(seed, SHARE)))
+        if both and float(seeded_uniform(seed, CHOICE)) >= 0.5:
+            share = float(quantile(beta_quantiles(0.4), seeded_uniform(seed, SHARE)))
             image = share * images[i] + (1 - share) * images[other]
         else:
             box_height, box_width = (
                 int(np.float32(np.sqrt(np.float32(1 - share))) * n) for n in (height, width)
             )
-            y, x = int(integers(seed, BOX_Y, height)), int(integers(seed, BOX_X, width))
+            y, x = int(seeded_integers(seed, BOX_Y, height)), int(seeded_integers(seed, BOX_X, width))
             top, left = y - box_height // 2, x - box_width // 2
             rows, columns = slice(max(top, 0), top + box_height), slice(max(left, 0), left + box_width)
             image[:, rows, columns] = images[other][:, rows, columns]
