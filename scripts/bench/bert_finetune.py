@@ -14,18 +14,16 @@ peak counts the multiplications of real tokens only, against a large bfloat16 pr
 - ours: `aiexp run task=bert_finetune`.
 """
 
-import argparse
 import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from side import Worker, compose_ours, fit_seconds, serve, write_json
+from side import Worker, compose_ours, fit_seconds, make_parser, serve, write_json
 
 SIDES = ("ours", "hf", "hf_best", "hf_128")
 BATCH_SIZE, MAX_TOKENS = 32, 128
@@ -183,14 +181,8 @@ def actions(name: str, limit: int) -> dict[str, Callable[[], Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the numbers here")
-    parser.add_argument("--rounds", type=int, default=3, help="counted rounds")
+    parser = make_parser(__doc__, SIDES, rounds=3)
     parser.add_argument("--limit", type=int, default=320, help="texts of an epoch and of an evaluation")
-    parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
-    parser.add_argument("--worker", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         return serve(lambda: actions(options.worker, options.limit))

@@ -13,15 +13,13 @@ the sizes of the networks are those of the shipped config.
   in a call of its own, as in the code of the paper's authors.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from side import Worker, compose_ours, fit_seconds, serve, write_json
+from side import Worker, compose_ours, fit_seconds, make_parser, serve, write_json
 
 SIDES = ("ours", "by_hand", "stock")
 POOL_SIZE = 50
@@ -187,14 +185,8 @@ def actions(name: str, steps: int, overrides: list[str]) -> dict[str, Action]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the numbers here")
-    parser.add_argument("--rounds", type=int, default=7, help="counted rounds")
+    parser = make_parser(__doc__, SIDES, rounds=7)
     parser.add_argument("--steps", type=int, default=40, help="training steps of a round")
-    parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
-    parser.add_argument("--worker", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("overrides", nargs="*", help="for example model.base_channels=64")
     options = parser.parse_args()
     if options.worker:

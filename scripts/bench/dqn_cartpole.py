@@ -12,7 +12,6 @@ afterwards, whose time counts for no side.
 - sb3: Stable-Baselines3's DQN with the same hyper-parameters.
 """
 
-import argparse
 import sys
 import tempfile
 import time
@@ -21,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from side import TrainOnly, Worker, compose_ours, serve, write_json
+from side import TrainOnly, Worker, compose_ours, make_parser, serve, write_json
 
 SIDES = ("ours", "same", "sb3")
 # RL-Zoo, hyperparams/dqn.yml, CartPole-v1.
@@ -124,16 +123,11 @@ def actions(side: str, seeds: int, env_steps: int, threads: int) -> dict[str, Ca
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the numbers here")
+    parser = make_parser(__doc__, SIDES)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--peer-seeds", type=int, default=5, help="`same` and `sb3` only run the first ones")
     parser.add_argument("--env-steps", type=int, default=50_000, help="of `same` and `sb3`")
     parser.add_argument("--threads", type=int, default=1, help="of torch, the same for all")
-    parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
-    parser.add_argument("--worker", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         return serve(lambda: actions(options.worker, options.seeds, options.env_steps, options.threads))

@@ -9,14 +9,12 @@ so that other work on the machine matters less. Only real steps count, not those
 resets.
 """
 
-import argparse
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from side import Worker, serve, write_json
+from side import Worker, make_parser, serve, write_json
 
 SIDES = ("ours", "bare")
 Action = Callable[[], Any]
@@ -71,15 +69,10 @@ def bare(env_id: str, num_envs: int, count: int) -> Action:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the numbers here")
-    parser.add_argument("--rounds", type=int, default=5, help="counted rounds")
+    parser = make_parser(__doc__, SIDES, rounds=5, needs_all=True)
     parser.add_argument("--count", type=int, default=3200, help="steps of the vector environment in a round")
     parser.add_argument("--env", default="CartPole-v1")
     parser.add_argument("--num-envs", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--worker", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         make = {"ours": ours, "bare": bare}[options.worker]

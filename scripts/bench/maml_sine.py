@@ -11,15 +11,13 @@ optimizer and threads are those of the shipped config, without the pretrained ba
 - loop: the same batches, one task after another, with `torch.autograd.grad(create_graph=True)`.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from side import Worker, compose_ours, fit_seconds, serve, write_json
+from side import Worker, compose_ours, fit_seconds, make_parser, serve, write_json
 
 SIDES = ("ours", "loop")
 Action = Callable[[], Any]
@@ -86,13 +84,8 @@ def loop(steps: int, overrides: list[str]) -> Action:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the numbers here")
-    parser.add_argument("--rounds", type=int, default=7, help="counted rounds")
+    parser = make_parser(__doc__, SIDES, rounds=7, needs_all=True)
     parser.add_argument("--steps", type=int, default=100, help="training steps of a round")
-    parser.add_argument("--worker", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("overrides", nargs="*", help="for example task.inner_steps=5 dataset.shots=5")
     options = parser.parse_args()
     if options.worker:

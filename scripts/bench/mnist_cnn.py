@@ -14,15 +14,13 @@ and is not counted; the median over the other rounds is printed. Saving and logg
   and over a TensorDataset of normalised images in memory without workers.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from side import Worker, compose_ours, fit_seconds, serve, write_json
+from side import Worker, compose_ours, fit_seconds, make_parser, serve, write_json
 
 SIDES = ("ours", "stock_0", "stock_2", "lightning_2", "lightning_tensors")
 BATCH_SIZE, MEAN, STD = 64, 0.1307, 0.3081
@@ -176,14 +174,8 @@ def actions(name: str, limit: int) -> dict[str, Action]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the numbers here")
-    parser.add_argument("--rounds", type=int, default=5, help="counted rounds")
+    parser = make_parser(__doc__, SIDES, rounds=5)
     parser.add_argument("--limit", type=int, default=12800, help="images of a round")
-    parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
-    parser.add_argument("--worker", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         return serve(lambda: actions(options.worker, options.limit))

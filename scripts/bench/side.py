@@ -1,10 +1,11 @@
 """What the benchmarks share: each side of a comparison is a process of its own, idle until it is asked."""
 
+import argparse
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,29 @@ class Worker:
     def close(self) -> None:
         self.input.close()
         self.process.wait()
+
+
+def make_parser(
+    description: str | None, sides: Iterable[str], *, rounds: int | None = None, needs_all: bool = False
+) -> argparse.ArgumentParser:
+    """The options of a comparison.
+
+    Args:
+        description: The benchmark's docstring.
+        sides: Names of the sides, each of which is also what a worker is.
+        rounds: How many are counted by default; None where there are none.
+        needs_all: Whether no side can be left out.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="write the numbers here")
+    if rounds is not None:
+        parser.add_argument("--rounds", type=int, default=rounds, help="counted rounds")
+    if not needs_all:
+        parser.add_argument("--sides", nargs="+", choices=list(sides), default=list(sides))
+    parser.add_argument("--worker", choices=list(sides), help=argparse.SUPPRESS)
+    return parser
 
 
 def serve(make_actions: Callable[[], dict[str, Callable[[], Any]]]) -> None:
