@@ -4,15 +4,21 @@ import functools
 import importlib
 import inspect
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, cast, final
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from aiexp.config.address import add_address
 from aiexp.config.partners import check_partners
-from aiexp.config.target.allowed import check_object, check_target
-from aiexp.config.target.arguments import EXTRA_BLOCKS, GIVEN
+from aiexp.config.problem import Problem, raise_all
+from aiexp.config.target.allowed import check_object, check_target, room
+from aiexp.config.target.arguments import EXTRA_BLOCKS, GIVEN, check_arguments
+from aiexp.config.target.find import Module
 from aiexp.config.target.library import LIBRARY
-from aiexp.errors import ConfigError, nearest
+from aiexp.config.target.signature import Parameter, Signature
+from aiexp.errors import AiexpError, ConfigError
 
 _BLOCKS = frozenset(name for blocks in EXTRA_BLOCKS.values() for name in blocks)
 
@@ -44,13 +50,14 @@ def build(node: DictConfig | Mapping[str, Any] | None, **given: Any) -> Any:
         given: Arguments that the caller supplies beside those of the node.
 
     Raises:
-        ConfigError: Arguments that the constructor does not take or lacks, or what the constructor refuses.
+        ConfigError: Arguments that the constructor does not take or lacks, values that its annotations do not
+            allow, or what the constructor refuses. Arguments that an error names get their keys.
         SecurityError: A target that is not allowed, here checked a second time.
     """
     if node is None:
         return None
-    # A plain mapping does not know its key, but the runner's arguments tell the group.
-    group = next((g for g, names in GIVEN.items() if names == given.keys()), "")
+    # A plain mapping does not know its key, but the runner's arguments or the target's room tell the group.
+    group = next((g for g, names in GIVEN.items() if names == given.keys()), room(node.get("_target_")))
     key = str(node._get_full_key(None)) if isinstance(node, DictConfig) else group  # pyright: ignore[reportPrivateUsage]
     plain: Any = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else dict(node)
     return _node(cast(dict[str, Any], plain), key, given)
@@ -58,22 +65,30 @@ def build(node: DictConfig | Mapping[str, Any] | None, **given: Any) -> Any:
 
 def _node(node: dict[str, Any], key: str, given: dict[str, Any]) -> Any:
     """The object of one node; `given` only for the outermost."""
-    target = node.get("_target_")
-    where = key or str(target)
-    check_target(target, where=where)
-    call = _import(str(target), where)
-    check_object(call, str(target))
-    arguments = {k: _value(v, f"{key}.{k}" if key else k) for k, v in node.items() if not k.startswith("_")}
-    unsupported = [k for k in node if k.startswith("_") and k not in ("_target_", "_partial_")]
-    if unsupported:
-        raise ConfigError(f"'{unsupported[0]}' is not supported", where=where, fix="name each argument")
+    target = str(node.get("_target_"))
+    where = key or target
+    signature = check_target(target, where=where)
+    call = _import(target, where)
+    check_object(call, target)
+    if signature is None or signature.parameters is None:
+        signature = _inspected(call, target)
     is_partial = node.get("_partial_", False) is True
-    _bind(call, arguments, given, where, is_partial=is_partial)
+    blocks = _BLOCKS - (signature.parameters or {}).keys()
+    _check(node, where, signature, given, blocks)
+    arguments = {
+        k: _value(v, f"{key}.{k}" if key else k)
+        for k, v in node.items()
+        if not k.startswith("_") and k not in blocks
+    }
     if given:
         check_partners(call, given)
-    if target in LIBRARY:
-        return _library(call, arguments | given, where, is_partial=is_partial)
-    return functools.partial(call, **arguments, **given) if is_partial else call(**arguments, **given)
+    try:
+        if target in LIBRARY:
+            return _library(call, arguments | given, where, is_partial=is_partial)
+        return functools.partial(call, **arguments, **given) if is_partial else call(**arguments, **given)
+    except AiexpError as e:
+        add_address(e, node, where, given)
+        raise
 
 
 def _library(call: Any, arguments: dict[str, Any], where: str, *, is_partial: bool) -> Any:
@@ -128,28 +143,36 @@ def _import(target: str, where: str) -> Any:
     return value
 
 
-def _bind(
-    call: Any, arguments: dict[str, Any], given: dict[str, Any], where: str, *, is_partial: bool
+def _check(
+    node: dict[str, Any], key: str, signature: Signature, given: dict[str, Any], blocks: frozenset[str]
 ) -> None:
-    """Checks the arguments against the real signature; drops blocks that are not for the constructor."""
-    try:
-        signature = inspect.signature(call)
-    except (ValueError, TypeError):
-        return
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-    names = list(signature.parameters)
-    for name in [n for n in arguments if n in _BLOCKS and n not in names]:
-        del arguments[name]
-    unknown = [n for n in (*arguments, *given) if n not in names]
-    if unknown and not takes_any:
-        what = f"unknown key '{where}.{unknown[0]}'.{nearest(unknown[0], names)}"
-        raise ConfigError(what, where=where, fix=f"it takes {' '.join(names)}")
-    twice = [n for n in arguments if n in given]
-    if twice:
-        raise ConfigError(f"'{where}.{twice[0]}' is passed by aiexp itself", where=where, fix="remove it")
-    required = [n for n, p in signature.parameters.items() if p.default is p.empty and p.kind not in (2, 4)]
-    missing = [n for n in required if n not in arguments and n not in given]
-    if missing and not is_partial:
-        raise ConfigError(
-            f"'{where}' lacks {', '.join(missing)}", where=where, fix=f"add {where}.{missing[0]}=..."
-        )
+    """Checks the arguments as composing does, for callers who did not compose; raises all problems."""
+    unsupported = [k for k in node if k.startswith("_") and k not in ("_target_", "_partial_")]
+    problems = [
+        Problem(key=key, what=f"'{k}' is not supported", fix="name each argument") for k in unsupported
+    ]
+    if signature.parameters is not None:
+        problems += check_arguments(node, key, signature, given=given, blocks=blocks)
+        if not signature.accepts_any:
+            strange = [name for name in given if name not in signature.parameters]
+            problems += [Problem(key=key, what=f"{signature.target} takes no '{name}'") for name in strange]
+    raise_all([problem.error(problem.key) for problem in problems])
+
+
+def _inspected(call: Any, target: str) -> Signature:
+    """The signature of what cannot be read from source, by what Python says of it; without types."""
+    module = Module(name=str(getattr(call, "__module__", "")), path=Path())
+    parameters: dict[str, Parameter] | None = None
+    accepts_any = True
+    with suppress(ValueError, TypeError):
+        found = inspect.signature(call).parameters.values()
+        accepts_any = any(p.kind is p.VAR_KEYWORD for p in found)
+        parameters = {
+            p.name: Parameter(name=p.name, annotation=None, module=module, is_required=p.default is p.empty)
+            for p in found
+            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        }
+    return Signature(
+        target=target, module=module, name=target.rpartition(".")[2], is_class=isinstance(call, type),
+        parameters=parameters, accepts_any=accepts_any,
+    )  # fmt: skip

@@ -74,7 +74,7 @@ def check_object(value: object, target: str) -> None:
     if target in LIBRARY:
         is_allowed = top == target.split(".")[0]
     elif top == "aiexp":
-        is_allowed = target in shipped_targets() or (isinstance(value, type) and _room(name) is not None)
+        is_allowed = target in shipped_targets() or (isinstance(value, type) and room(name) != "")
     else:
         path = getattr(sys.modules.get(name), "__file__", None)
         is_allowed = callable(value) and (
@@ -124,10 +124,10 @@ def _stdlib() -> list[Path]:
     return [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
 
 
-def _room(module: str) -> str | None:
-    """The room a module of aiexp belongs to: `task` for aiexp.task.text."""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 and parts[0] == "aiexp" and parts[1] in GROUPS else None
+def room(name: object) -> str:
+    """The group that a module of aiexp or something in it belongs to: "task" for aiexp.task.text; else ""."""
+    parts = str(name).split(".")
+    return parts[1] if len(parts) > 1 and parts[0] == "aiexp" and parts[1] in GROUPS else ""
 
 
 def _refusal(signature: Signature, group: str | None) -> str | None:
@@ -135,10 +135,10 @@ def _refusal(signature: Signature, group: str | None) -> str | None:
     module = signature.module
     top = module.name.split(".")[0]
     if top == "aiexp":
-        room = _room(module.name)
-        if group in GROUPS and room != group:
+        own = room(module.name)
+        if group in GROUPS and own != group:
             return f"{signature.name} belongs to {module.name}, not to aiexp.{group}"
-        if signature.target in shipped_targets() or (room is not None and signature.is_class):
+        if signature.target in shipped_targets() or (own and signature.is_class):
             return None
         return f"{module.name}.{signature.name} is no class of {_rooms(None)}"
     if top in trusted_packages() or is_user_code(module.path):

@@ -1,6 +1,6 @@
 """Checks every node of a resolved config against the constructor it names: targets, arguments, types."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, cast
 
 from aiexp.config.folders import GROUPS
@@ -77,7 +77,8 @@ def _node(node: dict[str, Any], key: str, group: str | None) -> list[Problem]:
         return [*problems, Problem(key=f"{key}._target_", what=e.what, fix=e.fix, is_refusal=is_refusal)]
     if signature is None or signature.parameters is None:
         return problems
-    return problems + _arguments(node, key, group, signature)
+    given, blocks = GIVEN.get(group or "", frozenset[str]()), EXTRA_BLOCKS.get(group or "", {})
+    return problems + check_arguments(node, key, signature, given=given, blocks=blocks)
 
 
 def _inside(value: Any, key: str) -> list[Problem]:
@@ -115,11 +116,19 @@ def _reserved(node: dict[str, Any], key: str, group: str | None) -> list[Problem
     return problems
 
 
-def _arguments(node: dict[str, Any], key: str, group: str | None, signature: Signature) -> list[Problem]:
-    """Unknown, missing and mistyped constructor arguments."""
+def check_arguments(
+    node: dict[str, Any], key: str, signature: Signature, *, given: Collection[str], blocks: Collection[str]
+) -> list[Problem]:
+    """Unknown, missing and mistyped constructor arguments, and values out of range.
+
+    Args:
+        node: With `_target_`, its nodes inside not yet built.
+        key: Of the node.
+        signature: Of its target.
+        given: Arguments that do not come from the node.
+        blocks: Names in the node that are not for the constructor, unless it takes them.
+    """
     parameters = signature.parameters or {}
-    given = GIVEN.get(group or "", frozenset())
-    blocks = EXTRA_BLOCKS.get(group or "", {})
     problems: list[Problem] = []
     for name, value in node.items():
         if name.startswith("_") or (name in blocks and name not in parameters):
@@ -140,7 +149,7 @@ def _arguments(node: dict[str, Any], key: str, group: str | None, signature: Sig
     return problems
 
 
-def _unknown_argument(name: str, key: str, signature: Signature, given: Iterable[str]) -> Problem:
+def _unknown_argument(name: str, key: str, signature: Signature, given: Collection[str]) -> Problem:
     """What to say of an argument that the constructor does not have."""
     names = [n for n in signature.parameters or {} if n not in given]
     what = f"unknown key '{key}.{name}'.{nearest(name, names)}"
@@ -151,8 +160,8 @@ def _unknown_argument(name: str, key: str, signature: Signature, given: Iterable
 
 
 def _type_problem(value: Any, key: str, parameter: Parameter) -> list[Problem]:
-    """A problem when the value has the wrong type."""
-    if _has_unreadable(value):
+    """A problem when the value has the wrong type or is out of range."""
+    if not _is_plain(value):
         return []
     expected = mismatch(value, parameter.annotation, parameter.module)
     if expected is None:
@@ -161,9 +170,10 @@ def _type_problem(value: Any, key: str, parameter: Parameter) -> list[Problem]:
     return [Problem(key=key, what=f"'{key}' is {shown}", fix=f"give {expected}")]
 
 
-def _has_unreadable(value: Any) -> bool:
+def _is_plain(value: Any) -> bool:
+    """Whether a value is what YAML can say; an unreadable one is not, nor an object that a caller made."""
     if isinstance(value, dict):
-        return any(_has_unreadable(v) for v in cast(dict[str, Any], value).values())
+        return all(map(_is_plain, cast(dict[str, Any], value).values()))
     if isinstance(value, list):
-        return any(_has_unreadable(v) for v in cast(list[Any], value))
-    return value is UNREADABLE
+        return all(map(_is_plain, cast(list[Any], value)))
+    return value is None or isinstance(value, bool | int | float | str)

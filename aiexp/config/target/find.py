@@ -83,7 +83,8 @@ def find(target: str, *, skip_packages: bool = False) -> Found:
 def find_alias(module: Module, name: str, *, depth: int = 0) -> tuple[ast.expr | ast.ClassDef, Module] | None:
     """The class `name`, or what is assigned to it (`Precision = Literal["fp32", "bf16"]`), and where.
 
-    Imports are followed inside the package only: other packages have long files and no aliases of interest.
+    Imports are followed inside the package and into aiexp only: other packages have long files and no aliases
+    of interest.
     """
     for node in module.body if depth < 10 else []:
         if isinstance(node, ast.ClassDef) and node.name == name:
@@ -94,7 +95,7 @@ def find_alias(module: Module, name: str, *, depth: int = 0) -> tuple[ast.expr |
         if isinstance(node, ast.ImportFrom):
             source = _absolute(node, module)
             for alias in node.names:
-                is_near = source.split(".")[0] == module.name.split(".")[0]
+                is_near = source.split(".")[0] in {module.name.split(".")[0], "aiexp"}
                 if (alias.asname or alias.name) == name and is_near:
                     return find_alias(_module(source), alias.name, depth=depth + 1)
     return None

@@ -93,7 +93,41 @@ def _arguments(
         a.arg: Parameter(name=a.arg, annotation=a.annotation, module=module, is_required=required[a.arg])
         for a in [*positional, *args.kwonlyargs]
     }
-    return parameters, args.kwarg is not None
+    shared = _unpacked(args.kwarg.annotation, module) if args.kwarg else {}
+    return parameters | (shared or {}), shared is None
+
+
+def _unpacked(annotation: ast.expr | None, module: Module) -> dict[str, Parameter] | None:
+    """What `**settings: Unpack[Settings]` takes: the keys of a `TypedDict`, those of its bases first."""
+    if not isinstance(annotation, ast.Subscript) or (dotted(annotation.value) or [""])[-1] != "Unpack":
+        return None
+    return _keys(annotation.slice, module)
+
+
+def _keys(node: ast.expr, module: Module) -> dict[str, Parameter] | None:
+    """The keys of the `TypedDict` that an expression names, or None."""
+    path = dotted(node) or [""]
+    if path[-1] == "TypedDict":
+        return {}
+    try:
+        found = find_in(module, path)
+    except NotFoundError:
+        return None
+    if not isinstance(found.node, ast.ClassDef):
+        return None
+    keys: dict[str, Parameter] = {}
+    for base in found.node.bases:
+        inherited = _keys(base, found.module)
+        if inherited is None:
+            return None
+        keys |= inherited
+    return keys | {
+        inner.target.id: Parameter(
+            name=inner.target.id, annotation=inner.annotation, module=found.module, is_required=True
+        )
+        for inner in found.node.body
+        if isinstance(inner, ast.AnnAssign) and isinstance(inner.target, ast.Name)
+    }
 
 
 @dataclass

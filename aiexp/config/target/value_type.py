@@ -4,8 +4,9 @@ import ast
 import math
 from typing import Any
 
-from aiexp.config.target.find import Module, NotFoundError, dotted, find_alias
+from aiexp.config.target.find import Module, NotFoundError, dotted, find_alias, find_in
 from aiexp.errors import nearest
+from aiexp.ranges import Length, Range
 
 _SCALARS: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -20,6 +21,7 @@ _SCALARS: dict[str, tuple[type, ...]] = {
 _LISTS = {"list", "List", "Sequence", "Iterable", "Collection", "set", "frozenset", "MutableSequence"}
 _DICTS = {"dict", "Dict", "Mapping", "MutableMapping"}
 _PLAIN_BASES = {"str", "int", "float", "Enum", "StrEnum", "IntEnum", "TypedDict", "NamedTuple"}
+_MARKERS = {"Range": Range, "Length": Length}
 _NAMES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 
 
@@ -86,7 +88,9 @@ def _subscript(value: Any, node: ast.Subscript, module: Module, depth: int) -> l
         return None if value is None else _misfits(value, inner[0], module, depth + 1)
     if name == "Union":
         return _either(value, inner, module, depth)
-    if name in {"Annotated", "Final"}:
+    if name == "Annotated":
+        return _annotated(value, inner, module, depth)
+    if name == "Final":
         return _misfits(value, inner[0], module, depth + 1)
     if name in _LISTS:
         if not isinstance(value, list):
@@ -107,6 +111,31 @@ def _subscript(value: Any, node: ast.Subscript, module: Module, depth: int) -> l
         found = (_misfits(v, inner[-1], module, depth + 1) for v in value.values())
         return next((["a mapping to " + " or ".join(m)] for m in found if m), None)
     return None
+
+
+def _annotated(value: Any, inner: list[ast.expr], module: Module, depth: int) -> list[str] | None:
+    """The type, narrowed by markers of `aiexp.ranges`; other markers say nothing about values."""
+    expected = _misfits(value, inner[0], module, depth + 1)
+    markers = [marker for node in inner[1:] if (marker := _marker(node, module)) is not None]
+    if expected is None:
+        if value is None or all(marker.allows(value) for marker in markers):
+            return None
+        expected = _misfits(object(), inner[0], module, depth + 1) or []
+    return [" ".join([name, *map(str, markers)]) for name in expected]
+
+
+def _marker(node: ast.expr, module: Module) -> Range | None:
+    """The marker that `Range("[0, 1]")` makes."""
+    path = dotted(node.func) if isinstance(node, ast.Call) else None
+    if not isinstance(node, ast.Call) or path is None or len(node.args) != 1:
+        return None
+    try:
+        found = find_in(module, path)
+        if found.module.name != Range.__module__ or found.name not in _MARKERS:
+            return None
+        return _MARKERS[found.name](ast.literal_eval(node.args[0]))
+    except (NotFoundError, ValueError, TypeError):
+        return None
 
 
 def _literal(value: Any, choices: list[ast.expr]) -> list[str] | None:
