@@ -59,3 +59,4 @@ NonNegativeFloat = Annotated[float, Range(">= 0")]
 Probability = Annotated[float, Range("[0, 1]")]
 # A share of which some must be left: of examples split off, of units dropped.
 Share = Annotated[float, Range("[0, 1)")]
+PositiveInts = Annotated[list[PositiveInt], Length(">= 1")]

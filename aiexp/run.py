@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import OmegaConf
 
+from aiexp.config.address import addresses
 from aiexp.config.build import build
 from aiexp.config.composed import Composed
 from aiexp.rundir.directory import RunDirectory, slug
@@ -51,7 +52,7 @@ def train(
     from aiexp.checkpoint.state import seed_everything
     from aiexp.session.session import Session
 
-    with imports_behind(), Session(directory, config, pruning) as session:
+    with imports_behind(), Session(directory, config, pruning) as session, addresses(config):
         with session.preparing():
             hardware.start()
             seed_everything(config["seed"])

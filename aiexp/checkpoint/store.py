@@ -17,7 +17,7 @@ import shutil
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,7 +26,8 @@ from torch import Tensor
 from aiexp.checkpoint.blocks import Blocks
 from aiexp.checkpoint.manifest import FORMAT, OtherFormatError, block_name, saved_steps, verify
 from aiexp.checkpoint.state import join, split
-from aiexp.errors import CheckpointError, ConfigError
+from aiexp.errors import CheckpointError
+from aiexp.ranges import PositiveInt
 from aiexp.storage import storage_errors, sync_directory
 
 DTYPES = {
@@ -46,14 +47,8 @@ class CheckpointPolicy:
         keep_last: How many of the newest to keep (at least 1); the best one is kept besides.
     """
 
-    every: int | str
-    keep_last: int
-
-    def __post_init__(self) -> None:
-        if self.keep_last < 1:
-            raise ConfigError(
-                f"keep_last is {self.keep_last}; it must be at least 1", where="trainer.checkpoint.keep_last"
-            )
+    every: PositiveInt | Literal["epoch"]
+    keep_last: PositiveInt
 
 
 @final

@@ -1,7 +1,8 @@
 """The keys of a config in the errors of its components, which know their arguments but not their address."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 from aiexp.errors import AiexpError
@@ -26,7 +27,7 @@ def add_address(error: AiexpError, node: Mapping[str, Any], key: str, given: Col
         if first in given or name.startswith(f"{key}."):
             return name
         if first in node:
-            return f"{key}.{name}"
+            return f"{key}.{name}" if key else name
         inner = _key_of(first, node, key) if rest else None
         return name if inner is None else f"{inner}.{rest}"
 
@@ -34,6 +35,16 @@ def add_address(error: AiexpError, node: Mapping[str, Any], key: str, given: Col
         name, equals, value = one.where.partition("=")
         one.where = address(name) + equals + value
         one.fix = _ARGUMENT.sub(lambda match: address(match[0]), one.fix)
+
+
+@contextmanager
+def addresses(config: Mapping[str, Any]) -> Generator[None]:
+    """Puts keys for what errors name "Class.argument": those raised when the whole config has been built."""
+    try:
+        yield
+    except AiexpError as e:
+        add_address(e, config, "")
+        raise
 
 
 def _key_of(name: str, node: Any, key: str) -> str | None:

@@ -1,10 +1,26 @@
 """The contract of a data set: batches by number, so that resuming needs no state at all."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypedDict, runtime_checkable
 
 from numpy.typing import NDArray
 from torch import Tensor
+
+from aiexp.ranges import NonNegativeInt, PositiveInt
+
+
+class Batching(TypedDict):
+    """Arguments that data sets share.
+
+    Args:
+        batch_size: Examples in a training batch.
+        eval_batch_size: Examples in an evaluation batch.
+        seed: Of the order of the training batches; the splits do not depend on it.
+    """
+
+    batch_size: PositiveInt
+    eval_batch_size: PositiveInt
+    seed: NonNegativeInt
 
 
 @runtime_checkable

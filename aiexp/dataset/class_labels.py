@@ -71,7 +71,7 @@ def infer_class_names(rows: Rows) -> list[str]:
         raise DataError(
             f"each of the {len(classes)} rows has a label of its own",
             where=rows.places[0],
-            fix="dataset.label_column=<the column that holds the class>",
+            fix="label_column=<the column that holds the class>",
         )
     return [str(label) for label in classes]
 

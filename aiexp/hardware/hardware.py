@@ -8,15 +8,14 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
-from aiexp.errors import ConfigError, HardwareError
+from aiexp.errors import HardwareError
+from aiexp.ranges import Range
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-MAX_THREADS = 1024  # with 40,000 the thread library ends the process
 
 
 @final
@@ -27,12 +26,12 @@ class Hardware:
         device: "auto" takes a CUDA GPU if there is one; "gpu" insists on it.
         precision: "fp32", "bf16", "fp16" (GPU only), or "auto": bf16 where the processor multiplies
             bf16 matrices natively (AMX, AVX512-BF16, CUDA capability 8), else fp32.
-        threads: CPU threads of torch; null means the cores this process may use.
+        threads: CPU threads of torch (with 40,000 the thread library ends the process); null means the
+            cores this process may use.
         compile: Compile the task's networks with torch.compile (minutes on a CPU).
         deterministic: Only deterministic kernels; raises where an operation has none.
 
     Raises:
-        ConfigError: an unknown choice.
         HardwareError: a GPU is asked for and there is none, or fp16 on a CPU.
     """
 
@@ -41,31 +40,19 @@ class Hardware:
         *,
         device: Literal["auto", "cpu", "gpu"],
         precision: Literal["auto", "fp32", "bf16", "fp16"],
-        threads: int | None,
+        threads: Annotated[int, Range("[1, 1024]")] | None,
         compile: bool,
         deterministic: bool,
     ) -> None:
-        if device not in ("auto", "cpu", "gpu"):
-            raise ConfigError(f"device '{device}'", where="hardware.device", fix="auto, cpu or gpu")
-        if precision not in ("auto", "fp32", "bf16", "fp16"):
-            raise ConfigError(
-                f"precision '{precision}'", where="hardware.precision", fix="auto, fp32, bf16 or fp16"
-            )
-        if threads is not None and not 1 <= threads <= MAX_THREADS:
-            raise ConfigError(
-                f"threads is {threads}", where="hardware.threads", fix=f"1 to {MAX_THREADS}, or null"
-            )
         num_gpus = 0 if device == "cpu" else count_gpus()
         if device == "gpu" and not num_gpus:
             raise HardwareError(
-                "no GPU on this machine (no CUDA driver answers)", where="hardware.device=gpu",
+                "no GPU on this machine (no CUDA driver answers)", where="device=gpu",
                 fix="hardware=cpu or hardware=auto",
             )  # fmt: skip
         self.device_type = "cuda" if num_gpus else "cpu"
         if precision == "fp16" and self.device_type == "cpu":
-            raise HardwareError(
-                "fp16 needs a GPU", where="hardware.precision=fp16", fix="hardware.precision=bf16"
-            )
+            raise HardwareError("fp16 needs a GPU", where="precision=fp16", fix="precision=bf16")
         self.precision: str = precision
         self.threads = (
             threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, final
 
 from aiexp.errors import HardwareError
+from aiexp.ranges import PositiveFloat
 from aiexp.task.report import Table
 from aiexp.tracker.base import RunInfo
 
@@ -19,7 +20,7 @@ class TensorBoardTracker:
         flush_seconds: After how long what was logged is on disk.
     """
 
-    def __init__(self, *, flush_seconds: float) -> None:
+    def __init__(self, *, flush_seconds: PositiveFloat) -> None:
         self.flush_seconds = flush_seconds
         self.writer: Any = None
 

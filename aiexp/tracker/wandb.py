@@ -4,9 +4,10 @@ import os
 import threading
 import uuid
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 from aiexp.errors import ConfigError, HardwareError, nearest
+from aiexp.ranges import PositiveFloat
 from aiexp.task.report import Table
 from aiexp.text.secrets import redact, redact_text
 from aiexp.tracker.base import RunInfo
@@ -15,7 +16,7 @@ from aiexp.tracker.notice import notice, short_path
 from aiexp.tracker.wandb_server import connection_problem
 from aiexp.tracker.wandb_service import Messages, avoid_unwritable_home, discard_service, kill_service
 
-MODES = ("auto", "online", "offline", "disabled", "required")
+Mode = Literal["auto", "online", "offline", "disabled", "required"]
 # What WANDB_MODE and wandb's settings files may say, in our words.
 WANDB_MODES = {
     "online": "online",
@@ -50,19 +51,16 @@ class WandbTracker:
     def __init__(
         self,
         *,
-        mode: str,
+        mode: Mode,
         project: str | None,
         entity: str | None,
         name: str | None,
         tags: list[str],
         has_system_metrics: bool,
-        probe_seconds: float,
-        init_timeout_seconds: float,
-        finish_timeout_seconds: float,
+        probe_seconds: PositiveFloat,
+        init_timeout_seconds: PositiveFloat,
+        finish_timeout_seconds: PositiveFloat,
     ) -> None:
-        if mode not in MODES:
-            fix = f"one of {', '.join(MODES)}.{nearest(mode, MODES)}"
-            raise ConfigError(f"unknown mode '{mode}'", where="tracker.mode", fix=fix)
         self.mode, self.project, self.entity, self.name = mode, project, entity, name
         self.tags, self.has_system_metrics, self.probe_seconds = list(tags), has_system_metrics, probe_seconds
         self.init_timeout_seconds, self.finish_timeout_seconds = init_timeout_seconds, finish_timeout_seconds
@@ -96,8 +94,10 @@ class WandbTracker:
         if mode != "offline" and problem is None:
             problem = self._open_online(run)
         if problem is not None and self.mode == "required":
-            fix = "`wandb login`, check the network, or tracker.mode=auto"
-            raise HardwareError(f"W&B is required, but {problem}", where="tracker.mode=required", fix=fix)
+            fix = "`wandb login`, check the network, or WandbTracker.mode=auto"
+            raise HardwareError(
+                f"W&B is required, but {problem}", where="WandbTracker.mode=required", fix=fix
+            )
         if self.run is None:
             self._open("offline", run)
         self.best = Best.of(run)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, final
 
-from aiexp.errors import ConfigError
+from aiexp.ranges import NonNegativeFloat, Probability
 
 
 @final
@@ -18,28 +18,12 @@ class Schedule:
         hold: Until when the rate stays full, warm-up included: a share or a number of steps likewise; unused
             by "constant".
         final: Factor reached at the last step, in [0, 1]; unused by "constant".
-
-    Raises:
-        ConfigError: a value is out of range.
     """
 
     shape: Literal["constant", "linear", "cosine"]
-    warmup: float
-    hold: float
-    final: float
-
-    def __post_init__(self) -> None:
-        if self.shape not in ("constant", "linear", "cosine"):
-            raise ConfigError(
-                f"unknown schedule '{self.shape}'",
-                where="trainer.schedule.shape",
-                fix="constant, linear or cosine",
-            )
-        for key, value in {"warmup": self.warmup, "hold": self.hold}.items():
-            if value < 0:
-                raise ConfigError(f"{key} is {value}; it cannot be negative", where=f"trainer.schedule.{key}")
-        if not 0 <= self.final <= 1:
-            raise ConfigError(f"final is {self.final}; it must lie in [0, 1]", where="trainer.schedule.final")
+    warmup: NonNegativeFloat
+    hold: NonNegativeFloat
+    final: Probability
 
     def factor(self, step: int, total_steps: int) -> float:
         """Factor for optimizer step number `step`, counted from 1 to `total_steps`."""

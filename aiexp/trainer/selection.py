@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, final
 
 from aiexp.errors import ConfigError, nearest
+from aiexp.ranges import PositiveInt
 
 
 @final
@@ -16,16 +17,15 @@ class Selection:
         patience: Stop after this many evaluations without improvement; null never stops early.
 
     Raises:
-        ConfigError: a value is out of range.
+        ConfigError: patience without a metric.
     """
 
-    def __init__(self, *, monitor: str | None, mode: Literal["max", "min"], patience: int | None) -> None:
-        if mode not in ("max", "min"):
-            raise ConfigError(f"mode '{mode}'", where="trainer.selection.mode", fix="max or min")
-        if patience is not None and (patience < 1 or monitor is None):
+    def __init__(
+        self, *, monitor: str | None, mode: Literal["max", "min"], patience: PositiveInt | None
+    ) -> None:
+        if patience is not None and monitor is None:
             raise ConfigError(
-                f"patience {patience} needs a monitored metric and at least 1",
-                where="trainer.selection.patience",
+                f"patience {patience} needs a monitored metric", where="patience", fix="patience=null"
             )
         self.monitor, self.mode, self.patience = monitor, mode, patience
         self.best: Best | None = None
@@ -36,7 +36,7 @@ class Selection:
         if self.monitor is not None and self.monitor not in available:
             raise ConfigError(
                 f"no metric '{self.monitor}' to monitor.{nearest(self.monitor, available)}",
-                where="trainer.selection.monitor",
+                where="Selection.monitor",
                 fix="one of " + ", ".join(sorted(available)),
             )
 

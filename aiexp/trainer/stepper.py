@@ -61,7 +61,7 @@ class Stepper:
             if len(names) > 1:
                 raise ConfigError(
                     f"train_step yields {sorted(names)} at the same point for different micro-batches",
-                    where="trainer.accumulate",
+                    where="Trainer.accumulate",
                     fix="yield the same optimizers in the same order for every batch",
                 )
             self._apply(names.pop(), number)

@@ -12,6 +12,7 @@ from aiexp.dataset.base import Dataset
 from aiexp.dataset.preview import first_batch
 from aiexp.errors import CheckpointError, ConfigError, DataError
 from aiexp.hardware.hardware import Hardware
+from aiexp.ranges import PositiveFloat, PositiveInt
 from aiexp.session.session import Session
 from aiexp.session.stop import StopRequested
 from aiexp.task.base import Task
@@ -37,35 +38,27 @@ class Trainer:
         checkpoint: When to save, and what to keep.
 
     Raises:
-        ConfigError: a value is out of range, or not exactly one of steps and epochs is given.
+        ConfigError: not exactly one of steps and epochs is given.
     """
 
     def __init__(
         self,
         *,
-        steps: int | None,
-        epochs: float | None,
-        accumulate: int,
-        clip: float | None,
-        log_every: int,
-        evaluate_every: int | Literal["epoch"],
+        steps: PositiveInt | None,
+        epochs: PositiveFloat | None,
+        accumulate: PositiveInt,
+        clip: PositiveFloat | None,
+        log_every: PositiveInt,
+        evaluate_every: PositiveInt | Literal["epoch"],
         schedule: Schedule,
         selection: Selection,
         checkpoint: CheckpointPolicy,
     ) -> None:
         if (steps is None) == (epochs is None):
             raise ConfigError(
-                f"trainer.steps={steps} and trainer.epochs={epochs}: give exactly one",
-                fix="for example trainer.steps=100 trainer.epochs=null",
-            )
-        for key, value in {"steps": steps, "epochs": epochs, "clip": clip}.items():
-            if value is not None and value <= 0:
-                raise ConfigError(f"{key} is {value}; it must be positive", where=f"trainer.{key}")
-        for key, value in {"accumulate": accumulate, "log_every": log_every}.items():
-            if value < 1:
-                raise ConfigError(f"{key} is {value}; it must be at least 1", where=f"trainer.{key}")
-        check_interval("trainer.evaluate_every", evaluate_every)
-        check_interval("trainer.checkpoint.every", checkpoint.every)
+                f"steps is {steps} and epochs is {epochs}: give exactly one",
+                where="steps", fix="for example steps=100 epochs=null",
+            )  # fmt: skip
         self.steps, self.epochs, self.accumulate, self.clip = steps, epochs, accumulate, clip
         self.log_every, self.evaluate_every = log_every, evaluate_every
         self.schedule, self.selection, self.checkpoint = schedule, selection, checkpoint
@@ -212,7 +205,7 @@ class Loop:
         if not self.has_eval:
             raise ConfigError(
                 f"'{self.selection.monitor}' cannot be monitored: the data set has no 'eval' split",
-                where="trainer.selection.monitor", fix="trainer.selection.monitor=null",
+                where="Selection.monitor", fix="Selection.monitor=null",
             )  # fmt: skip
         metrics = self.evaluate("eval", dataset=first_batch(self.dataset)).metrics
         self.selection.check(list(metrics))
@@ -310,9 +303,3 @@ class Clock:
 def next_batches(batches: Iterator[Any], count: int) -> list[Any]:
     """The next `count` batches."""
     return [next(batches) for _ in range(count)]
-
-
-def check_interval(key: str, every: int | str) -> None:
-    """Raises `ConfigError` unless `every` is "epoch" or a positive number of steps."""
-    if every != "epoch" and (not isinstance(every, int) or every < 1):
-        raise ConfigError(f"'{every}' is not an interval", where=key, fix="epoch, or a number of steps")

@@ -14,6 +14,7 @@ from aiexp.dataset.environment.copies import EnvironmentCopies
 from aiexp.dataset.environment.episodes import Episodes
 from aiexp.dataset.environment.space import as_arrays, read_spaces
 from aiexp.errors import AiexpError, ConfigError, DataError, HardwareError, SecurityError, nearest
+from aiexp.ranges import NonNegativeInt, PositiveInt
 
 if TYPE_CHECKING:
     import gymnasium
@@ -44,7 +45,7 @@ class Environments:
         seed: Of the training episodes.
 
     Raises:
-        ConfigError: there is no such environment, or a value is out of range.
+        ConfigError: there is no such environment.
         HardwareError: a package that the environment needs is not installed.
     """
 
@@ -52,25 +53,15 @@ class Environments:
         self,
         *,
         env_id: str,
-        num_envs: int,
-        batch_size: int,
-        num_eval_episodes: int,
-        num_test_episodes: int,
-        frame_stack: int,
-        max_episode_steps: int | None,
+        num_envs: PositiveInt,
+        batch_size: PositiveInt,
+        num_eval_episodes: NonNegativeInt,
+        num_test_episodes: NonNegativeInt,
+        frame_stack: PositiveInt,
+        max_episode_steps: PositiveInt | None,
         env_options: dict[str, Any],
-        seed: int,
+        seed: NonNegativeInt,
     ) -> None:
-        for key, value, least in (
-            ("num_envs", num_envs, 1),
-            ("batch_size", batch_size, 1),
-            ("num_eval_episodes", num_eval_episodes, 0),
-            ("num_test_episodes", num_test_episodes, 0),
-            ("frame_stack", frame_stack, 1),
-            ("max_episode_steps", max_episode_steps, 1),
-        ):
-            if value is not None and value < least:
-                raise ConfigError(f"{key} is {value}; it must be at least {least}", where=f"dataset.{key}")
         self.env_id, self.num_envs, self.batch_size = env_id, num_envs, batch_size
         self.frame_stack, self.seed = frame_stack, seed
         self._num_episodes = {"eval": num_eval_episodes, "test": num_test_episodes}
@@ -178,13 +169,13 @@ def check_module(env_id: str) -> None:
     except NotFoundError as error:
         if error.part:
             raise ConfigError(
-                f"'{env_id}' names a module that does not exist: {error}", where="dataset.env_id",
+                f"'{env_id}' names a module that does not exist: {error}", where="Environments.env_id",
                 fix="check the name, or install it",
             ) from error  # fmt: skip
         is_allowed = False  # without Python source: part of Python itself, or compiled
     if not is_allowed:
         raise SecurityError(
-            f"'{env_id}' is refused: it imports '{module}'", where="dataset.env_id",
+            f"'{env_id}' is refused: it imports '{module}'", where="Environments.env_id",
             fix=f"code below this folder, or --trust {top}",
         )  # fmt: skip
     WORKING_DIRECTORY.admit(top)
@@ -197,20 +188,22 @@ def explain(error: Exception, env_id: str, options: dict[str, Any]) -> AiexpErro
 
     what = " ".join(str(error).split())
     if isinstance(error, errors.DependencyNotInstalled | ImportError):
-        return HardwareError(f"{env_id} needs a package: {what}", where="dataset.env_id", fix=install(what))
+        return HardwareError(
+            f"{env_id} needs a package: {what}", where="Environments.env_id", fix=install(what)
+        )
     if isinstance(error, errors.DeprecatedEnv | errors.VersionNotFound | errors.UnregisteredEnv):
         known = list(gymnasium.registry)
         return ConfigError(
-            f"there is no environment '{env_id}'.{nearest(env_id, known)}", where="dataset.env_id",
+            f"there is no environment '{env_id}'.{nearest(env_id, known)}", where="Environments.env_id",
             fix=what if isinstance(error, errors.DeprecatedEnv | errors.VersionNotFound) else
             f"one of {', '.join(known[:8])}, ...; others after installing their package",
         )  # fmt: skip
     if isinstance(error, TypeError):
         return ConfigError(
-            f"{env_id} refuses the options {options}: {what}", where="dataset.env_options",
+            f"{env_id} refuses the options {options}: {what}", where="Environments.env_options",
             fix="only what the environment takes",
         )  # fmt: skip
-    return DataError(f"{env_id} cannot be made: {type(error).__name__}: {what}", where="dataset.env_id")
+    return DataError(f"{env_id} cannot be made: {type(error).__name__}: {what}", where="Environments.env_id")
 
 
 def install(what: str) -> str:

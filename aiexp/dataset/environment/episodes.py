@@ -94,7 +94,8 @@ class Episodes:
         return CheckpointError(
             f"{self.env_id} is not deterministic: episode {self.episode} with seed {self.seed} and the same "
             f"{len(self.actions)} actions leads elsewhere",
-            where="dataset.env_id", fix="start a new run, or make reset(seed=...) seed all of its randomness",
+            where="Environments.env_id",
+            fix="start a new run, or make reset(seed=...) seed all of its randomness",
         )  # fmt: skip
 
     def close(self) -> None:

@@ -65,7 +65,7 @@ def as_arrays(env: "gymnasium.Env[Any, Any]", env_id: str) -> "gymnasium.Env[Any
         return env
     if not space.is_np_flattenable:
         raise ConfigError(
-            f"observations of {env_id} have no fixed size: {space}", where="dataset.env_id",
+            f"observations of {env_id} have no fixed size: {space}", where="Environments.env_id",
             fix="an environment whose observations are numbers or pixels",
         )  # fmt: skip
     return FlattenObservation(env)

@@ -4,19 +4,38 @@ import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import Annotated, Unpack, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aiexp.dataset.base import Batching
 from aiexp.dataset.draws import smallest, uniforms
 from aiexp.errors import ConfigError, DataError, nearest
+from aiexp.ranges import PositiveInt, Range
 
 # Letters: N characters of a split, E examples of each, M episodes of a batch, C channels, H height, W width.
 
 SPLITS = ("train", "eval", "test")
+
+
+Ways = Annotated[int, Range(">= 2")]
+
+
+class EpisodeBatching(Batching):
+    """Arguments that data sets of episodes share; an example is an episode.
+
+    Args:
+        rotations: Training characters turned by 90, 180 and 270 degrees are classes of their own.
+        num_episodes: Episodes of "eval", and as many of "test".
+        epoch_batches: Training batches that count as an epoch.
+    """
+
+    rotations: bool
+    num_episodes: PositiveInt
+    epoch_batches: PositiveInt
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,25 +72,21 @@ class EpisodeShape:
         queries: Further examples of each class, to be classified.
     """
 
-    ways: int
-    shots: int
-    queries: int
+    ways: Ways
+    shots: PositiveInt
+    queries: PositiveInt
 
     def check(self, split: str, num_classes: int, num_examples: int) -> None:
         """Raises `ConfigError` unless a split with so many classes and examples of each holds an episode."""
-        for name, value in (("ways", self.ways), ("shots", self.shots), ("queries", self.queries)):
-            least = 2 if name == "ways" else 1
-            if value < least:
-                raise ConfigError(f"{name} is {value}, but must be at least {least}", where=f"dataset.{name}")
         if self.ways > num_classes:
             raise ConfigError(
                 f"an episode of {self.ways} classes, but split {split} has {num_classes}",
-                where="dataset.ways", fix=f"at most dataset.ways={num_classes}",
+                where="ways", fix=f"at most ways={num_classes}",
             )  # fmt: skip
         if self.shots + self.queries > num_examples:
             raise ConfigError(
                 f"{self.shots} examples given and {self.queries} asked for, but a class has {num_examples}",
-                where="dataset.shots", fix=f"shots + queries at most {num_examples}",
+                where="shots", fix=f"shots + queries at most {num_examples}",
             )  # fmt: skip
 
 
@@ -91,15 +106,10 @@ class EpisodeDataset:
         splits: Characters of "train" and, where they exist, "eval" and "test".
         source: Folder or data set, for messages.
         shape: Of an episode.
-        batch_size: Episodes in a training batch.
-        eval_batch_size: Episodes in an evaluation batch.
-        num_episodes: Episodes of "eval", and as many of "test".
-        epoch_batches: Training batches that count as an epoch.
-        rotations: Training characters turned by 90, 180 and 270 degrees are classes of their own.
-        seed: Of the training episodes.
+        batching: See `EpisodeBatching`.
 
     Raises:
-        ConfigError: A number is out of range, or an episode needs more than the data have.
+        ConfigError: An episode needs more than the data have.
         DataError: There are no training characters, or an alphabet is in two splits.
     """
 
@@ -109,32 +119,19 @@ class EpisodeDataset:
         splits: dict[str, Characters],
         source: str,
         shape: EpisodeShape,
-        batch_size: int,
-        eval_batch_size: int,
-        num_episodes: int,
-        epoch_batches: int,
-        rotations: bool,
-        seed: int,
+        **batching: Unpack[EpisodeBatching],
     ) -> None:
-        positive = {
-            "batch_size": batch_size, "eval_batch_size": eval_batch_size, "num_episodes": num_episodes,
-            "epoch_batches": epoch_batches,
-        }  # fmt: skip
-        for name, value in positive.items():
-            if value < 1:
-                raise ConfigError(f"{name} is {value}, but must be at least 1", where=f"dataset.{name}")
-        if seed < 0:
-            raise ConfigError(f"seed is {seed}, but must be at least 0", where="dataset.seed")
         check_splits(splits, source)
-        self.rotations = rotations
+        self.rotations = batching["rotations"]
         for split, characters in splits.items():
-            turns = 4 if rotations and split == "train" else 1
+            turns = 4 if self.rotations and split == "train" else 1
             shape.check(split, turns * len(characters.names), characters.images.shape[1])
         self._splits, self.shape = splits, shape
         self.ways = shape.ways
         self.channels, self.image_size = splits["train"].images.shape[2:4]
-        self.batch_size, self.eval_batch_size, self.num_episodes = batch_size, eval_batch_size, num_episodes
-        self.epoch_batches, self.seed = epoch_batches, seed
+        self.batch_size, self.eval_batch_size = batching["batch_size"], batching["eval_batch_size"]
+        self.num_episodes, self.epoch_batches = batching["num_episodes"], batching["epoch_batches"]
+        self.seed = batching["seed"]
 
     def num_examples(self, split: str) -> int:
         """Episodes of an epoch (train) or of the split; 0 when the split does not exist."""
@@ -231,20 +228,15 @@ def split_alphabets(
         always_train: Alphabets that only "train" may have.
 
     Raises:
-        ConfigError: a fraction is out of range, or nothing is left to train on.
+        ConfigError: nothing is left to train on.
     """
     names = sorted(set(alphabets))
-    for split, fraction in fractions.items():
-        if not 0 <= fraction < 1:
-            raise ConfigError(
-                f"{split}_fraction is {fraction}; it must lie in [0, 1)", where=f"dataset.{split}_fraction"
-            )
     free = [name for name in names if name not in always_train]
     order = sorted(free, key=lambda name: hashlib.sha256(name.encode()).digest())
     counts = {split: round(fraction * len(names)) for split, fraction in fractions.items()}
     if sum(counts.values()) >= len(names) or sum(counts.values()) > len(free):
         raise ConfigError(
-            "the fractions of eval and test leave no alphabet to train on", where="dataset",
+            "the fractions of eval and test leave no alphabet to train on", where="eval_fraction",
             fix="make their sum less than 1",
         )  # fmt: skip
     parts: dict[str, set[str]] = {}

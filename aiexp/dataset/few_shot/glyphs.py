@@ -7,13 +7,22 @@ import shutil
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aiexp.dataset.few_shot.dataset import Characters, EpisodeDataset, EpisodeShape, split_alphabets
+from aiexp.dataset.few_shot.dataset import (
+    Characters,
+    EpisodeBatching,
+    EpisodeDataset,
+    EpisodeShape,
+    Ways,
+    split_alphabets,
+)
 from aiexp.dataset.few_shot.glyph_drawing import DRAWING, Distortion, draw_letters, find_letters
-from aiexp.errors import ConfigError, StorageError
+from aiexp.errors import StorageError
+from aiexp.ranges import PositiveInt, Range, Share
 from aiexp.source.cache import data_dir
 from aiexp.source.catalog.entries import find_entry
 from aiexp.source.fetch import fetch
@@ -26,21 +35,16 @@ _ENTRY = "noto_fonts"
 
 def glyphs(
     *,
-    ways: int,
-    shots: int,
-    queries: int,
-    image_size: int,
-    examples: int,
-    max_letters: int,
+    ways: Ways,
+    shots: PositiveInt,
+    queries: PositiveInt,
+    image_size: Annotated[int, Range(">= 8")],
+    examples: Annotated[int, Range(">= 2")],
+    max_letters: PositiveInt,
     distortion: Distortion,
-    eval_fraction: float,
-    test_fraction: float,
-    rotations: bool,
-    num_episodes: int,
-    batch_size: int,
-    eval_batch_size: int,
-    epoch_batches: int,
-    seed: int,
+    eval_fraction: Share,
+    test_fraction: Share,
+    **batching: Unpack[EpisodeBatching],
 ) -> EpisodeDataset:
     """Episodes of letters, divided by script: those of test are of scripts never seen in training.
 
@@ -54,23 +58,13 @@ def glyphs(
         distortion: Ranges of the random affine map of an example.
         eval_fraction: Share of the scripts for validation, [0, 1).
         test_fraction: Share of the scripts for the test, [0, 1).
-        rotations: Training letters turned by 90, 180 and 270 degrees are classes of their own.
-        num_episodes: Episodes of "eval", and as many of "test".
-        batch_size: Episodes in a training batch.
-        eval_batch_size: Episodes in an evaluation batch.
-        epoch_batches: Training batches that count as an epoch.
-        seed: Of the training episodes.
+        batching: See `EpisodeBatching`.
 
     Raises:
-        ConfigError: A number is out of range, or an episode needs more than there is.
+        ConfigError: An episode needs more than there is.
         DataError: The fonts cannot be fetched.
         StorageError: The drawn letters cannot be kept.
     """
-    for key, value, least in (
-        ("image_size", image_size, 8), ("examples", examples, 2), ("max_letters", max_letters, 1),
-    ):  # fmt: skip
-        if value < least:
-            raise ConfigError(f"{key} is {value}, but must be at least {least}", where=f"dataset.{key}")
     images, names, scripts = drawn(examples, image_size, max_letters, distortion)
     letters = Characters(images=images, names=names, alphabets=scripts)
     fractions = {"eval": eval_fraction, "test": test_fraction}
@@ -79,12 +73,7 @@ def glyphs(
         splits={split: letters.of_alphabets(part) for split, part in parts.items() if part},
         source="glyphs",
         shape=EpisodeShape(ways=ways, shots=shots, queries=queries),
-        batch_size=batch_size,
-        eval_batch_size=eval_batch_size,
-        num_episodes=num_episodes,
-        epoch_batches=epoch_batches,
-        rotations=rotations,
-        seed=seed,
+        **batching,
     )
 
 

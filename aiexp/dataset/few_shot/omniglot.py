@@ -1,12 +1,21 @@
 """Omniglot: 1,623 handwritten characters of 50 alphabets, each drawn by 20 people, through torchvision."""
 
 from pathlib import Path
+from typing import Annotated, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aiexp.dataset.few_shot.dataset import Characters, EpisodeDataset, EpisodeShape, split_alphabets
-from aiexp.errors import ConfigError, DataError
+from aiexp.dataset.few_shot.dataset import (
+    Characters,
+    EpisodeBatching,
+    EpisodeDataset,
+    EpisodeShape,
+    Ways,
+    split_alphabets,
+)
+from aiexp.errors import DataError
+from aiexp.ranges import PositiveInt, Range, Share
 from aiexp.source.download import is_offline
 from aiexp.source.probe import why_silent
 from aiexp.source.torchvision_files import bounded_download, usual_roots
@@ -18,17 +27,12 @@ _PARTS = ("images_background", "images_evaluation")
 
 def omniglot(
     *,
-    ways: int,
-    shots: int,
-    queries: int,
-    image_size: int,
-    eval_fraction: float,
-    rotations: bool,
-    num_episodes: int,
-    batch_size: int,
-    eval_batch_size: int,
-    epoch_batches: int,
-    seed: int,
+    ways: Ways,
+    shots: PositiveInt,
+    queries: PositiveInt,
+    image_size: Annotated[int, Range(">= 8")],
+    eval_fraction: Share,
+    **batching: Unpack[EpisodeBatching],
 ) -> EpisodeDataset:
     """Episodes of handwritten characters, divided by alphabet as published: 30 "background", 20 for the test.
 
@@ -38,19 +42,12 @@ def omniglot(
         queries: Further examples of each class, to be classified.
         image_size: Height and width in pixels.
         eval_fraction: Share of the background alphabets for validation, [0, 1).
-        rotations: Training characters turned by 90, 180 and 270 degrees are classes of their own.
-        num_episodes: Episodes of "eval", and as many of "test".
-        batch_size: Episodes in a training batch.
-        eval_batch_size: Episodes in an evaluation batch.
-        epoch_batches: Training batches that count as an epoch.
-        seed: Of the training episodes.
+        batching: See `EpisodeBatching`.
 
     Raises:
-        ConfigError: A number is out of range, or an episode needs more than there is.
+        ConfigError: An episode needs more than there is.
         DataError: The pictures are neither on this machine nor can be downloaded, or are damaged.
     """
-    if image_size < 8:
-        raise ConfigError(f"image_size is {image_size}, but must be at least 8", where="dataset.image_size")
     folder = find_folder()
     background, test = (read_characters(folder / part, image_size) for part in _PARTS)
     parts = split_alphabets(background.alphabets, {"eval": eval_fraction})
@@ -59,12 +56,7 @@ def omniglot(
         splits=splits | {"test": test},
         source=str(folder),
         shape=EpisodeShape(ways=ways, shots=shots, queries=queries),
-        batch_size=batch_size,
-        eval_batch_size=eval_batch_size,
-        num_episodes=num_episodes,
-        epoch_batches=epoch_batches,
-        rotations=rotations,
-        seed=seed,
+        **batching,
     )
 
 

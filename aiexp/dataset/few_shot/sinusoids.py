@@ -12,6 +12,7 @@ from torch import Tensor
 
 from aiexp.dataset.draws import uniforms
 from aiexp.errors import ConfigError, nearest
+from aiexp.ranges import NonNegativeInt, PositiveInt
 
 # Tensor letters: M tasks of a batch, K support points of a task, Q query points.
 
@@ -41,9 +42,6 @@ class Sinusoids:
         eval_batch_size: Tasks in an evaluation batch.
         epoch_batches: Training batches that count as an epoch.
         seed: Of the training tasks.
-
-    Raises:
-        ConfigError: A number is out of range.
     """
 
     ways = 0  # regression: no classes
@@ -51,24 +49,15 @@ class Sinusoids:
     def __init__(
         self,
         *,
-        shots: int,
-        queries: int,
-        eval_queries: int,
-        num_tasks: int,
-        batch_size: int,
-        eval_batch_size: int,
-        epoch_batches: int,
-        seed: int,
+        shots: PositiveInt,
+        queries: PositiveInt,
+        eval_queries: PositiveInt,
+        num_tasks: PositiveInt,
+        batch_size: PositiveInt,
+        eval_batch_size: PositiveInt,
+        epoch_batches: PositiveInt,
+        seed: NonNegativeInt,
     ) -> None:
-        positive = {
-            "shots": shots, "queries": queries, "eval_queries": eval_queries, "num_tasks": num_tasks,
-            "batch_size": batch_size, "eval_batch_size": eval_batch_size, "epoch_batches": epoch_batches,
-        }  # fmt: skip
-        for name, value in positive.items():
-            if value < 1:
-                raise ConfigError(f"{name} is {value}, but must be at least 1", where=f"dataset.{name}")
-        if seed < 0:
-            raise ConfigError(f"seed is {seed}, but must be at least 0", where="dataset.seed")
         self.shots, self.queries, self.eval_queries = shots, queries, eval_queries
         self.num_tasks, self.batch_size, self.eval_batch_size = num_tasks, batch_size, eval_batch_size
         self.epoch_batches, self.seed = epoch_batches, seed

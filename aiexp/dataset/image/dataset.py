@@ -6,17 +6,19 @@ Legend: N examples of a split, B examples of a batch, C channels, H and W pixels
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import Annotated, Unpack, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aiexp.dataset.base import Batching
 from aiexp.dataset.draws import example_seeds, shuffled
 from aiexp.dataset.loader import ordered_batches
 from aiexp.dataset.subset import even_subset
 from aiexp.errors import ConfigError, DataError, nearest
+from aiexp.ranges import Length, Probability, Range
 
 SPLITS = ("train", "eval", "test")
 
@@ -50,6 +52,22 @@ class Images:
         return Images(images=self.images, labels=self.labels, names=names)
 
 
+class ImageBatching(Batching):
+    """Arguments that data sets of labelled pictures share.
+
+    Args:
+        drop_last: Leave out the last batch of an epoch when it is smaller; else it is kept.
+        limit: At most so many examples of each split, with the same share of each class; None for all.
+        mean: Mean of each channel, pixels scaled to [0, 1]; one number serves every channel.
+        std: Standard deviation of each channel, likewise.
+    """
+
+    drop_last: bool
+    limit: Annotated[int, Range(">= 2")] | None
+    mean: Annotated[list[Probability], Length(">= 1")]
+    std: Annotated[list[Annotated[float, Range("[0.000001, 1]")]], Length(">= 1")]
+
+
 @final
 class ImageDataset:
     """Labelled pictures, all of one size; a batch is a copy of some of them, nothing else.
@@ -66,17 +84,11 @@ class ImageDataset:
         splits: Pictures of "train" and, where they exist, "eval" and "test".
         class_names: Name of each class; a label is an index into it.
         source: Folder or data set, for messages.
-        batch_size: Pictures in a training batch.
-        eval_batch_size: Pictures in an evaluation batch.
-        drop_last: Leave out the last batch of an epoch when it is smaller; else it is kept.
-        limit: At most so many examples of each split, with the same share of each class; None for all.
-        mean: Mean of each channel, pixels scaled to [0, 1]; one number serves every channel.
-        std: Standard deviation of each channel, likewise.
-        seed: Of the order of the training batches and of `seeds`.
+        batching: See `ImageBatching`; `seed` is also that of `seeds`.
 
     Raises:
         DataError: The pictures cannot be used.
-        ConfigError: A size is not positive, or mean and std do not fit the channels.
+        ConfigError: mean and std do not fit the channels, or no batch is full.
     """
 
     def __init__(
@@ -85,34 +97,24 @@ class ImageDataset:
         splits: dict[str, Images],
         class_names: list[str],
         source: str,
-        batch_size: int,
-        eval_batch_size: int,
-        drop_last: bool,
-        limit: int | None,
-        mean: list[float],
-        std: list[float],
-        seed: int,
+        **batching: Unpack[ImageBatching],
     ) -> None:
-        _require_at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size)
-        _require_at_least(0, seed=seed)
-        if limit is not None:
-            _require_at_least(2, limit=limit)
         _check_splits(splits, class_names, source)
         _, self.channels, self.image_size, _ = splits["train"].images.shape
-        self._splits = {name: _limited(images, name, limit) for name, images in splits.items()}
+        self._splits = {name: _limited(images, name, batching["limit"]) for name, images in splits.items()}
         self.class_names = list(class_names)
         self.num_classes = len(class_names)
-        self.mean = _per_channel("mean", mean, self.channels)
-        self.std = _per_channel("std", std, self.channels)
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self._drop_last = drop_last
-        self._seed = seed
-        if drop_last and self.num_examples("train") < batch_size:
+        self.mean = _per_channel("mean", batching["mean"], self.channels)
+        self.std = _per_channel("std", batching["std"], self.channels)
+        self.batch_size = batching["batch_size"]
+        self.eval_batch_size = batching["eval_batch_size"]
+        self._drop_last = batching["drop_last"]
+        self._seed = batching["seed"]
+        if self._drop_last and self.num_examples("train") < self.batch_size:
             raise ConfigError(
-                f"{self.num_examples('train')} training examples do not fill one batch of {batch_size}",
-                where="dataset.batch_size",
-                fix="a smaller dataset.batch_size, or dataset.drop_last=false",
+                f"{self.num_examples('train')} training examples do not fill one batch of {self.batch_size}",
+                where="batch_size",
+                fix="a smaller batch_size, or drop_last=false",
             )
 
     def num_examples(self, split: str) -> int:
@@ -215,15 +217,8 @@ def _per_channel(name: str, values: list[float], channels: int) -> list[float]:
     if len(numbers) not in (1, channels):
         raise ConfigError(
             f"{name} has {len(numbers)} numbers for pictures of {channels} channel(s)",
-            where=f"dataset.{name}",
-            fix=f"give one number, or one for each channel: dataset.{name}=[...]",
-        )
-    low = 0.0 if name == "mean" else 1e-6
-    if not all(low <= number <= 1 for number in numbers):  # NaN is neither
-        raise ConfigError(
-            f"{name} is {numbers}",
-            where=f"dataset.{name}",
-            fix=f"pixels are scaled to [0, 1], so give numbers from {low:g} to 1",
+            where=name,
+            fix=f"give one number, or one for each channel: {name}=[...]",
         )
     return numbers * channels if len(numbers) == 1 else numbers
 
@@ -283,9 +278,3 @@ def _check_images(split: str, images: Images, shape: tuple[int, ...], where: str
             f"{'no' if images.names is None else len(images.names)} names",
             where=where,
         )
-
-
-def _require_at_least(least: int, **values: int) -> None:
-    for name, value in values.items():
-        if value < least:
-            raise ConfigError(f"{name} is {value}, but must be at least {least}", where=f"dataset.{name}")

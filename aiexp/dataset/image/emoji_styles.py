@@ -2,16 +2,16 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor
 
 from aiexp.dataset.image.fit import fit
 from aiexp.dataset.image.reader import read_images
-from aiexp.dataset.image.unpaired import Side, Sides, UnpairedDataset, first_by_hash
-from aiexp.dataset.text.split import check_fractions
+from aiexp.dataset.image.unpaired import Side, Sides, UnpairedBatching, UnpairedDataset, first_by_hash
 from aiexp.errors import ConfigError
+from aiexp.ranges import PositiveInt, Share
 from aiexp.source.catalog.entries import find_entry
 from aiexp.source.fetch import fetch
 
@@ -21,14 +21,11 @@ _PUBLISHED_SIZE = 64
 
 def emoji_styles(
     *,
-    eval_fraction: float,
-    test_fraction: float,
-    image_size: int,
-    channels: int,
-    batch_size: int,
-    eval_batch_size: int,
-    limit: int | None,
-    seed: int,
+    eval_fraction: Share,
+    test_fraction: Share,
+    image_size: PositiveInt,
+    channels: Literal[1, 3],
+    **batching: Unpack[UnpairedBatching],
 ) -> UnpairedDataset:
     """Side A is Google's drawings, side B Twitter's, on white.
 
@@ -41,20 +38,12 @@ def emoji_styles(
         test_fraction: Share of the names for the test.
         image_size: Height and width in pixels.
         channels: 1 or 3.
-        batch_size: Pictures of each side in a training batch.
-        eval_batch_size: Pairs in an evaluation batch.
-        limit: At most so many pictures of each side of each split, None for all.
-        seed: Of the order of the training batches; the splits do not depend on it.
+        batching: See `UnpairedBatching`.
 
     Raises:
-        ConfigError: A size or fraction is out of range.
+        ConfigError: Nothing is left to train on.
         DataError: The drawings cannot be fetched.
     """
-    if channels not in (1, 3) or image_size < 1:
-        raise ConfigError(
-            f"pictures of {channels} channels and {image_size} pixels", where="dataset",
-            fix="dataset.channels=1 or 3, dataset.image_size=64",
-        )  # fmt: skip
     # Both packages have the same table.
     table = json.loads((fetch("emoji_google") / "emoji.json").read_text(encoding="utf-8"))
     google, twitter = (_drawings(name, table) for name in ("emoji_google", "emoji_twitter"))
@@ -74,10 +63,7 @@ def emoji_styles(
         splits=splits,
         aligned=True,
         source="emoji_styles",
-        batch_size=batch_size,
-        eval_batch_size=eval_batch_size,
-        limit=limit,
-        seed=seed,
+        **batching,
     )
 
 
@@ -85,14 +71,13 @@ def split_names(names: list[str], eval_fraction: float, test_fraction: float) ->
     """Rows of "test", "eval", "train_a" and "train_b": disjoint, ascending, by the sha256 of the names.
 
     Raises:
-        ConfigError: A fraction is outside [0, 1), or nothing is left for one of the sides.
+        ConfigError: Nothing is left for one of the sides.
     """
-    check_fractions({"eval": eval_fraction, "test": test_fraction})
     num_test, num_eval = round(test_fraction * len(names)), round(eval_fraction * len(names))
     num_train = len(names) - num_test - num_eval
     if num_train < 2:
         raise ConfigError(
-            "the fractions of eval and test leave nothing to train on", where="dataset",
+            "the fractions of eval and test leave nothing to train on", where="eval_fraction",
             fix="make their sum less than 1",
         )  # fmt: skip
     counts = {"test": num_test, "eval": num_eval, "train_a": -(-num_train // 2), "train_b": num_train // 2}

@@ -4,19 +4,20 @@ import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aiexp.dataset.image.dataset import ImageDataset, Images
+from aiexp.dataset.image.dataset import ImageBatching, ImageDataset, Images
 from aiexp.dataset.image.file import find_images
 from aiexp.dataset.image.reader import check_memory, read_images
 from aiexp.dataset.subset import even_subset
 from aiexp.dataset.text.examples import Examples
-from aiexp.dataset.text.split import check_fractions, stratified
-from aiexp.errors import ConfigError, DataError
+from aiexp.dataset.text.split import stratified
+from aiexp.errors import DataError
+from aiexp.ranges import PositiveInt, Share
 
 logger = logging.getLogger(__name__)
 
@@ -29,18 +30,12 @@ def image_folder(
     train_folder: str,
     eval_folder: str | None,
     test_folder: str | None,
-    eval_fraction: float,
-    test_fraction: float,
+    eval_fraction: Share,
+    test_fraction: Share,
     on_bad_sample: Literal["error", "skip"],
-    image_size: int,
-    channels: int,
-    mean: list[float],
-    std: list[float],
-    batch_size: int,
-    eval_batch_size: int,
-    drop_last: bool,
-    limit: int | None,
-    seed: int,
+    image_size: PositiveInt,
+    channels: Literal[1, 3],
+    **batching: Unpack[ImageBatching],
 ) -> ImageDataset:
     """Pictures of one, two or three folders; what has no folder of its own is cut off the training folder.
 
@@ -53,27 +48,16 @@ def image_folder(
         on_bad_sample: Stop at a picture that cannot be read, or leave it out and log how many.
         image_size: Height and width in pixels; see `aiexp.dataset.image.file.read_image`.
         channels: 1 or 3.
-        mean: Mean of each channel, pixels scaled to [0, 1]; one number serves every channel.
-        std: Standard deviation of each channel, likewise.
-        batch_size: Pictures in a training batch.
-        eval_batch_size: Pictures in an evaluation batch.
-        drop_last: Leave out the last batch of an epoch when it is smaller.
-        limit: At most so many examples of each split, None for all.
-        seed: Of the order of the training batches; the splits do not depend on it.
+        batching: See `ImageBatching`.
 
     Raises:
         DataError: A folder or picture cannot be used; names it.
-        ConfigError: A number is out of range.
+        ConfigError: Nothing would be left for training.
         MemoryFullError: The pictures do not fit into memory.
     """
-    if channels not in (1, 3) or image_size < 1:
-        raise ConfigError(
-            f"pictures of {channels} channels and {image_size} pixels", where="dataset",
-            fix="dataset.channels=1 or 3, dataset.image_size=128",
-        )  # fmt: skip
     given = {"train": train_folder, "eval": eval_folder, "test": test_folder}
     files, class_names = _list_splits(given, {"eval": eval_fraction, "test": test_fraction})
-    if limit is not None and limit >= 2:
+    if (limit := batching["limit"]) is not None:
         files = {
             split: part.at(even_subset(part.labels, min(limit, len(part)))) for split, part in files.items()
         }
@@ -87,13 +71,7 @@ def image_folder(
         splits=splits,
         class_names=class_names,
         source=train_folder,
-        batch_size=batch_size,
-        eval_batch_size=eval_batch_size,
-        drop_last=drop_last,
-        limit=limit,
-        mean=mean,
-        std=std,
-        seed=seed,
+        **batching,
     )
 
 
@@ -123,12 +101,11 @@ def _list_splits(
     folders: dict[str, str | None], fractions: dict[str, float]
 ) -> tuple[dict[str, Files], list[str]]:
     """The files of each split and the names of the classes."""
-    check_fractions(fractions)
     files: dict[str, Files] = {}
     class_names: list[str] = []
     for split, folder in folders.items():
         if folder is not None:
-            key = f"dataset.{split}_folder"
+            key = f"{split}_folder"
             files[split], names = _list_classes(Path(folder).expanduser(), key)
             if split == "train":
                 class_names = names

@@ -1,14 +1,16 @@
 """Published image data sets: MNIST, Fashion-MNIST and CIFAR-10, with their own training and test pictures."""
 
 from pathlib import Path
+from typing import Literal, Unpack
 
 import numpy as np
 import torch
 
-from aiexp.dataset.image.dataset import ImageDataset, Images
+from aiexp.dataset.image.dataset import ImageBatching, ImageDataset, Images
 from aiexp.dataset.image.fit import fit
 from aiexp.dataset.subset import even_subset
-from aiexp.errors import ConfigError, DataError, nearest
+from aiexp.errors import ConfigError, DataError
+from aiexp.ranges import NonNegativeInt, PositiveInt
 from aiexp.source.fetch import fetch
 from aiexp.source.idx import read_idx
 
@@ -33,17 +35,11 @@ CLASS_NAMES: dict[str, list[str]] = {
 
 def published_images(
     *,
-    collection: str,
-    num_eval: int,
-    image_size: int,
-    channels: int,
-    mean: list[float],
-    std: list[float],
-    batch_size: int,
-    eval_batch_size: int,
-    drop_last: bool,
-    limit: int | None,
-    seed: int,
+    collection: Literal["mnist", "fashion_mnist", "cifar10"],
+    num_eval: NonNegativeInt,
+    image_size: PositiveInt,
+    channels: Literal[1, 3],
+    **batching: Unpack[ImageBatching],
 ) -> ImageDataset:
     """Pictures with the published division into training and test.
 
@@ -52,28 +48,12 @@ def published_images(
         num_eval: Training pictures held out for validation, the same share of each class; 0 for none.
         image_size: Height and width in pixels; other than published resizes (bilinear, antialias).
         channels: 1 or 3; other than published converts.
-        mean: Mean of each channel, pixels scaled to [0, 1]; one number serves every channel.
-        std: Standard deviation of each channel, likewise.
-        batch_size: Pictures in a training batch.
-        eval_batch_size: Pictures in an evaluation batch.
-        drop_last: Leave out the last batch of an epoch when it is smaller.
-        limit: At most so many examples of each split, None for all.
-        seed: Of the order of the training batches; the splits do not depend on it.
+        batching: See `ImageBatching`.
 
     Raises:
-        ConfigError: An unknown collection, or an impossible size or number.
+        ConfigError: More are held out than there are.
         DataError: The data cannot be fetched.
     """
-    if collection not in CLASS_NAMES:
-        raise ConfigError(
-            f"there is no collection '{collection}'.{nearest(collection, CLASS_NAMES)}",
-            where="dataset.collection",
-            fix=f"one of {', '.join(CLASS_NAMES)}",
-        )
-    if channels not in (1, 3):
-        raise ConfigError(f"channels is {channels}, but must be 1 or 3", where="dataset.channels")
-    if image_size < 1:
-        raise ConfigError(f"image_size is {image_size}, but must be at least 1", where="dataset.image_size")
     folder = fetch(collection)
     splits = {"train": _read(folder, "train"), "test": _read(folder, "t10k")}
     if num_eval:
@@ -86,22 +66,16 @@ def published_images(
         splits=splits,
         class_names=CLASS_NAMES[collection],
         source=str(folder),
-        batch_size=batch_size,
-        eval_batch_size=eval_batch_size,
-        drop_last=drop_last,
-        limit=limit,
-        mean=mean,
-        std=std,
-        seed=seed,
+        **batching,
     )
 
 
 def _held_out(train: Images, count: int) -> dict[str, Images]:
     """Training pictures divided in "train" and "eval"; names say where each was published."""
-    if not 0 <= count < len(train):
+    if count >= len(train):
         raise ConfigError(
             f"num_eval is {count}, but there are {len(train)} training pictures",
-            where="dataset.num_eval",
+            where="num_eval",
             fix=f"a number from 0 (none) to {len(train) - 1}",
         )
     rows = even_subset(train.labels.numpy(), count)

@@ -98,8 +98,8 @@ def check_memory(shape: tuple[int, int, int, int], source: str) -> None:
         f"{count:,} pictures of {channels}x{size}x{size} bytes need {needed / 1e9:.1f} GB, "
         f"and {free / 1e9:.1f} GB of memory are free",
         where=source,
-        fix=f"dataset.image_size={max(fitting, 1)} or smaller, "
-        f"or dataset.limit={max(int(_USABLE * free / (needed / count)), 1)} or less",
+        fix=f"image_size={max(fitting, 1)} or smaller, "
+        f"or limit={max(int(_USABLE * free / (needed / count)), 1)} or less",
     )
 
 

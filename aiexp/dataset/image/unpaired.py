@@ -4,15 +4,17 @@ import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Literal, Unpack, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aiexp.dataset.base import Batching
 from aiexp.dataset.draws import example_seeds, shuffled
 from aiexp.errors import ConfigError, DataError, nearest
+from aiexp.ranges import PositiveInt
 
 # Tensor letters: N pictures of a side, B batch, C channels, H height, W width.
 
@@ -49,6 +51,17 @@ class Sides:
     b: Side
 
 
+class UnpairedBatching(Batching):
+    """Arguments that data sets of unpaired pictures share; an example is a picture of each side.
+
+    Args:
+        limit: At most so many pictures of each side of each split, first by the hash of their names; None
+            for all.
+    """
+
+    limit: PositiveInt | None
+
+
 @final
 class UnpairedDataset:
     """Pictures of two kinds in memory as uint8; training never sees which belong together.
@@ -70,15 +83,10 @@ class UnpairedDataset:
         splits: Sides of "train" and, where they exist, "eval" and "test".
         aligned: Whether the pairs of "eval" and "test" show the same thing.
         source: Folder or data set, for messages.
-        batch_size: Pictures of each side in a training batch.
-        eval_batch_size: Pairs in an evaluation batch.
-        limit: At most so many pictures of each side of each split, first by the hash of their names; None
-            for all.
-        seed: Of the order of the training batches.
+        batching: See `UnpairedBatching`.
 
     Raises:
         DataError: A side is empty, or the pictures differ in size or channels.
-        ConfigError: A size is not positive.
     """
 
     def __init__(
@@ -87,15 +95,9 @@ class UnpairedDataset:
         splits: dict[str, Sides],
         aligned: bool,
         source: str,
-        batch_size: int,
-        eval_batch_size: int,
-        limit: int | None,
-        seed: int,
+        **batching: Unpack[UnpairedBatching],
     ) -> None:
-        _require_at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size)
-        _require_at_least(0, seed=seed)
-        if limit is not None:
-            _require_at_least(1, limit=limit)
+        limit = batching["limit"]
         self._splits = {
             split: Sides(a=_limited(sides.a, limit), b=_limited(sides.b, limit))
             for split, sides in splits.items()
@@ -104,9 +106,9 @@ class UnpairedDataset:
         shape = self._splits["train"].a.images.shape
         self.channels, self.image_size = shape[1], shape[2]
         self.aligned = aligned
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self._seed = seed
+        self.batch_size = batching["batch_size"]
+        self.eval_batch_size = batching["eval_batch_size"]
+        self._seed = batching["seed"]
 
     def num_examples(self, split: str) -> int:
         """Examples of an epoch (train) or pairs (eval, test); 0 when the split does not exist."""
@@ -234,9 +236,3 @@ def _check(splits: dict[str, Sides], aligned: bool, source: str) -> None:
             )
         if aligned and split != "train" and sides.a.names != sides.b.names:
             raise DataError(f"the pairs of split {split} do not show the same things", where=source)
-
-
-def _require_at_least(least: int, **values: int) -> None:
-    for name, value in values.items():
-        if value < least:
-            raise ConfigError(f"{name} is {value}, but must be at least {least}", where=f"dataset.{name}")

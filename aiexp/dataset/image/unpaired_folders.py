@@ -1,12 +1,13 @@
 """The user's own pictures of two kinds: folders trainA and trainB, perhaps testA and testB."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 from aiexp.dataset.image.file import find_images
 from aiexp.dataset.image.reader import check_memory, read_images
-from aiexp.dataset.image.unpaired import Side, Sides, UnpairedDataset, first_by_hash
+from aiexp.dataset.image.unpaired import Side, Sides, UnpairedBatching, UnpairedDataset, first_by_hash
 from aiexp.errors import ConfigError, DataError
+from aiexp.ranges import NonNegativeInt, PositiveInt
 
 _WANTED = ("trainA", "trainB", "testA", "testB")
 
@@ -14,14 +15,11 @@ _WANTED = ("trainA", "trainB", "testA", "testB")
 def unpaired_folders(
     *,
     folder: str,
-    num_eval: int,
+    num_eval: NonNegativeInt,
     on_bad_sample: Literal["error", "skip"],
-    image_size: int,
-    channels: int,
-    batch_size: int,
-    eval_batch_size: int,
-    limit: int | None,
-    seed: int,
+    image_size: PositiveInt,
+    channels: Literal[1, 3],
+    **batching: Unpack[UnpairedBatching],
 ) -> UnpairedDataset:
     """Training pictures of trainA and trainB, test pictures of testA and testB.
 
@@ -35,24 +33,16 @@ def unpaired_folders(
         on_bad_sample: Stop at a picture that cannot be read, or leave it out and log how many.
         image_size: Height and width in pixels; see `aiexp.dataset.image.file.read_image`.
         channels: 1 or 3.
-        batch_size: Pictures of each side in a training batch.
-        eval_batch_size: Pairs in an evaluation batch.
-        limit: At most so many pictures of each side of each split, None for all.
-        seed: Of the order of the training batches; the splits do not depend on it.
+        batching: See `UnpairedBatching`.
 
     Raises:
         DataError: A folder is missing or has no pictures, or a picture cannot be read.
-        ConfigError: A number is out of range.
+        ConfigError: More are held out than there are.
         MemoryFullError: The pictures do not fit into memory.
     """
-    if channels not in (1, 3) or image_size < 1:
-        raise ConfigError(
-            f"pictures of {channels} channels and {image_size} pixels", where="dataset",
-            fix="dataset.channels=1 or 3, dataset.image_size=256",
-        )  # fmt: skip
     root = Path(folder).expanduser()
     files = _files(root, num_eval)
-    if limit is not None and limit > 0:
+    if (limit := batching["limit"]) is not None:
         files = {part: [paths[i] for i in _rows(root, paths, limit)] for part, paths in files.items()}
     check_memory((sum(map(len, files.values())), channels, image_size, image_size), folder)
 
@@ -71,25 +61,20 @@ def unpaired_folders(
         },
         aligned=False,
         source=folder,
-        batch_size=batch_size,
-        eval_batch_size=eval_batch_size,
-        limit=limit,
-        seed=seed,
+        **batching,
     )
 
 
 def _files(root: Path, num_eval: int) -> dict[str, list[Path]]:
     """The pictures of trainA, trainB and, where they exist, evalA, evalB, testA and testB."""
     files = {part: _pictures(path, root) for part, path in _folders(root).items()}
-    if num_eval < 0:
-        raise ConfigError(f"num_eval is {num_eval}", where="dataset.num_eval", fix="0 for no validation")
     if num_eval:
         for side in "AB":
             train = files[f"train{side}"]
             if num_eval >= len(train):
                 raise ConfigError(
                     f"num_eval is {num_eval}, but train{side} has {len(train)} pictures",
-                    where="dataset.num_eval", fix=f"a number below {len(train)}",
+                    where="num_eval", fix=f"a number below {len(train)}",
                 )  # fmt: skip
             held_out = set(_rows(root, train, num_eval))
             files[f"eval{side}"] = [path for i, path in enumerate(train) if i in held_out]
@@ -102,8 +87,8 @@ def _folders(root: Path) -> dict[str, Path]:
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise DataError(
-            f"{root} {what}", where="dataset.folder",
-            fix="dataset.folder=<folder with trainA and trainB>",
+            f"{root} {what}", where="folder",
+            fix="folder=<folder with trainA and trainB>",
         )  # fmt: skip
     found: dict[str, Path] = {}
     below = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -121,7 +106,7 @@ def _folders(root: Path) -> dict[str, Path]:
         others = ", ".join(path.name for path in below[:8])
         raise DataError(
             f"{root} has no {' and no '.join(missing)}{f', only {others}' if others else ''}",
-            where="dataset.folder",
+            where="folder",
             fix=f"make the folder {missing[0]} with pictures of side {missing[0][-1]}",
         )  # fmt: skip
     return found

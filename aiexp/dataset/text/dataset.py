@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import final
+from typing import Annotated, Unpack, final
 
 import numpy as np
 import torch
@@ -10,14 +10,45 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from aiexp.dataset.base import Batching
 from aiexp.dataset.loader import ordered_batches
 from aiexp.dataset.text.buckets import epoch_batches
 from aiexp.dataset.text.examples import NO_EXAMPLES, Examples, check_splits
 from aiexp.dataset.text.ragged import Ragged, encode
-from aiexp.dataset.text.split import limited
+from aiexp.dataset.text.split import limited, split_as_needed
 from aiexp.errors import ConfigError, DataError, nearest
+from aiexp.ranges import NonNegativeInt, PositiveInt, Range, Share
 
 SPLITS = ("train", "eval", "test")
+
+
+class TextBatching(Batching):
+    """Arguments that data sets of texts share.
+
+    Args:
+        max_tokens: Longer texts are cut to this many tokens, special tokens included: one on each side of at
+            least one token of text.
+        pad_multiple: Batches are padded to a multiple of this many tokens.
+        limit: At most so many examples of each split, None for all.
+        num_workers: Processes that make batches; 0 makes them in the training process.
+    """
+
+    max_tokens: Annotated[int, Range(">= 3")]
+    pad_multiple: PositiveInt
+    limit: Annotated[int, Range(">= 2")] | None
+    num_workers: NonNegativeInt
+
+
+class DividedBatching(TextBatching):
+    """Arguments of texts that may have to be divided.
+
+    Args:
+        eval_fraction: Share of each class to split off for validation when that is not given.
+        test_fraction: Share of each class to split off for the test when that is not given.
+    """
+
+    eval_fraction: Share
+    test_fraction: Share
 
 
 @final
@@ -34,17 +65,10 @@ class TextDataset:
         splits: Examples of "train" and, where they exist, "eval" and "test".
         class_names: Name of each class; a label is an index into it.
         source: File or data set, for messages.
-        batch_size: Texts in a training batch.
-        eval_batch_size: Texts in an evaluation batch.
-        max_tokens: Longer texts are cut to this many tokens, special tokens included.
-        pad_multiple: Batches are padded to a multiple of this many tokens.
-        limit: At most so many examples of each split, None for all.
-        seed: Of the order of the training batches.
-        num_workers: Processes that make batches; 0 makes them in the training process.
+        batching: See `TextBatching`.
 
     Raises:
         DataError: The examples cannot be used.
-        ConfigError: A size is not positive.
     """
 
     def __init__(
@@ -53,32 +77,18 @@ class TextDataset:
         splits: dict[str, Examples],
         class_names: list[str],
         source: str,
-        batch_size: int,
-        eval_batch_size: int,
-        max_tokens: int,
-        pad_multiple: int,
-        limit: int | None,
-        seed: int,
-        num_workers: int,
+        **batching: Unpack[TextBatching],
     ) -> None:
-        _require_at_least(
-            1, batch_size=batch_size, eval_batch_size=eval_batch_size, pad_multiple=pad_multiple
-        )
-        # A special token on each side of at least one token of text.
-        _require_at_least(3, max_tokens=max_tokens)
-        _require_at_least(0, seed=seed, num_workers=num_workers)
-        if limit is not None:
-            _require_at_least(2, limit=limit)
-        self._splits = {name: limited(splits.get(name, NO_EXAMPLES), limit) for name in SPLITS}
+        self._splits = {name: limited(splits.get(name, NO_EXAMPLES), batching["limit"]) for name in SPLITS}
         check_splits(self._splits, class_names, source)
         self.class_names = list(class_names)
         self.num_classes = len(class_names)
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self.max_tokens = max_tokens
-        self._pad_multiple = pad_multiple
-        self._seed = seed
-        self._num_workers = num_workers
+        self.batch_size = batching["batch_size"]
+        self.eval_batch_size = batching["eval_batch_size"]
+        self.max_tokens = batching["max_tokens"]
+        self._pad_multiple = batching["pad_multiple"]
+        self._seed = batching["seed"]
+        self._num_workers = batching["num_workers"]
         self._tokens: dict[str, Ragged] = {}
 
     def num_examples(self, split: str) -> int:
@@ -157,7 +167,6 @@ class TextDataset:
         if not self._tokens:
             raise DataError(
                 "the data set has no tokens yet",
-                where="dataset",
                 fix="call dataset.tokenize(tokenizer, max_tokens)",
             )
         return self._tokens[split]
@@ -190,7 +199,30 @@ def _batch(
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def _require_at_least(least: int, **values: int) -> None:
-    for name, value in values.items():
-        if value < least:
-            raise ConfigError(f"{name} is {value}, but must be at least {least}", where=f"dataset.{name}")
+def divided(
+    given: dict[str, Examples],
+    class_names: list[str],
+    source: str,
+    *,
+    eval_fraction: float,
+    test_fraction: float,
+    **batching: Unpack[TextBatching],
+) -> TextDataset:
+    """A data set of the given splits, and of what is split off the training examples for those not given.
+
+    Args:
+        given: Examples of "train" and any other splits.
+        class_names: Name of each class.
+        source: File or data set, for messages.
+        eval_fraction: See `DividedBatching`.
+        test_fraction: See `DividedBatching`.
+        batching: See `TextBatching`.
+
+    Raises:
+        ConfigError: Nothing would be left for training.
+        DataError: The examples cannot be used.
+    """
+    fractions = {"eval": eval_fraction, "test": test_fraction}
+    return TextDataset(
+        splits=split_as_needed(given, fractions, source), class_names=class_names, source=source, **batching
+    )

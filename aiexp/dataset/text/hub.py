@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from aiexp.dataset.class_labels import Rows, as_label, class_numbers, infer_class_names
-from aiexp.dataset.text.dataset import TextDataset
+from aiexp.dataset.text.dataset import DividedBatching, TextDataset, divided
 from aiexp.dataset.text.examples import Examples
-from aiexp.dataset.text.split import split_as_needed
 from aiexp.errors import DataError, nearest
 from aiexp.source.hub import why_unreachable
 
@@ -23,15 +22,7 @@ def hub(
     text_column: str,
     label_column: str,
     class_names: list[str] | None,
-    eval_fraction: float,
-    test_fraction: float,
-    batch_size: int,
-    eval_batch_size: int,
-    max_tokens: int,
-    pad_multiple: int,
-    limit: int | None,
-    seed: int,
-    num_workers: int,
+    **batching: Unpack[DividedBatching],
 ) -> TextDataset:
     """A data set read by the `datasets` library, which runs no code of the repository.
 
@@ -45,20 +36,12 @@ def hub(
         text_column: Column with the text.
         label_column: Column with the class.
         class_names: Names in the order of their numbers, None for those the data set has.
-        eval_fraction: Share of each class to split off for validation when there is no `eval_split`.
-        test_fraction: Share of each class to split off for the test when there is no `test_split`.
-        batch_size: Texts in a training batch.
-        eval_batch_size: Texts in an evaluation batch.
-        max_tokens: Longer texts are cut.
-        pad_multiple: Batches are padded to a multiple of this many tokens.
-        limit: At most so many examples of each split, None for all.
-        seed: Of the order of the training batches; the splits do not depend on it.
-        num_workers: Processes that make batches.
+        batching: See `DividedBatching` and `TextBatching`.
 
     Raises:
         DataError: Not reachable, or a split, column or row cannot be used.
     """
-    where = f"dataset.name={name}"
+    where = f"name={name}"
     tables = _load(name, config, revision, where)
     chosen = {"train": train_split, "eval": eval_split, "test": test_split}
     rows = {
@@ -72,18 +55,7 @@ def hub(
     given = {
         split: Examples(texts=part.texts, labels=class_numbers(part, names)) for split, part in rows.items()
     }
-    return TextDataset(
-        splits=split_as_needed(given, {"eval": eval_fraction, "test": test_fraction}, name),
-        class_names=names,
-        source=name,
-        batch_size=batch_size,
-        eval_batch_size=eval_batch_size,
-        max_tokens=max_tokens,
-        pad_multiple=pad_multiple,
-        limit=limit,
-        seed=seed,
-        num_workers=num_workers,
-    )
+    return divided(given, names, name, **batching)
 
 
 def _load(name: str, config: str | None, revision: str | None, where: str) -> Mapping[str, Any]:
@@ -114,7 +86,7 @@ def _load(name: str, config: str | None, revision: str | None, where: str) -> Ma
         raise DataError(
             f"the data set cannot be loaded: {problem or f'{type(e).__name__}: {first}'}",
             where=where,
-            fix="check dataset.name and dataset.config; without a network give a local folder",
+            fix="check name and config; without a network give a local folder",
         ) from e
     finally:
         for switch, value in zip(switches, before, strict=True):
@@ -126,7 +98,7 @@ def _split_of(tables: Mapping[str, Any], wanted: str, split: str, where: str) ->
         raise DataError(
             f"there is no split '{wanted}': splits are {', '.join(tables)}.{nearest(wanted, tables)}",
             where=where,
-            fix=f"dataset.{split}_split=<one of them>",
+            fix=f"{split}_split=<one of them>",
         )
     return tables[wanted]
 
@@ -139,7 +111,7 @@ def _rows(table: Any, text_column: str, label_column: str, source: str) -> Rows:
             raise DataError(
                 f"there is no column '{column}': columns are {', '.join(columns)}.{nearest(column, columns)}",
                 where=source,
-                fix=f"dataset.{key}=<one of them>",
+                fix=f"{key}=<one of them>",
             )
     texts: Sequence[Any] = table[text_column][:]
     labels: list[int | str] = []

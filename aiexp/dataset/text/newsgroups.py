@@ -3,13 +3,15 @@
 import csv
 import io
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
-from aiexp.dataset.text.dataset import TextDataset
+from aiexp.dataset.text.dataset import TextBatching, TextDataset
 from aiexp.dataset.text.examples import Examples
 from aiexp.dataset.text.split import stratified, text_hash, without_duplicates
 from aiexp.errors import DataError
+from aiexp.ranges import Share
 from aiexp.source.fetch import fetch
 
 _HEADER_LINES = 3
@@ -17,26 +19,14 @@ _HEADER_LINES = 3
 
 def newsgroups(
     *,
-    eval_fraction: float,
-    batch_size: int,
-    eval_batch_size: int,
-    max_tokens: int,
-    pad_multiple: int,
-    limit: int | None,
-    seed: int,
-    num_workers: int,
+    eval_fraction: Share,
+    **batching: Unpack[TextBatching],
 ) -> TextDataset:
     """Posts of 1993 with their newsgroup as class; the "bydate" division into training and test.
 
     Args:
         eval_fraction: Share of each class of the training posts that becomes the validation split.
-        batch_size: Texts in a training batch.
-        eval_batch_size: Texts in an evaluation batch.
-        max_tokens: Longer texts are cut.
-        pad_multiple: Batches are padded to a multiple of this many tokens.
-        limit: At most so many examples of each split, None for all.
-        seed: Of the order of the training batches; the splits do not depend on it.
-        num_workers: Processes that make batches.
+        batching: See `TextBatching`.
 
     Raises:
         DataError: The data cannot be fetched.
@@ -56,13 +46,7 @@ def newsgroups(
         splits={**stratified(train, {"eval": eval_fraction}), "test": test},
         class_names=class_names,
         source=str(folder),
-        batch_size=batch_size,
-        eval_batch_size=eval_batch_size,
-        max_tokens=max_tokens,
-        pad_multiple=pad_multiple,
-        limit=limit,
-        seed=seed,
-        num_workers=num_workers,
+        **batching,
     )
 
 

@@ -1,14 +1,15 @@
 """Sentences rated from -4 to 4 by 20 people each: movie reviews, tweets, product reviews."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 
-from aiexp.dataset.text.dataset import TextDataset
+from aiexp.dataset.text.dataset import DividedBatching, TextDataset, divided
 from aiexp.dataset.text.examples import Examples
-from aiexp.dataset.text.split import stratified, without_duplicates
+from aiexp.dataset.text.split import without_duplicates
 from aiexp.errors import DataError
+from aiexp.ranges import NonNegativeFloat
 from aiexp.source.fetch import fetch
 
 CLASS_NAMES = ["negative", "positive"]
@@ -17,16 +18,8 @@ CLASS_NAMES = ["negative", "positive"]
 def rated_sentences(
     *,
     collection: Literal["movieReviewSnippets", "tweets", "amazonReviewSnippets"],
-    neutral_below: float,
-    eval_fraction: float,
-    test_fraction: float,
-    batch_size: int,
-    eval_batch_size: int,
-    max_tokens: int,
-    pad_multiple: int,
-    limit: int | None,
-    seed: int,
-    num_workers: int,
+    neutral_below: NonNegativeFloat,
+    **batching: Unpack[DividedBatching],
 ) -> TextDataset:
     """A collection with the sign of the mean rating as class.
 
@@ -36,33 +29,14 @@ def rated_sentences(
     Args:
         collection: Which file of the archive.
         neutral_below: Sentences whose mean rating is at most this far from 0 are left out.
-        eval_fraction: Share of each class for validation.
-        test_fraction: Share of each class for the test.
-        batch_size: Texts in a training batch.
-        eval_batch_size: Texts in an evaluation batch.
-        max_tokens: Longer texts are cut.
-        pad_multiple: Batches are padded to a multiple of this many tokens.
-        limit: At most so many examples of each split, None for all.
-        seed: Of the order of the training batches; the splits do not depend on it.
-        num_workers: Processes that make batches.
+        batching: See `DividedBatching` and `TextBatching`.
 
     Raises:
         DataError: The data cannot be fetched.
     """
     path = fetch("hutto_icwsm_2014") / f"{collection}_GroundTruth.txt"
     examples, _ = without_duplicates(read_ratings(path, neutral_below))
-    return TextDataset(
-        splits=stratified(examples, {"eval": eval_fraction, "test": test_fraction}),
-        class_names=CLASS_NAMES,
-        source=str(path),
-        batch_size=batch_size,
-        eval_batch_size=eval_batch_size,
-        max_tokens=max_tokens,
-        pad_multiple=pad_multiple,
-        limit=limit,
-        seed=seed,
-        num_workers=num_workers,
-    )
+    return divided({"train": examples}, CLASS_NAMES, str(path), **batching)
 
 
 def read_ratings(path: Path, neutral_below: float) -> Examples:

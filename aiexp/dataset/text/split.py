@@ -67,21 +67,6 @@ def hash_order(examples: Examples) -> NDArray[np.int64]:
     return np.array(sorted(range(len(hashes)), key=lambda row: (hashes[row], row)), np.int64)
 
 
-def check_fractions(fractions: dict[str, float]) -> None:
-    """Checks each part's share of the examples.
-
-    Raises:
-        ConfigError: One lies outside [0, 1).
-    """
-    for part, fraction in fractions.items():
-        if not 0 <= fraction < 1:  # NaN is neither
-            raise ConfigError(
-                f"the fraction of {part} is {fraction}",
-                where=f"dataset.{part}_fraction",
-                fix="give a number from 0 (none) to less than 1",
-            )
-
-
 def stratified(examples: Examples, fractions: dict[str, float]) -> dict[str, Examples]:
     """Parts of `examples` with the same share of each class; every part keeps the order of the rows.
 
@@ -96,13 +81,12 @@ def stratified(examples: Examples, fractions: dict[str, float]) -> dict[str, Exa
         The parts, "train" first.
 
     Raises:
-        ConfigError: A fraction outside [0, 1), or nothing would be left for training.
+        ConfigError: Nothing would be left for training.
     """
-    check_fractions(fractions)
     if sum(fractions.values()) >= 1:
         raise ConfigError(
             f"the fractions of {' and '.join(fractions)} leave nothing to train on",
-            where="dataset",
+            where=f"{next(iter(fractions))}_fraction",
             fix="make their sum less than 1",
         )
     order = hash_order(examples)
@@ -141,9 +125,8 @@ def split_as_needed(
         source: File or data set, for messages.
 
     Raises:
-        ConfigError: A fraction outside [0, 1), or nothing would be left for training.
+        ConfigError: Nothing would be left for training.
     """
-    check_fractions(fractions)
     train = given["train"]
     wanted = {name: part for name, part in fractions.items() if name not in given and part > 0}
     others = {name: examples for name, examples in given.items() if name != "train"}

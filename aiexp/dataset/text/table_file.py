@@ -67,7 +67,7 @@ def read_table(path: Path, text_column: str, label_column: str, *, skip_bad: boo
             raise DataError(
                 f"there is no column '{column}': columns are {shown}.{nearest(column, table.columns)}",
                 where=where,
-                fix=f"dataset.{column_key}=<one of the columns>",
+                fix=f"{column_key}=<one of the columns>",
             )
     texts, labels, places, problems = _usable(table, path, text_column, label_column)
     if problems and not texts and all("text is empty" in problem for problem in problems):

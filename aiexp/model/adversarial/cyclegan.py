@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from aiexp.errors import ConfigError
 from aiexp.model.layer.instance_norm import InstanceNorm
 from aiexp.model.layer.reflection_padding import ReflectionPadding
+from aiexp.ranges import PositiveInt
 
 Upsampling = Literal["transposed", "resized"]
 INSIDE = 0.998  # factor that keeps white and black finite under atanh: a quarter of a step of 8-bit colour
@@ -34,7 +35,7 @@ class CycleGANNetworks(nn.Module):
             which makes no checkerboards (Odena et al. 2016, doi 10.23915/distill.00003).
 
     Raises:
-        ConfigError: the images do not fit the networks, or a count is below 1.
+        ConfigError: the images do not fit the networks.
     """
 
     def __init__(
@@ -42,20 +43,13 @@ class CycleGANNetworks(nn.Module):
         *,
         channels: int,
         image_size: int,
-        base_channels: int,
-        num_blocks: int,
-        num_discriminator_layers: int,
+        base_channels: PositiveInt,
+        num_blocks: PositiveInt,
+        num_discriminator_layers: PositiveInt,
         skip: bool,
         upsampling: Upsampling,
     ) -> None:
         super().__init__()
-        for key, value in (
-            ("base_channels", base_channels),
-            ("num_blocks", num_blocks),
-            ("num_discriminator_layers", num_discriminator_layers),
-        ):
-            if value < 1:
-                raise ConfigError(f"{key} is {value}; it must be at least 1", where=f"model.{key}")
         check_image_size(image_size, num_discriminator_layers)
         self.channels, self.image_size = channels, image_size
         self.generator_ab = Generator(resnet_layers(channels, base_channels, num_blocks, upsampling), skip)
@@ -159,7 +153,7 @@ def initialize(module: nn.Module) -> None:
 
 def check_image_size(image_size: int, num_discriminator_layers: int) -> None:
     """Raises `ConfigError` unless generators return the size they get and discriminators have a patch."""
-    where = f"dataset.image_size={image_size}"
+    where = f"image_size={image_size}"
     if image_size % 4 or image_size < 8:
         below = max(image_size // 4 * 4, 8)
         raise ConfigError(
@@ -170,5 +164,5 @@ def check_image_size(image_size: int, num_discriminator_layers: int) -> None:
     if image_size < least:
         raise ConfigError(
             f"{num_discriminator_layers} discriminator layers need images of {least} pixels or more",
-            where=where, fix=f"dataset.image_size={least} or fewer model.num_discriminator_layers",
+            where=where, fix=f"dataset.image_size={least} or a smaller num_discriminator_layers",
         )  # fmt: skip

@@ -6,6 +6,9 @@ from typing import Literal, final
 from torch import Tensor, nn
 
 from aiexp.errors import ConfigError
+from aiexp.ranges import PositiveInt
+
+Norm = Literal["batch", "layer", "none"]
 
 # Tensor letters: B batch, Z latent size, C channels, H height, W width.
 
@@ -41,14 +44,11 @@ class DCGAN(nn.Module):
         *,
         image_size: int,
         channels: int,
-        latent_size: int,
-        base_channels: int,
-        discriminator_norm: Literal["batch", "layer", "none"],
+        latent_size: PositiveInt,
+        base_channels: PositiveInt,
+        discriminator_norm: Norm,
     ) -> None:
         super().__init__()
-        for key, value in {"latent_size": latent_size, "base_channels": base_channels}.items():
-            if value < 1:
-                raise ConfigError(f"{key} is {value}; it must be at least 1", where=f"model.{key}")
         self.image_size, self.channels, self.latent_size = image_size, channels, latent_size
         self.discriminator_norm = discriminator_norm
         sizes = plan(image_size)
@@ -74,7 +74,7 @@ def plan(image_size: int) -> list[int]:
     closest = min(possible, key=lambda size: abs(size - image_size))
     raise ConfigError(
         f"DCGAN makes no images of {image_size} pixels: only of {', '.join(map(str, possible))}",
-        where="model.image_size", fix=f"dataset.image_size={closest}",
+        where="image_size", fix=f"dataset.image_size={closest}",
     )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def make_generator(latent_size: int, sizes: list[int], widths: list[int], channe
     return nn.Sequential(*layers)
 
 
-def make_discriminator(channels: int, widths: list[int], sizes: list[int], norm: str) -> nn.Sequential:
+def make_discriminator(channels: int, widths: list[int], sizes: list[int], norm: Norm) -> nn.Sequential:
     """(B, C, H, W) float images in [-1, 1] to (B, 1) float logits, positive for real; `sizes` fall."""
     layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
     for (narrow, wide), (large, small) in zip(
@@ -144,12 +144,8 @@ class MapToVector(nn.Module):
         return maps.permute(0, 2, 3, 1).flatten(1)
 
 
-def make_norm(norm: str, channels: int) -> nn.Module:
-    """The normalisation of that name over (B, C, H, W) features.
-
-    Raises:
-        ConfigError: there is none.
-    """
+def make_norm(norm: Norm, channels: int) -> nn.Module:
+    """The normalisation of that name over (B, C, H, W) features."""
     match norm:
         case "batch":
             return nn.BatchNorm2d(channels)
@@ -157,11 +153,6 @@ def make_norm(norm: str, channels: int) -> nn.Module:
             return nn.GroupNorm(1, channels)
         case "none":
             return nn.Identity()
-        case _:
-            raise ConfigError(
-                f"no norm is called '{norm}'", where="model.discriminator_norm",
-                fix="batch, layer or none",
-            )  # fmt: skip
 
 
 def initialize(module: nn.Module) -> None:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aiexp.errors import ConfigError
+from aiexp.ranges import PositiveInt, PositiveInts
 
 # Tensor letters: B batch, S stacked frames, A actions, H height, W width, C channels; "..." one observation.
 #
@@ -25,18 +26,10 @@ class QMlp(nn.Module):
     Args:
         hidden_sizes: Width of each layer, in order.
         dueling: Estimate the value of the state and the advantages of the actions apart.
-
-    Raises:
-        ConfigError: no layer, or an empty one.
     """
 
-    def __init__(self, *, hidden_sizes: list[int], dueling: bool) -> None:
+    def __init__(self, *, hidden_sizes: PositiveInts, dueling: bool) -> None:
         super().__init__()
-        if not hidden_sizes or min(hidden_sizes) < 1:
-            raise ConfigError(
-                f"hidden_sizes is {hidden_sizes}", where="model.hidden_sizes",
-                fix="one positive width a layer, for example model.hidden_sizes=[256,256]",
-            )  # fmt: skip
         self.hidden_sizes, self.dueling = list(hidden_sizes), dueling
         self.layers = nn.ModuleList()
 
@@ -73,15 +66,10 @@ class QCnn(nn.Module):
     Args:
         hidden_size: Width of the dense layer.
         dueling: Estimate the value of the state and the advantages of the actions apart.
-
-    Raises:
-        ConfigError: an empty layer.
     """
 
-    def __init__(self, *, hidden_size: int, dueling: bool) -> None:
+    def __init__(self, *, hidden_size: PositiveInt, dueling: bool) -> None:
         super().__init__()
-        if hidden_size < 1:
-            raise ConfigError(f"hidden_size is {hidden_size}", where="model.hidden_size", fix="at least 1")
         self.hidden_size, self.dueling = hidden_size, dueling
         self.layers = nn.Sequential()
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aiexp.errors import ConfigError
+from aiexp.ranges import PositiveInt
 
 # Tensor letters: B batch, C channels, H height, W width.
 
@@ -57,21 +58,17 @@ class Conv4(nn.Module):
         halving: "stride", the convolution leaves out every other position, or "pool", a 2x2 maximum.
 
     Raises:
-        ConfigError: a value is out of range.
+        ConfigError: the images are too small.
     """
 
     def __init__(
-        self, *, channels: int, image_size: int, filters: int, halving: Literal["stride", "pool"]
+        self, *, channels: int, image_size: int, filters: PositiveInt, halving: Literal["stride", "pool"]
     ) -> None:
         super().__init__()
-        if halving not in ("stride", "pool"):
-            raise ConfigError(f"halving is '{halving}'", where="model.halving", fix="stride or pool")
-        if filters < 1:
-            raise ConfigError(f"filters is {filters}", where="model.filters", fix="at least 1")
         if image_size < 2**_MODULES:
             raise ConfigError(
                 f"images of {image_size} pixels cannot be halved {_MODULES} times",
-                where="dataset.image_size", fix=f"at least {2**_MODULES}",
+                where="image_size", fix=f"dataset.image_size={2**_MODULES} or more",
             )  # fmt: skip
         self.halving: str = halving
         stride = 2 if halving == "stride" else 1

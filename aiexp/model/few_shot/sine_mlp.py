@@ -6,7 +6,7 @@ from typing import final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aiexp.errors import ConfigError
+from aiexp.ranges import PositiveInt, PositiveInts
 
 
 @final
@@ -19,20 +19,10 @@ class SineMlp(nn.Module):
     Args:
         input_size: Numbers of a point.
         hidden_sizes: Width of each layer, in order.
-
-    Raises:
-        ConfigError: no layer, or an empty one.
     """
 
-    def __init__(self, *, input_size: int, hidden_sizes: list[int]) -> None:
+    def __init__(self, *, input_size: PositiveInt, hidden_sizes: PositiveInts) -> None:
         super().__init__()
-        if input_size < 1:
-            raise ConfigError(f"input_size is {input_size}", where="model.input_size", fix="at least 1")
-        if not hidden_sizes or min(hidden_sizes) < 1:
-            raise ConfigError(
-                f"hidden_sizes is {hidden_sizes}", where="model.hidden_sizes",
-                fix="one positive width a layer, for example model.hidden_sizes=[40,40]",
-            )  # fmt: skip
         sizes = [input_size, *hidden_sizes]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.feature_size = sizes[-1]

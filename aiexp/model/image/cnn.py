@@ -81,5 +81,5 @@ def check_image_size(image_size: int, *, smallest: int) -> None:
     if image_size < smallest:
         raise ConfigError(
             f"images of {image_size} x {image_size} pixels are too small for this network",
-            where="dataset.image_size", fix=f"dataset.image_size={smallest} or more, or another model",
+            where="image_size", fix=f"dataset.image_size={smallest} or more, or another model",
         )  # fmt: skip

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aiexp.errors import ConfigError
+from aiexp.ranges import PositiveInt
 
 # Tensor letters: B batch, C channels, H height, W width, L positions, P pixels of a patch.
 
@@ -35,19 +36,24 @@ class FastCnn(nn.Module):
         scale: Factor on the features, which keeps the first logits small.
 
     Raises:
-        ConfigError: the images are too small, or there are not three widths.
+        ConfigError: the images are too small.
     """
 
-    def __init__(self, *, channels: int, image_size: int, widths: list[int], scale: float) -> None:
+    def __init__(
+        self,
+        *,
+        channels: int,
+        image_size: int,
+        widths: tuple[PositiveInt, PositiveInt, PositiveInt],
+        scale: float,
+    ) -> None:
         super().__init__()
         if image_size < SMALLEST_IMAGE:
             raise ConfigError(
                 f"images of {image_size} x {image_size} pixels are too small for this network",
-                where="dataset.image_size",
+                where="image_size",
                 fix=f"dataset.image_size={SMALLEST_IMAGE} or more, or another model",
             )
-        if len(widths) != 3 or min(widths) < 1:
-            raise ConfigError(f"widths is {list(widths)}", where="model.widths", fix="three numbers above 0")
         patch_pixels = channels * PATCH**2
         self.patches = nn.Conv2d(channels, 2 * patch_pixels, PATCH, bias=False)
         inputs = [2 * patch_pixels, *widths[:2]]

@@ -6,7 +6,7 @@ from typing import final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aiexp.errors import ConfigError
+from aiexp.ranges import PositiveInts, Share
 
 
 @final
@@ -21,20 +21,10 @@ class Mlp(nn.Module):
         image_size: Height and width of the images in pixels.
         hidden_sizes: Width of each layer, in order.
         dropout: Probability of dropping a hidden unit, [0, 1).
-
-    Raises:
-        ConfigError: no layer, an empty one, or a dropout out of range.
     """
 
-    def __init__(self, *, channels: int, image_size: int, hidden_sizes: list[int], dropout: float) -> None:
+    def __init__(self, *, channels: int, image_size: int, hidden_sizes: PositiveInts, dropout: Share) -> None:
         super().__init__()
-        if not hidden_sizes or min(hidden_sizes) < 1:
-            raise ConfigError(
-                f"hidden_sizes is {hidden_sizes}", where="model.hidden_sizes",
-                fix="one positive width a layer, for example model.hidden_sizes=[512,512]",
-            )  # fmt: skip
-        if not 0 <= dropout < 1:
-            raise ConfigError(f"dropout is {dropout}; it must lie in [0, 1)", where="model.dropout")
         sizes = [channels * image_size**2, *hidden_sizes]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.dropout, self.feature_size = dropout, sizes[-1]

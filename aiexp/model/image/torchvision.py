@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from aiexp.errors import ConfigError, DataError, SecurityError, nearest
 from aiexp.model.layer.depthwise import use_depthwise
+from aiexp.ranges import PositiveInt
 from aiexp.source.download import is_offline
 
 # Tensor letters: B batch, C channels, H height, W width, D features.
@@ -51,22 +52,26 @@ class TorchvisionModel(nn.Module):
     """
 
     def __init__(
-        self, *, name: str, weights: str | None, channels: int, image_size: int, input_size: int | None
+        self,
+        *,
+        name: str,
+        weights: str | None,
+        channels: int,
+        image_size: int,
+        input_size: PositiveInt | None,
     ) -> None:
         super().__init__()
         if channels != 3:
             raise ConfigError(
                 f"{name} takes colour images, these have {channels} channel(s)",
-                where="dataset.channels", fix="dataset.channels=3",
+                where="channels", fix="dataset.channels=3",
             )  # fmt: skip
-        if input_size is not None and input_size < 1:
-            raise ConfigError(f"input_size is {input_size}; it must be positive", where="model.input_size")
         self.input_size = input_size
         self.network, head = headless(name)
         use_depthwise(self.network)
         if weights is not None and not is_counting():
             state = default_weights(name) if weights == "default" else read_weights(Path(weights))
-            assign(self.network, state, head, where=f"model.weights={weights}")
+            assign(self.network, state, head, where=f"weights={weights}")
             if hasattr(self.network, "transform_input"):  # their weights expect it
                 self.network.transform_input = True  # pyright: ignore[reportArgumentType]
         self.feature_size = self._measure(name, image_size)
@@ -89,8 +94,8 @@ class TorchvisionModel(nn.Module):
             reason = " ".join(str(error).split(". ")[0].split())[:120]
             raise ConfigError(
                 f"{name} does not take images of {size} x {size} pixels ({reason})",
-                where="dataset.image_size" if self.input_size is None else "model.input_size",
-                fix="model.input_size=224 resizes them for the network",
+                where="image_size" if self.input_size is None else "input_size",
+                fix="input_size=224 resizes them for the network",
             ) from error
         self.train()
         return features.shape[1]
@@ -113,7 +118,7 @@ def headless(name: str) -> tuple[nn.Module, str]:
     if name not in names:
         raise ConfigError(
             f"torchvision has no classification network '{name}'.{nearest(name, names)}",
-            where="model.name", fix="resnet18, mobilenet_v3_small, efficientnet_b0, convnext_tiny, ...",
+            where="name", fix="resnet18, mobilenet_v3_small, efficientnet_b0, convnext_tiny, ...",
         )  # fmt: skip
     make = partial(models.get_model, name, weights=None, **_EXTRA.get(name, {}))
     try:
@@ -163,7 +168,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     path = path.expanduser()
     if not path.is_file():
         raise DataError(
-            f"there is no file of weights '{path}'", where="model.weights", fix="null, default, or a path"
+            f"there is no file of weights '{path}'", where="weights", fix="null, default, or a path"
         )
     try:
         if path.suffix == ".safetensors":
@@ -213,7 +218,7 @@ def default_weights(name: str) -> dict[str, Tensor]:
     if not file.is_file() and is_offline():
         raise DataError(
             f"the weights of {name} are not in torchvision's cache, and AIEXP_OFFLINE is set",
-            where="model.weights=default", fix=f"unset AIEXP_OFFLINE, or {advice}",
+            where="weights=default", fix=f"unset AIEXP_OFFLINE, or {advice}",
         )  # fmt: skip
     was_cached = file.is_file()
     try:
@@ -227,7 +232,7 @@ def default_weights(name: str) -> dict[str, Tensor]:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise DataError(
             f"the weights of {name} could not be downloaded: {reason}",
-            where="model.weights=default", fix=advice,
+            where="weights=default", fix=advice,
         ) from error  # fmt: skip
 
 

@@ -80,7 +80,7 @@ class Bert(nn.Module):
         if shape.hidden_size % shape.num_heads:
             raise ConfigError(
                 f"hidden_size {shape.hidden_size} is not a multiple of num_heads {shape.num_heads}",
-                where="model.hidden_size",
+                where="shape.hidden_size",
             )
         self.shape, self.tokenizer = shape, tokenizer
         self.hidden_size, self.max_tokens = shape.hidden_size, shape.max_tokens

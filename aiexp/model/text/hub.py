@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from aiexp.errors import DataError, SecurityError
 from aiexp.model.text.bert import Bert
 from aiexp.model.text.bert_weights import first_names, load_bert, weights_file
+from aiexp.ranges import Share
 from aiexp.source.download import is_offline
 
 FILES = [
@@ -31,7 +32,7 @@ ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
 
 def hub_bert(
-    *, name: str, revision: str | None, dropout: float | None, attention_dropout: float | None
+    *, name: str, revision: str | None, dropout: Share | None, attention_dropout: Share | None
 ) -> Bert:
     """Our `Bert` with weights from the hub; `transformers` is not imported.
 
@@ -66,7 +67,7 @@ class HubEncoder(nn.Module):
     """
 
     def __init__(
-        self, *, name: str, revision: str | None, dropout: float | None, attention_dropout: float | None
+        self, *, name: str, revision: str | None, dropout: Share | None, attention_dropout: Share | None
     ) -> None:
         super().__init__()
         from transformers import AutoConfig, AutoTokenizer  # late: takes seconds to import
@@ -146,14 +147,14 @@ def find_folder(name: str, revision: str | None) -> Path:
     except HFValidationError:
         raise DataError(
             f"'{name}' is neither a folder nor a name on the hub",
-            where="model.name",
+            where="name",
             fix="give owner/name or a folder",
         ) from None
     except Exception as error:  # the client's errors share no base class with those of its HTTP library
         reason = str(error).strip().split("\n")[0]
         raise DataError(
             f"'{name}' could not be downloaded and is not in the cache: {reason}",
-            where="model.name",
+            where="name",
             fix="check the name and the network, or give a local folder with safetensors weights",
         ) from error
 
@@ -216,4 +217,4 @@ def _layers_path(model: nn.Module, num_layers: int) -> str:
     for name, module in model.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == num_layers:
             return name + "."
-    raise DataError(f"{type(model).__name__} has no list of {num_layers} layers", where="model.name")
+    raise DataError(f"{type(model).__name__} has no list of {num_layers} layers", where="name")

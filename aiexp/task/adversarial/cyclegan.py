@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset, UnpairedData
 from aiexp.errors import ConfigError
+from aiexp.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, Share
 from aiexp.task.adversarial.image_pool import ImagePool
-from aiexp.task.adversarial.moving_average import MovingAverage, check_average
+from aiexp.task.adversarial.moving_average import MovingAverage
 from aiexp.task.adversarial.translation_report import Translations, joined, mean_distances
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.report import Evaluation
@@ -66,7 +67,7 @@ class CycleGAN(Task):
         num_pictures: Columns of the picture of A, G(A), F(G(A)) and B.
 
     Raises:
-        ConfigError: a value is out of range.
+        ConfigError: the optimizers are not those two.
     """
 
     def __init__(
@@ -75,23 +76,17 @@ class CycleGAN(Task):
         model: Networks,
         dataset: UnpairedData,
         optimizers: dict[str, OptimizerFactory],
-        cycle_weight: float,
-        identity_weight: float,
-        pool_size: int,
+        cycle_weight: NonNegativeFloat,
+        identity_weight: NonNegativeFloat,
+        pool_size: NonNegativeInt,
         augmentation: ImageAugmentation,
-        average: float,
-        num_pictures: int,
+        average: Share,
+        num_pictures: PositiveInt,
     ) -> None:
         super().__init__()
-        check_average(average)
-        for key, value in (("cycle_weight", cycle_weight), ("identity_weight", identity_weight)):
-            if value < 0:
-                raise ConfigError(f"{key} is {value}; it cannot be negative", where=f"task.{key}")
-        if num_pictures < 1:
-            raise ConfigError(f"num_pictures is {num_pictures}", where="task.num_pictures", fix="at least 1")
         if set(optimizers) != {"generator", "discriminator"}:
             raise ConfigError(
-                f"optimizers are {sorted(optimizers)}", where="task.optimizers",
+                f"optimizers are {sorted(optimizers)}", where="optimizers",
                 fix="exactly generator and discriminator",
             )  # fmt: skip
         self.model: Any = model

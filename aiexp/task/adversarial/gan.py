@@ -8,14 +8,9 @@ from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset, ImageData
 from aiexp.errors import ConfigError
-from aiexp.task.adversarial.gan_loss import (
-    Loss,
-    check_loss,
-    discriminator_loss,
-    generator_loss,
-    gradient_penalty,
-)
-from aiexp.task.adversarial.moving_average import MovingAverage, check_average
+from aiexp.ranges import NonNegativeFloat, PositiveInt, Share
+from aiexp.task.adversarial.gan_loss import Loss, discriminator_loss, generator_loss, gradient_penalty
+from aiexp.task.adversarial.moving_average import MovingAverage
 from aiexp.task.adversarial.sample_quality import SampleQuality
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.picture_grid import picture_grid
@@ -65,7 +60,7 @@ class GAN(Task):
         quality: Measures the samples.
 
     Raises:
-        ConfigError: a value is out of range, or the values do not fit each other.
+        ConfigError: the values do not fit each other.
     """
 
     def __init__(
@@ -75,14 +70,13 @@ class GAN(Task):
         dataset: ImageData,
         optimizers: dict[str, OptimizerFactory],
         loss: Loss,
-        label_smoothing: float,
-        gradient_penalty: float | None,
-        num_discriminator_updates: int | None,
-        average: float,
+        label_smoothing: Share,
+        gradient_penalty: NonNegativeFloat | None,
+        num_discriminator_updates: PositiveInt | None,
+        average: Share,
         quality: SampleQuality,
     ) -> None:
         super().__init__()
-        check_loss(loss)
         is_wasserstein = loss == "wgan_gp"
         self.loss: Loss = loss
         self.label_smoothing, self.optimizers = label_smoothing, optimizers
@@ -95,7 +89,6 @@ class GAN(Task):
         self.discriminator: nn.Module = model.discriminator
         self.latent_size: int = model.latent_size
         self._check(model.discriminator_norm)
-        check_average(average)
         check_images(model, dataset)
         self.averaged = MovingAverage(model.generator, average) if average else None
         grid_noise = draw_noise(GRID**2, model.latent_size, GRID_SEED)
@@ -105,32 +98,25 @@ class GAN(Task):
         quality.prepare(dataset)
 
     def _check(self, discriminator_norm: str) -> None:
-        """Raises `ConfigError` for values out of range, or that do not fit each other."""
-        for key, value, is_valid in (
-            ("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1),
-            ("gradient_penalty", self.penalty, self.penalty >= 0),
-            ("num_discriminator_updates", self.num_discriminator_updates, self.num_discriminator_updates > 0),
-        ):
-            if not is_valid:
-                raise ConfigError(f"{key} is {value}: out of range", where=f"task.{key}")
+        """Raises `ConfigError` for values that do not fit each other."""
         if self.optimizers.keys() != {"generator", "discriminator"}:
             raise ConfigError(
-                f"optimizers are {', '.join(self.optimizers)}", where="task.optimizers",
+                f"optimizers are {', '.join(self.optimizers)}", where="optimizers",
                 fix="one called generator and one called discriminator",
             )  # fmt: skip
         if self.loss == "wgan_gp" and not self.penalty:
             raise ConfigError(
-                "wgan_gp without a gradient penalty is not bounded", where="task.gradient_penalty",
-                fix="task.gradient_penalty=10",
+                "wgan_gp without a gradient penalty is not bounded", where="gradient_penalty",
+                fix="gradient_penalty=10",
             )  # fmt: skip
         if self.loss == "wgan_gp" and self.label_smoothing:
             raise ConfigError(
-                "wgan_gp has no labels to smooth", where="task.label_smoothing", fix="task.label_smoothing=0"
+                "wgan_gp has no labels to smooth", where="label_smoothing", fix="label_smoothing=0"
             )
         if self.penalty and discriminator_norm == "batch":
             raise ConfigError(
                 "a gradient penalty is per example, and batch norm mixes the examples of a batch",
-                where="model.discriminator_norm", fix="model.discriminator_norm=layer",
+                where="model", fix="model.discriminator_norm=layer",
             )  # fmt: skip
 
     def batches(self, dataset: Dataset, start: int) -> Iterator[tuple[dict[str, Tensor], ...]]:
@@ -219,7 +205,7 @@ def check_images(model: AdversarialModel, dataset: Dataset) -> None:
     if tuple(found) != made:
         raise ConfigError(
             f"the images are {'x'.join(map(str, found))}, the model makes {'x'.join(map(str, made))}",
-            where="model.image_size", fix="leave model.image_size and model.channels to the data set",
+            where="model", fix="leave model.image_size and model.channels to the data set",
         )  # fmt: skip
 
 

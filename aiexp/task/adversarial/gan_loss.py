@@ -1,24 +1,14 @@
 """What a generator and a discriminator minimise, from the discriminator's outputs."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aiexp.errors import ConfigError
-
 # Tensor letters: B batch, C channels, H height, W width.
 
 Loss = Literal["non_saturating", "lsgan", "wgan_gp"]
-
-
-def check_loss(loss: str) -> None:
-    """Raises `ConfigError` unless there is such a loss."""
-    if loss not in get_args(Loss):
-        raise ConfigError(
-            f"there is no loss '{loss}'", where="task.loss", fix=f"one of {', '.join(get_args(Loss))}"
-        )
 
 
 def discriminator_loss(loss: Loss, real: Tensor, fake: Tensor, label_smoothing: float) -> Tensor:

@@ -5,8 +5,6 @@ from typing import final
 import torch
 from torch import Tensor
 
-from aiexp.errors import ConfigError
-
 
 @final
 class ImagePool:
@@ -18,14 +16,9 @@ class ImagePool:
 
     Args:
         size: Images kept; 0 returns every image at once.
-
-    Raises:
-        ConfigError: the size is negative.
     """
 
     def __init__(self, size: int) -> None:
-        if size < 0:
-            raise ConfigError(f"pool_size is {size}; it cannot be negative", where="task.pool_size")
         self.size = size
         self.images: list[Tensor] = []
 

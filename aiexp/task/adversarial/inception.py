@@ -7,7 +7,7 @@ from torch import Tensor
 
 from aiexp.errors import ConfigError, DataError
 
-KEY = "task.quality.inception_fid"
+KEY = "SampleQuality.inception_fid"
 FEATURES = 2048
 IMAGES_AT_ONCE = 50
 

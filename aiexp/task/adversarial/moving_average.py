@@ -6,8 +6,6 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from aiexp.errors import ConfigError
-
 
 @final
 class MovingAverage(nn.Module):
@@ -45,9 +43,3 @@ class MovingAverage(nn.Module):
                 mean.lerp_(value, 1 - past)
             else:  # batch norm counts its batches
                 mean.copy_(value)
-
-
-def check_average(average: float) -> None:
-    """Raises `ConfigError` unless a task's option `average` is 0 (none) or a factor below 1."""
-    if not 0 <= average < 1:
-        raise ConfigError(f"average is {average}: out of range", where="task.average", fix="0, or 0.999")

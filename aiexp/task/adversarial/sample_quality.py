@@ -3,13 +3,14 @@
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, final
+from typing import Annotated, Any, Protocol, final
 
 import torch
 from torch import Tensor
 
 from aiexp.dataset.base import Dataset, ImageData
-from aiexp.errors import ConfigError, DataError
+from aiexp.errors import DataError
+from aiexp.ranges import Range
 from aiexp.task.adversarial.frechet import frechet_distance
 from aiexp.task.adversarial.inception import InceptionDistance
 
@@ -64,16 +65,16 @@ class SampleQuality:
         inception_fid: Also the published FID, by the package torchmetrics; minutes on a CPU.
 
     Raises:
-        ConfigError: a value is out of range, or a package is missing.
+        ConfigError: a package is missing.
     """
 
     def __init__(
-        self, *, classifier: Callable[..., Classifier] | None, num_samples: int, inception_fid: bool
+        self,
+        *,
+        classifier: Callable[..., Classifier] | None,
+        num_samples: Annotated[int, Range(">= 2")],
+        inception_fid: bool,
     ) -> None:
-        if num_samples < 2:
-            raise ConfigError(
-                f"num_samples is {num_samples}; it must be at least 2", where="task.quality.num_samples"
-            )
         self.make_classifier, self.num_samples = classifier, num_samples
         self.classifier: Classifier | None = None
         self.inception = InceptionDistance() if inception_fid else None

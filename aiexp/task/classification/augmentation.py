@@ -7,6 +7,7 @@ from torch import Tensor
 
 from aiexp.dataset.draws import seeded_integers, seeded_uniform
 from aiexp.errors import ConfigError
+from aiexp.ranges import NonNegativeInt
 
 # Tensor letters: B batch, C channels, H height, W width.
 
@@ -30,17 +31,9 @@ class Augmentation:
         flip: Mirror left and right, for half of the images.
         crop: Shift by up to so many pixels each way, reflecting at the border; 0 does not shift.
         cutout: Side in pixels of a square hole around a random pixel, cut off at the border; 0 makes none.
-
-    Raises:
-        ConfigError: a size is negative.
     """
 
-    def __init__(self, *, flip: bool, crop: int, cutout: int) -> None:
-        for key, value in {"crop": crop, "cutout": cutout}.items():
-            if value < 0:
-                raise ConfigError(
-                    f"{key} is {value}; it cannot be negative", where=f"task.augmentation.{key}"
-                )
+    def __init__(self, *, flip: bool, crop: NonNegativeInt, cutout: NonNegativeInt) -> None:
         self.flip, self.crop, self.cutout = flip, crop, cutout
 
     def __call__(self, images: Tensor, seeds: Tensor) -> Tensor:
@@ -63,7 +56,7 @@ class Augmentation:
         if self.crop >= min(height, width):
             raise ConfigError(
                 f"crop is {self.crop}: too large for images of {height} x {width} pixels",
-                where="task.augmentation.crop", fix=f"at most {min(height, width) - 1}",
+                where="Augmentation.crop", fix=f"at most {min(height, width) - 1}",
             )  # fmt: skip
         if self.crop:
             rows = self._sources(height, seeds, CROP_Y)  # (B, H)

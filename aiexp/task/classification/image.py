@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset, ImageData
 from aiexp.errors import ConfigError
+from aiexp.ranges import NonNegativeInt, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.classification.augmentation import Augmentation
 from aiexp.task.classification.mixing import Mixing
@@ -63,7 +64,7 @@ class ImageClassification(Task):
         num_worst: Rows and pictures of the most confident errors.
 
     Raises:
-        ConfigError: a value is out of range, the model cannot whiten, or a batch of one meets batch norm.
+        ConfigError: the model cannot whiten, or a batch of one meets batch norm.
     """
 
     def __init__(
@@ -75,16 +76,12 @@ class ImageClassification(Task):
         trunk: Trunk,
         augmentation: Augmentation,
         mixing: Mixing,
-        label_smoothing: float,
+        label_smoothing: Share,
         normalization: Literal["dataset", "imagenet"],
         test_flip: bool,
-        num_worst: int,
+        num_worst: NonNegativeInt,
     ) -> None:
         super().__init__()
-        if not 0 <= label_smoothing < 1:
-            raise ConfigError(
-                f"label_smoothing is {label_smoothing}: out of range", where="task.label_smoothing"
-            )
         check_batch_norm(model, dataset)
         self.model: Any = model
         self.class_names: list[str] = dataset.class_names
@@ -112,7 +109,7 @@ class ImageClassification(Task):
         if whiten is None:
             raise ConfigError(
                 f"{type(self.model).__name__} has no layer that whitens",
-                where="task.trunk.whitening_examples", fix="task.trunk.whitening_examples=0",
+                where="trunk.whitening_examples", fix="trunk.whitening_examples=0",
             )  # fmt: skip
         images: Tensor = dataset.images("train")
         count = min(self.trunk.whitening_examples, len(images))
@@ -207,23 +204,19 @@ class ImageClassification(Task):
         return Evaluation(metrics=metrics, pictures=pictures, tables=tables)
 
 
-def normalizer(normalization: str, dataset: ImageData) -> tuple[Tensor, Tensor]:
+def normalizer(normalization: Literal["dataset", "imagenet"], dataset: ImageData) -> tuple[Tensor, Tensor]:
     """Factor and offset (1, C, 1, 1) float32 by which a uint8 pixel is normalised.
 
     Raises:
-        ConfigError: an unknown word, or grey images with the statistics of colours.
+        ConfigError: grey images with the statistics of colours.
     """
-    if normalization not in ("dataset", "imagenet"):
-        raise ConfigError(
-            f"unknown normalization '{normalization}'", where="task.normalization", fix="dataset or imagenet"
-        )
     mean, std = dataset.mean, dataset.std
     if normalization == "imagenet":
         mean, std = IMAGENET_MEAN, IMAGENET_STD
     if len(mean) != dataset.channels:
         raise ConfigError(
             f"images have {dataset.channels} channel(s), normalization {normalization} is for {len(mean)}",
-            where="task.normalization", fix="dataset.channels=3, or task.normalization=dataset",
+            where="normalization", fix="dataset.channels=3, or normalization=dataset",
         )  # fmt: skip
     mean, std = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (mean, std))
     std = std.clamp(min=1e-3)  # images of a single colour
@@ -243,7 +236,7 @@ def check_batch_norm(model: Any, dataset: ImageData) -> None:
         which += f"{num // size} x {size} + 1)"
     raise ConfigError(
         f"{which} has one image, and {type(model).__name__} has batch norm, which needs at least two",
-        where="dataset.batch_size",
+        where="dataset",
         fix=f"dataset.batch_size={'64' if size == 1 else size + 1}, or dataset.drop_last=true"
         if size > 1
         else "dataset.batch_size=64, or a model without batch norm",

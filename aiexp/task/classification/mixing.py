@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aiexp.dataset.draws import seeded_integers, seeded_uniform
-from aiexp.errors import ConfigError
+from aiexp.ranges import NonNegativeFloat
 from aiexp.task.classification.augmentation import span
 
 # Tensor letters: B batch, C channels, H height, W width, K classes.
@@ -31,15 +31,9 @@ class Mixing:
     Args:
         mixup_alpha: Both parameters of the Beta distribution of mixup's share; 0 turns mixup off.
         cutmix_alpha: Both parameters of the Beta distribution of CutMix's share; 0 turns CutMix off.
-
-    Raises:
-        ConfigError: an alpha is negative.
     """
 
-    def __init__(self, *, mixup_alpha: float, cutmix_alpha: float) -> None:
-        for key, value in {"mixup_alpha": mixup_alpha, "cutmix_alpha": cutmix_alpha}.items():
-            if value < 0:
-                raise ConfigError(f"{key} is {value}; it cannot be negative", where=f"task.mixing.{key}")
+    def __init__(self, *, mixup_alpha: NonNegativeFloat, cutmix_alpha: NonNegativeFloat) -> None:
         self.is_active = mixup_alpha > 0 or cutmix_alpha > 0
         self._mixup = beta_quantiles(mixup_alpha) if mixup_alpha else None
         self._cutmix = beta_quantiles(cutmix_alpha) if cutmix_alpha else None

@@ -1,7 +1,7 @@
 """Text classification: an encoder, a pooled vector, one linear layer."""
 
 from collections.abc import Iterator
-from typing import Any, Literal, Protocol, final
+from typing import Annotated, Any, Literal, Protocol, final
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset, TextData
 from aiexp.errors import ConfigError
+from aiexp.ranges import NonNegativeInt, Range, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.classification.report import classification_metrics, classification_report
 from aiexp.task.report import Evaluation
@@ -56,7 +57,7 @@ class TextClassification(Task):
         num_worst: Rows in the table of the most confident errors.
 
     Raises:
-        ConfigError: a value is out of range.
+        ConfigError: more frozen layers than there are, or weights that are not one a class.
     """
 
     def __init__(
@@ -65,23 +66,20 @@ class TextClassification(Task):
         model: Encoder,
         dataset: TextData,
         optimizer: OptimizerFactory,
-        dropout: float,
+        dropout: Share,
         class_weights: Literal["balanced"] | list[float] | None,
-        label_smoothing: float,
-        layer_decay: float,
-        frozen_layers: int,
-        num_worst: int,
+        label_smoothing: Share,
+        layer_decay: Annotated[float, Range("(0, 1]")],
+        frozen_layers: NonNegativeInt,
+        num_worst: NonNegativeInt,
     ) -> None:
         super().__init__()
         groups = model.layer_groups()
-        for key, value, is_valid in (
-            ("dropout", dropout, 0 <= dropout < 1),
-            ("label_smoothing", label_smoothing, 0 <= label_smoothing < 1),
-            ("layer_decay", layer_decay, 0 < layer_decay <= 1),
-            ("frozen_layers", frozen_layers, 0 <= frozen_layers <= len(groups)),
-        ):
-            if not is_valid:
-                raise ConfigError(f"{key} is {value}: out of range", where=f"task.{key}")
+        if frozen_layers > len(groups):
+            raise ConfigError(
+                f"frozen_layers is {frozen_layers}, and the model has {len(groups)} groups of layers",
+                where="frozen_layers", fix=f"at most frozen_layers={len(groups)}",
+            )  # fmt: skip
         self.model: Any = model
         self.class_names: list[str] = dataset.class_names
         self.dropout = nn.Dropout(dropout)
@@ -165,15 +163,15 @@ def weigh_classes(
     """(C,) float32 weights with mean 1 over the examples, or None.
 
     Raises:
-        ConfigError: a list of the wrong length, or an unknown word.
+        ConfigError: a list of the wrong length.
     """
     if class_weights is None:
         return None
     if class_weights == "balanced":
         return torch.tensor(counts.sum() / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)
-    if isinstance(class_weights, str) or len(class_weights) != len(counts):
+    if len(class_weights) != len(counts):
         raise ConfigError(
-            f"class_weights is {class_weights}", where="task.class_weights",
+            f"class_weights is {class_weights}", where="class_weights",
             fix=f"null, balanced, or a list of {len(counts)} numbers",
         )  # fmt: skip
     return torch.tensor(class_weights, dtype=torch.float32)

@@ -6,7 +6,7 @@ from typing import Any, final
 
 from torch import nn
 
-from aiexp.errors import ConfigError
+from aiexp.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 
 @final
@@ -21,25 +21,12 @@ class Trunk:
             in evaluation mode, so that its batch norms keep their statistics.
         lr_scale: Factor on the learning rate of the trunk; the head has 1.
         bias_lr_scale: Further factor for vectors (biases, norms), of trunk and head.
-
-    Raises:
-        ConfigError: a value is out of range.
     """
 
-    whitening_examples: int
-    frozen_epochs: float
-    lr_scale: float
-    bias_lr_scale: float
-
-    def __post_init__(self) -> None:
-        for key, value, is_valid in (
-            ("whitening_examples", self.whitening_examples, self.whitening_examples >= 0),
-            ("frozen_epochs", self.frozen_epochs, self.frozen_epochs >= 0),
-            ("lr_scale", self.lr_scale, self.lr_scale > 0),
-            ("bias_lr_scale", self.bias_lr_scale, self.bias_lr_scale > 0),
-        ):
-            if not is_valid:
-                raise ConfigError(f"{key} is {value}: out of range", where=f"task.trunk.{key}")
+    whitening_examples: NonNegativeInt
+    frozen_epochs: NonNegativeFloat
+    lr_scale: PositiveFloat
+    bias_lr_scale: PositiveFloat
 
     def parameter_groups(self, trunk: nn.Module, head: nn.Module) -> list[dict[str, Any]]:
         """Groups for an optimizer: matrices and filters decay, vectors (biases, norms) do not."""

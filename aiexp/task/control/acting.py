@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from aiexp.dataset.environment.dataset import Environments
 from aiexp.errors import ConfigError
+from aiexp.ranges import NonNegativeInt, PositiveInt
 from aiexp.task.control.exploration import Exploration
 from aiexp.task.control.replay import Replay
 from aiexp.task.control.replay_buffer import NOTHING, RUNNING, TERMINATED, TRUNCATED
@@ -29,21 +30,11 @@ class Rhythm:
         train_freq: Steps between two turns of learning, counted over all environments.
         gradient_steps: Batches of a turn.
         learning_starts: Steps with random actions before the first turn, counted over all environments.
-
-    Raises:
-        ConfigError: a value is out of range.
     """
 
-    def __init__(self, *, train_freq: int, gradient_steps: int, learning_starts: int) -> None:
-        for key, value, least in (
-            ("train_freq", train_freq, 1),
-            ("gradient_steps", gradient_steps, 1),
-            ("learning_starts", learning_starts, 0),
-        ):
-            if value < least:
-                raise ConfigError(
-                    f"{key} is {value}; it must be at least {least}", where=f"task.rhythm.{key}"
-                )
+    def __init__(
+        self, *, train_freq: PositiveInt, gradient_steps: PositiveInt, learning_starts: NonNegativeInt
+    ) -> None:
         self.train_freq, self.gradient_steps = train_freq, gradient_steps
         self.learning_starts = learning_starts
 
@@ -56,8 +47,8 @@ class Rhythm:
         if self.train_freq % num_envs:
             raise ConfigError(
                 f"train_freq={self.train_freq} is no multiple of dataset.num_envs={num_envs}",
-                where="task.rhythm.train_freq",
-                fix=f"task.rhythm.train_freq={-(-self.train_freq // num_envs) * num_envs}",
+                where="Rhythm.train_freq",
+                fix=f"Rhythm.train_freq={-(-self.train_freq // num_envs) * num_envs}",
             )
         return self.train_freq // num_envs
 

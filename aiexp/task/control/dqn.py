@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from typing import Any, Protocol, final
+from typing import Annotated, Any, Protocol, final
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset
 from aiexp.errors import ConfigError
+from aiexp.ranges import PositiveInt, Probability, Range
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.control.acting import Actor, Rhythm
 from aiexp.task.control.exploration import Exploration
@@ -64,7 +65,7 @@ class DQN(Task):
         replay: The memory.
 
     Raises:
-        ConfigError: a value is out of range, or the environment's actions are not discrete.
+        ConfigError: the environment's actions are not discrete, or the memory is too small.
     """
 
     def __init__(
@@ -73,23 +74,16 @@ class DQN(Task):
         model: Any,
         dataset: Any,
         optimizer: OptimizerFactory,
-        discount: float,
+        discount: Probability,
         double: bool,
-        target_interval: int,
-        target_rate: float,
+        target_interval: PositiveInt,
+        target_rate: Annotated[float, Range("(0, 1]")],
         exploration: Exploration,
         rhythm: Rhythm,
         replay: Replay,
     ) -> None:
         super().__init__()
         check_environments(dataset)
-        for key, value, is_valid in (
-            ("discount", discount, 0 <= discount <= 1),
-            ("target_interval", target_interval, target_interval >= 1),
-            ("target_rate", target_rate, 0 < target_rate <= 1),
-        ):
-            if not is_valid:
-                raise ConfigError(f"{key} is {value}: out of range", where=f"task.{key}")
         model.build(dataset.observation_shape, dataset.spaces.num_actions)
         self.model: nn.Module = model
         self.target: nn.Module = copy.deepcopy(model).requires_grad_(False)
@@ -244,7 +238,7 @@ def check_environments(dataset: Any) -> None:
     if spaces.num_actions is None:
         raise ConfigError(
             f"DQN chooses one of several actions, and those of {dataset.env_id} are {spaces.actions}",
-            where="dataset.env_id", fix="an environment with a Discrete action space, e.g. dataset=cartpole",
+            where="dataset", fix="an environment with a Discrete action space, e.g. dataset=cartpole",
         )  # fmt: skip
 
 
@@ -253,5 +247,5 @@ def check_size(replay: Replay, rhythm: Rhythm) -> None:
     if replay.size < rhythm.train_freq:
         raise ConfigError(
             f"a buffer of {replay.size} transitions is smaller than one turn of {rhythm.train_freq} steps",
-            where="task.replay.size", fix=f"task.replay.size={rhythm.train_freq} or more",
+            where="replay.size", fix=f"replay.size={rhythm.train_freq} or more",
         )  # fmt: skip

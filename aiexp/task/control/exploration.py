@@ -1,11 +1,11 @@
 """How often an agent tries something at random."""
 
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aiexp.errors import ConfigError
+from aiexp.ranges import NonNegativeInt, Probability, Range
 
 LONGEST = 10_000  # steps of a repeated action
 
@@ -22,22 +22,16 @@ class Exploration:
             most to the end of its episode; None: never. Repetition gets away from where trembling stays.
 
     Source of `repetition`: Dabney et al. 2021 (arXiv 2006.01782), who use 2.
-
-    Raises:
-        ConfigError: a value is out of range.
     """
 
-    def __init__(self, *, start: float, end: float, steps: int, repetition: float | None) -> None:
-        for key, value in {"start": start, "end": end}.items():
-            if not 0 <= value <= 1:
-                raise ConfigError(f"{key} is {value}; it is a probability", where=f"task.exploration.{key}")
-        if steps < 0:
-            raise ConfigError(f"steps is {steps}; it must not be negative", where="task.exploration.steps")
-        if repetition is not None and repetition <= 1:
-            raise ConfigError(
-                f"repetition is {repetition}: a zeta distribution's exponent is above 1",
-                where="task.exploration.repetition", fix="2, or null",
-            )  # fmt: skip
+    def __init__(
+        self,
+        *,
+        start: Probability,
+        end: Probability,
+        steps: NonNegativeInt,
+        repetition: Annotated[float, Range("> 1")] | None,
+    ) -> None:
         self.start, self.end, self.steps, self.repetition = start, end, steps, repetition
 
     def rate(self, step: int) -> float:

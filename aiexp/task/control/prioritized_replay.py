@@ -5,8 +5,6 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from aiexp.errors import ConfigError
-
 SMALLEST = 1e-6  # priority of a transition without any error
 
 
@@ -105,14 +103,3 @@ class PrioritizedReplay:
         """Restores what `state` returned."""
         self.tree.set(np.arange(self.tree.size), state["weights"])
         self.largest, self.num_drawn = state["largest"], state["num_drawn"]
-
-
-def check_priorities(exponent: float, correction: float, correction_steps: int) -> None:
-    """Raises `ConfigError` unless the values are in range."""
-    for key, value, is_valid in (
-        ("priority_exponent", exponent, 0 <= exponent <= 1),
-        ("correction", correction, 0 <= correction <= 1),
-        ("correction_steps", correction_steps, correction_steps >= 0),
-    ):
-        if not is_valid:
-            raise ConfigError(f"{key} is {value}: out of range", where=f"task.replay.{key}")

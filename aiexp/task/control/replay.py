@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aiexp.errors import ConfigError
-from aiexp.task.control.prioritized_replay import PrioritizedReplay, check_priorities
+from aiexp.ranges import NonNegativeInt, PositiveInt, Probability
+from aiexp.task.control.prioritized_replay import PrioritizedReplay
 from aiexp.task.control.replay_buffer import ReplayBuffer
 
 
@@ -21,24 +21,17 @@ class Replay:
         priority_exponent: 0 draws all alike; else prioritised replay's alpha, up to 1.
         correction: Prioritised replay's beta in the beginning, in [0, 1].
         correction_steps: Batches until beta is 1.
-
-    Raises:
-        ConfigError: a value is out of range.
     """
 
     def __init__(
         self,
         *,
-        size: int,
-        num_steps: int,
-        priority_exponent: float,
-        correction: float,
-        correction_steps: int,
+        size: PositiveInt,
+        num_steps: PositiveInt,
+        priority_exponent: Probability,
+        correction: Probability,
+        correction_steps: NonNegativeInt,
     ) -> None:
-        for key, value in {"size": size, "num_steps": num_steps}.items():
-            if value < 1:
-                raise ConfigError(f"{key} is {value}; it must be at least 1", where=f"task.replay.{key}")
-        check_priorities(priority_exponent, correction, correction_steps)
         self.size, self.num_steps = size, num_steps
         self.priority_exponent = priority_exponent
         self.correction, self.correction_steps = correction, correction_steps

@@ -59,7 +59,7 @@ class ReplayBuffer:
         if slots < frame_stack + num_steps + 1:
             raise ConfigError(
                 f"a buffer of {size} transitions is too small for {num_envs} environments",
-                where="task.replay.size", fix=f"at least {(frame_stack + num_steps) * num_envs}",
+                where="Replay.size", fix=f"at least {(frame_stack + num_steps) * num_envs}",
             )  # fmt: skip
         row_bytes = int(np.prod(shape)) * dtype.itemsize + 9
         check_memory(slots * num_envs, row_bytes)
@@ -191,7 +191,7 @@ class ReplayBuffer:
                 raise CheckpointError(
                     f"the replay buffer holds {saved.array.shape} {saved.array.dtype}, "
                     f"the config asks for {array.shape} {array.dtype}",
-                    where="task.replay.size", fix="resume with the size and environments the run began with",
+                    where="Replay.size", fix="resume with the size and environments the run began with",
                 )  # fmt: skip
             setattr(self, name, saved)
         self.total = state["total"]
@@ -205,5 +205,5 @@ def check_memory(num_rows: int, row_bytes: int) -> None:
     raise MemoryFullError(
         f"a buffer of {num_rows:,} transitions needs {num_rows * row_bytes / 1e9:.1f} GB, "
         f"and {free / 1e9:.1f} GB of memory are free",
-        where="task.replay.size", fix=f"task.replay.size={int(USABLE * free) // row_bytes} or less",
+        where="Replay.size", fix=f"Replay.size={int(USABLE * free) // row_bytes} or less",
     )  # fmt: skip

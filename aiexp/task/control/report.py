@@ -149,7 +149,7 @@ def draw(env: Any, env_id: str) -> NDArray[np.uint8]:
     except Exception as error:
         raise explain(error, env_id, {}) from error
     if not isinstance(picture, np.ndarray) or picture.ndim != 3:
-        raise DataError(f"{env_id} draws no pictures", where="dataset.env_id")
+        raise DataError(f"{env_id} draws no pictures", where="Environments.env_id")
     return picture
 
 

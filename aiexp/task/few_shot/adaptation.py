@@ -11,8 +11,6 @@ from torch.func import (
     vmap,  # pyright: ignore[reportUnknownVariableType]
 )
 
-from aiexp.errors import ConfigError
-
 # Tensor letters: M tasks, K support points, Q query points; x and y keep their further dimensions.
 
 Parameters = dict[str, Tensor]
@@ -28,15 +26,10 @@ class Adaptation:
     Args:
         learner: Network; what it computes must depend on its inputs and parameters alone.
         loss: Of outputs and targets, a mean over the points.
-        lr: Learning rate of the steps.
-
-    Raises:
-        ConfigError: the learning rate is not positive.
+        lr: Learning rate of the steps, positive.
     """
 
     def __init__(self, learner: nn.Module, loss: Loss, lr: float) -> None:
-        if lr <= 0:
-            raise ConfigError(f"inner_lr is {lr}; it must be positive", where="task.inner_lr")
         self.learner, self.loss, self.lr = learner, loss, lr
 
     def parameters(self) -> Parameters:

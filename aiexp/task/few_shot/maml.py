@@ -3,14 +3,15 @@
 import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Literal, final
+from typing import Annotated, Any, Literal, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset
-from aiexp.errors import ConfigError, nearest
+from aiexp.errors import ConfigError
+from aiexp.ranges import Length, NonNegativeInt, PositiveFloat, PositiveInt
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.few_shot.adaptation import Adaptation, Parameters
 from aiexp.task.few_shot.report import adaptation_picture, episode_picture, mean_with_interval
@@ -18,7 +19,6 @@ from aiexp.task.report import Evaluation, Table
 
 # Tensor letters: M tasks of a batch, K support points, Q query points, S numbers of steps.
 
-ALGORITHMS = ("maml", "fomaml", "reptile")
 # Step sizes from which the baseline takes its best, as factors on the inner one: the paper tunes it too.
 BASELINE_LR_FACTORS = (0.1, 0.3, 1.0, 2.0, 5.0, 10.0)
 Batch = dict[str, Tensor]
@@ -57,7 +57,7 @@ class MAML(Task):
         num_pictures: Tasks in the picture of adaptation.
 
     Raises:
-        ConfigError: a value is out of range, or the data are no tasks.
+        ConfigError: the values do not fit each other, or the data are no tasks.
     """
 
     def __init__(
@@ -67,20 +67,20 @@ class MAML(Task):
         dataset: Any,
         optimizer: OptimizerFactory,
         algorithm: Literal["maml", "fomaml", "reptile"],
-        inner_lr: float,
-        inner_steps: int,
-        inner_points: int | None,
-        eval_steps: list[int],
+        inner_lr: PositiveFloat,
+        inner_steps: PositiveInt,
+        inner_points: PositiveInt | None,
+        eval_steps: Annotated[list[NonNegativeInt], Length(">= 1")],
         baseline: OptimizerFactory | None,
-        num_pictures: int,
+        num_pictures: PositiveInt,
     ) -> None:
         super().__init__()
         self.ways = ways_of(dataset)
-        check(algorithm, inner_steps, inner_points, eval_steps, num_pictures)
+        check(eval_steps)
         if baseline is not None and self.ways:
             raise ConfigError(
                 "the baseline is one for regression: with classes, every task would teach it other labels",
-                where="task.baseline", fix="task.baseline=null",
+                where="baseline", fix="baseline=null",
             )  # fmt: skip
         loss = F.cross_entropy if self.ways else F.mse_loss
         self.learner = nn.Sequential(model, nn.Linear(model.feature_size, self.ways or 1))
@@ -262,22 +262,10 @@ def check_stateless(network: nn.Module) -> None:
         )  # fmt: skip
 
 
-def check(
-    algorithm: str, inner_steps: int, inner_points: int | None, eval_steps: list[int], num_pictures: int
-) -> None:
-    """Raises `ConfigError` for a value out of range."""
-    if algorithm not in ALGORITHMS:
+def check(eval_steps: list[int]) -> None:
+    """Raises `ConfigError` unless numbers of steps ascend."""
+    if sorted(set(eval_steps)) != list(eval_steps):
         raise ConfigError(
-            f"there is no algorithm '{algorithm}'.{nearest(algorithm, ALGORITHMS)}",
-            where="task.algorithm", fix=f"one of {', '.join(ALGORITHMS)}",
-        )  # fmt: skip
-    for key, value in (("inner_steps", inner_steps), ("num_pictures", num_pictures)):
-        if value < 1:
-            raise ConfigError(f"{key} is {value}; it must be at least 1", where=f"task.{key}")
-    if inner_points is not None and inner_points < 1:
-        raise ConfigError(f"inner_points is {inner_points}", where="task.inner_points", fix="null for all")
-    if not eval_steps or eval_steps[0] < 0 or sorted(set(eval_steps)) != list(eval_steps):
-        raise ConfigError(
-            f"eval_steps is {eval_steps}; numbers of steps ascend", where="task.eval_steps",
-            fix="task.eval_steps=[0,1,5,10]",
+            f"eval_steps is {eval_steps}; numbers of steps ascend", where="eval_steps",
+            fix="eval_steps=[0,1,5,10]",
         )  # fmt: skip
