@@ -49,7 +49,7 @@ def test_the_standard_classifier_is_trained_once(
     assert path.name == f"mnist-28x28x1-format{FORMAT}"
     said = capfd.readouterr().err
     assert said.count("\n") == 1
-    for part in ("once, in about a minute", str(path), "task.quality.classifier=null"):
+    for part in ("once, in about a minute", str(path), "SampleQuality.classifier=null"):
         assert part in said
     (command,) = trainings
     assert command[:5] == [sys.executable, "-m", "aiexp", "run", "task=mnist_cnn"]
@@ -106,4 +106,4 @@ def test_the_last_line_of_a_failed_command() -> None:
 def test_no_standard_classifier_for_a_data_set_of_ones_own() -> None:
     with pytest.raises(ConfigError, match="no standard classifier") as caught:
         TrainedClassifier(run="auto", dataset=stripes())
-    assert "task.quality.classifier=null" in caught.value.fix
+    assert "SampleQuality.classifier=null" in caught.value.fix

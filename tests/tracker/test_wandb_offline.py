@@ -140,8 +140,6 @@ def test_wandb_mode_counts_in_auto(
 def test_unknown_modes_are_config_errors(
     home: Path, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ConfigError, match=r"unknown mode 'onlin'.*tracker\.mode.*Did you mean 'online'"):
-        make_tracker(mode="onlin")
     monkeypatch.setenv("WANDB_MODE", "of")
     with pytest.raises(ConfigError, match="WANDB_MODE"):
         make_tracker().start(make_run())

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from aiexp.checkpoint.state import seed_everything
-from aiexp.checkpoint.store import CheckpointPolicy
 from aiexp.errors import AiexpError, ConfigError, DataError, DivergedError
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.metrics import read_metrics
@@ -197,24 +196,11 @@ def test_a_gradient_that_is_not_finite_stops_before_the_update(tmp_path: Path) -
         fit(Exploding(), tmp_path, selection=LAST)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"steps": 5, "epochs": 1},
-        {"steps": None, "epochs": None},
-        {"steps": 0},
-        {"clip": -1.0},
-        {"accumulate": 0},
-        {"evaluate_every": "day"},
-        {"evaluate_every": 0},
-        {"checkpoint": CheckpointPolicy(every="never", keep_last=1)},
-        {"checkpoint": CheckpointPolicy(every=0, keep_last=1)},
-    ],
-)
-def test_values_out_of_range_are_config_errors(changes: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError) as caught:
+@pytest.mark.parametrize("changes", [{"steps": 5, "epochs": 1}, {"steps": None, "epochs": None}])
+def test_a_run_has_one_length(changes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="give exactly one") as caught:
         make_trainer(**changes)
-    assert "trainer." in caught.value.line()
+    assert caught.value.where == "steps"
 
 
 def test_schedule_shapes() -> None:
@@ -227,14 +213,6 @@ def test_schedule_shapes() -> None:
     for hold in (0.5, 50):
         held = Schedule(shape="linear", warmup=10, hold=hold, final=0.0)
         assert [held.factor(s, 100) for s in (5, 10, 50, 75, 100)] == [0.5, 1.0, 1.0, 0.5, 0.0]
-
-
-@pytest.mark.parametrize(
-    "values", [("square", 0, 0, 0.0), ("linear", -1, 0, 0.0), ("linear", 0, -0.1, 0.0), ("linear", 0, 0, 2.0)]
-)
-def test_schedule_refuses(values: tuple[Any, float, float, float]) -> None:
-    with pytest.raises(ConfigError, match=r"error\[config\]"):
-        Schedule(shape=values[0], warmup=values[1], hold=values[2], final=values[3])
 
 
 def test_an_empty_training_split_is_a_data_error(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def _subscript(value: Any, node: ast.Subscript, module: Module, depth: int) -> l
     if name == "Callable":
         return None if isinstance(value, dict) else ["a block with _target_ and _partial_: true"]
     if name == "Optional":
-        return None if value is None else _misfits(value, inner[0], module, depth + 1)
+        return _either(value, [inner[0], ast.Constant(None)], module, depth)
     if name == "Union":
         return _either(value, inner, module, depth)
     if name == "Annotated":

@@ -16,7 +16,7 @@ from aiexp.task.adversarial.inception import InceptionDistance
 
 # Tensor letters: N images, C channels, H height, W width, D features, K classes.
 
-KEY = "task.quality.classifier"
+KEY = "SampleQuality.classifier"
 Generate = Callable[[int], Tensor]  # a number of images to (N, C, H, W) uint8
 COVERED = 0.1  # of its fair share makes a class covered
 

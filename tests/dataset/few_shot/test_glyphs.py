@@ -150,11 +150,8 @@ def test_damaged_drawings_are_drawn_again(provided: Path) -> None:
 
 def test_what_does_not_fit(provided: Path) -> None:
     for changes, where in (
-        ({"ways": 40, "rotations": False}, "dataset.ways"),
-        ({"shots": 3}, "dataset.shots"),
-        ({"examples": 1}, "dataset.examples"),
-        ({"image_size": 4}, "dataset.image_size"),
-        ({"test_fraction": 1.0}, "dataset.test_fraction"),
+        ({"ways": 40, "rotations": False}, "ways"),
+        ({"shots": 3}, "shots"),
     ):
         with pytest.raises(ConfigError) as caught:
             make(**changes)

@@ -66,12 +66,3 @@ def test_counts_and_fingerprint() -> None:
     assert data.fingerprint() == make().fingerprint() != make(seed=1).fingerprint()
     with pytest.raises(ConfigError, match="Did you mean 'test'"):
         data.num_examples("tset")
-
-
-@pytest.mark.parametrize(
-    "key", ["shots", "queries", "eval_queries", "num_tasks", "batch_size", "epoch_batches"]
-)
-def test_a_number_below_one(key: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        make(**{key: 0})
-    assert caught.value.where == f"dataset.{key}"

@@ -104,16 +104,6 @@ def test_no_share_and_no_split(make: Callable[..., UnpairedDataset]) -> None:
     for changes in ({"eval_fraction": 0.6, "test_fraction": 0.4}, {"test_fraction": 0.95}):
         with pytest.raises(ConfigError, match="nothing to train on"):
             make(**changes)
-    for changes, key in (
-        ({"test_fraction": -0.1}, "test_fraction"),
-        ({"eval_fraction": 1.0}, "eval_fraction"),
-    ):
-        with pytest.raises(ConfigError) as caught:
-            make(**changes)
-        assert caught.value.where == f"dataset.{key}"
-    for changes in ({"channels": 4}, {"image_size": 0}):
-        with pytest.raises(ConfigError, match="channels and"):
-            make(**changes)
 
 
 def test_split_names_by_hand() -> None:

@@ -171,21 +171,6 @@ def test_fingerprint_follows_the_data_alone() -> None:
     assert make(seed=5, batch_size=1, eval_batch_size=1).fingerprint() == make().fingerprint()
 
 
-@pytest.mark.parametrize(
-    ("change", "key"),
-    [
-        ({"batch_size": 0}, "dataset.batch_size"),
-        ({"eval_batch_size": -1}, "dataset.eval_batch_size"),
-        ({"seed": -1}, "dataset.seed"),
-        ({"limit": 0}, "dataset.limit"),
-    ],
-)
-def test_impossible_sizes(change: dict[str, int], key: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        make(**change)
-    assert caught.value.where == key
-
-
 def test_unusable_sides() -> None:
     train = make_splits()["train"]
     with pytest.raises(DataError, match="side B of split train has no pictures"):

@@ -91,16 +91,6 @@ def test_fractions_must_leave_something() -> None:
         stratified(make_examples(8), {"eval": 0.5, "test": 0.5})
 
 
-@pytest.mark.parametrize("fraction", [-0.1, 1.0, 1.5, float("nan")])
-def test_a_fraction_lies_between_none_and_all(fraction: float) -> None:
-    train = make_examples(8)
-    with pytest.raises(ConfigError, match="the fraction of eval is") as error:
-        stratified(train, {"eval": fraction})
-    assert error.value.where == "dataset.eval_fraction"
-    with pytest.raises(ConfigError, match="the fraction of test is"):
-        split_as_needed({"train": train}, {"eval": 0.1, "test": fraction}, "files")
-
-
 def test_limit_is_the_same_examples_each_time_and_grows() -> None:
     given = make_examples(100, classes=4)
     ten, twenty = limited(given, 10), limited(given, 20)

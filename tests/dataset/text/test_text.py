@@ -166,23 +166,6 @@ def test_limit_keeps_the_shares_of_the_classes(make_dataset) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "key"),
-    [
-        ({"batch_size": 0}, "dataset.batch_size"),
-        ({"eval_batch_size": -1}, "dataset.eval_batch_size"),
-        ({"max_tokens": 2}, "dataset.max_tokens"),
-        ({"pad_multiple": 0}, "dataset.pad_multiple"),
-        ({"seed": -1}, "dataset.seed"),
-        ({"limit": 0}, "dataset.limit"),
-    ],
-)
-def test_impossible_sizes(make_dataset, change: dict[str, int], key: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        make_dataset(**change)
-    assert caught.value.where == key
-
-
-@pytest.mark.parametrize(
     ("texts", "labels", "names", "message"),
     [
         ([], [], ["a", "b"], "training split is empty"),

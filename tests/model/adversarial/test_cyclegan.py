@@ -117,12 +117,10 @@ def test_a_batch_is_its_images_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("changes", "where", "fix"),
     [
-        ({"image_size": 30}, "dataset.image_size=30", "dataset.image_size=28 or 32"),
-        ({"image_size": 4}, "dataset.image_size=4", "dataset.image_size=8 or 12"),
-        ({"image_size": 20}, "dataset.image_size=20", "dataset.image_size=24"),
-        ({"image_size": 64, "num_discriminator_layers": 5}, "dataset.image_size=64", "image_size=96"),
-        ({"num_blocks": 0}, "model.num_blocks", ""),
-        ({"base_channels": 0}, "model.base_channels", ""),
+        ({"image_size": 30}, "image_size=30", "dataset.image_size=28 or 32"),
+        ({"image_size": 4}, "image_size=4", "dataset.image_size=8 or 12"),
+        ({"image_size": 20}, "image_size=20", "dataset.image_size=24"),
+        ({"image_size": 64, "num_discriminator_layers": 5}, "image_size=64", "image_size=96"),
     ],
 )
 def test_sizes_that_do_not_fit(changes: dict[str, Any], where: str, fix: str) -> None:

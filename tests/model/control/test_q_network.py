@@ -65,11 +65,3 @@ def test_what_is_no_picture(shape: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match="no pictures") as error:
         QCnn(hidden_size=8, dueling=False).build(shape, 2)
     assert error.value.fix == "model=q_mlp"
-
-
-@pytest.mark.parametrize("sizes", [[], [4, 0]])
-def test_empty_layers(sizes: list[int]) -> None:
-    with pytest.raises(ConfigError, match="hidden_sizes"):
-        QMlp(hidden_sizes=sizes, dueling=False)
-    with pytest.raises(ConfigError, match="hidden_size"):
-        QCnn(hidden_size=0, dueling=False)

@@ -66,14 +66,13 @@ def test_images_are_resized_for_the_network() -> None:
 @pytest.mark.parametrize(
     ("changes", "where", "what"),
     [
-        ({"name": "resnet81"}, "model.name", "Did you mean 'resnet18'"),
-        ({"name": "fasterrcnn_resnet50_fpn"}, "model.name", "no classification network"),
-        ({"name": "r3d_18"}, "model.name", "no classification network"),
-        ({"channels": 1}, "dataset.channels", "colour images"),
-        ({"input_size": 0}, "model.input_size", "positive"),
-        ({"name": "alexnet"}, "dataset.image_size", "alexnet does not take images of 32 x 32"),
-        ({"name": "vit_b_32"}, "dataset.image_size", "Expected 224"),
-        ({"name": "alexnet", "input_size": 40}, "model.input_size", "40 x 40"),
+        ({"name": "resnet81"}, "name", "Did you mean 'resnet18'"),
+        ({"name": "fasterrcnn_resnet50_fpn"}, "name", "no classification network"),
+        ({"name": "r3d_18"}, "name", "no classification network"),
+        ({"channels": 1}, "channels", "colour images"),
+        ({"name": "alexnet"}, "image_size", "alexnet does not take images of 32 x 32"),
+        ({"name": "vit_b_32"}, "image_size", "Expected 224"),
+        ({"name": "alexnet", "input_size": 40}, "input_size", "40 x 40"),
     ],
 )
 def test_config_errors(changes: dict[str, Any], where: str, what: str) -> None:

@@ -294,13 +294,8 @@ def test_images_of_another_size_or_kind() -> None:
 @pytest.mark.parametrize(
     ("changes", "where", "what"),
     [
-        ({"loss": "hinge"}, "task.loss", "no loss 'hinge'"),
-        ({"label_smoothing": 1.0}, "task.label_smoothing", "out of range"),
-        ({"average": 1.0}, "task.average", "out of range"),
-        ({"num_discriminator_updates": 0}, "task.num_discriminator_updates", "out of range"),
-        ({"gradient_penalty": -1.0}, "task.gradient_penalty", "out of range"),
-        ({"gradient_penalty": 1.0}, "model.discriminator_norm", "per example"),
-        ({"optimizers": {"generator": adam}}, "task.optimizers", "generator"),
+        ({"gradient_penalty": 1.0}, "model", "per example"),
+        ({"optimizers": {"generator": adam}}, "optimizers", "generator"),
     ],
 )
 def test_wrong_settings(changes: dict[str, Any], where: str, what: str) -> None:
@@ -312,8 +307,8 @@ def test_wrong_settings(changes: dict[str, Any], where: str, what: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "where"),
     [
-        ({"gradient_penalty": 0.0}, "task.gradient_penalty"),
-        ({"label_smoothing": 0.1}, "task.label_smoothing"),
+        ({"gradient_penalty": 0.0}, "gradient_penalty"),
+        ({"label_smoothing": 0.1}, "label_smoothing"),
     ],
 )
 def test_wrong_settings_of_wgan_gp(changes: dict[str, Any], where: str) -> None:

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from aiexp.errors import ConfigError
 from aiexp.task.adversarial.image_pool import ImagePool
 
 CPU = torch.device("cpu")
@@ -89,5 +88,3 @@ def test_no_pool() -> None:
     random = torch.get_rng_state()
     assert torch.equal(ImagePool(0).exchange(image(7)), image(7))
     assert torch.equal(torch.get_rng_state(), random)
-    with pytest.raises(ConfigError, match="pool_size is -1"):
-        ImagePool(-1)

@@ -1,11 +1,9 @@
 """The averaged network follows the trained one and nothing else."""
 
-import pytest
 import torch
 from torch import nn
 
-from aiexp.errors import ConfigError
-from aiexp.task.adversarial.moving_average import MovingAverage, check_average
+from aiexp.task.adversarial.moving_average import MovingAverage
 
 
 def network() -> nn.Sequential:
@@ -33,9 +31,3 @@ def test_the_average_of_weights_and_statistics() -> None:
     average.eval()
     images = torch.randn(2, 3)
     assert torch.equal(average(images), average.network(images))
-
-
-@pytest.mark.parametrize("value", [-0.1, 1.0, 2.0])
-def test_a_factor_out_of_range(value: float) -> None:
-    with pytest.raises(ConfigError, match="average"):
-        check_average(value)

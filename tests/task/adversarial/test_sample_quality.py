@@ -145,8 +145,3 @@ def test_the_fid_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError) as caught:
         SampleQuality(classifier=None, num_samples=10, inception_fid=True)
     assert "pip install 'aiexp[fid]'" in caught.value.fix
-
-
-def test_num_samples() -> None:
-    with pytest.raises(ConfigError, match="at least 2"):
-        quality(None, num_samples=1)

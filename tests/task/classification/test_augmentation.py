@@ -94,14 +94,10 @@ def test_no_global_randomness() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize(
-    ("changes", "where"),
-    [({"crop": -1}, "crop"), ({"cutout": -2}, "cutout"), ({"crop": 9}, "crop")],
-)
-def test_values_out_of_range(changes: dict[str, int], where: str) -> None:
+def test_a_crop_of_more_than_the_images() -> None:
     with pytest.raises(ConfigError) as caught:
-        Augmentation(**({"flip": False, "crop": 0, "cutout": 0} | changes))(some_images(), some_seeds())
-    assert caught.value.where == f"task.augmentation.{where}"
+        Augmentation(flip=False, crop=9, cutout=0)(some_images(), some_seeds())
+    assert caught.value.where == "Augmentation.crop"
 
 
 def test_golden_draws() -> None:
@@ -201,7 +197,5 @@ def test_mixup_follows_its_beta_distribution() -> None:
         assert kstest(own, "beta", args=(alpha, alpha)).pvalue > 1e-3
 
 
-def test_mixing_off_and_out_of_range() -> None:
+def test_mixing_off() -> None:
     assert not Mixing(mixup_alpha=0.0, cutmix_alpha=0.0).is_active
-    with pytest.raises(ConfigError, match="mixup_alpha is -1"):
-        Mixing(mixup_alpha=-1.0, cutmix_alpha=0.0)
