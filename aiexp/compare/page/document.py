@@ -18,7 +18,7 @@ from aiexp.compare.page.content import make_content
 from aiexp.errors import HardwareError
 from aiexp.rundir.record import RunRecord
 
-SCRIPTS = ("data.js", "table.js", "charts.js", "detail.js", "page.js")
+SCRIPTS = ("data.js", "table.js", "charts.js", "curves.js", "detail.js", "page.js")
 
 
 def render(comparison: Comparison, records: Sequence[RunRecord]) -> str:
