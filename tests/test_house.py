@@ -18,14 +18,14 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def sources(suffix: str) -> list[Path]:
-    found = [path for folder in ("aiexp", "tests", "scripts") for path in (ROOT / folder).rglob(f"*{suffix}")]
+    found = [path for folder in ("aiexp", "tests") for path in (ROOT / folder).rglob(f"*{suffix}")]
     assert found
     return found
 
 
 @cache
 def functions() -> list[tuple[str, Function]]:
-    """Every function of the package, the tests and the scripts, as "file: name"."""
+    """Every function of the package and the tests, as "file: name"."""
     return [
         (f"{path.relative_to(ROOT)}: {node.name}", node)
         for path in sources(".py")
