@@ -8,6 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import aiexp
+from aiexp.config.address import addresses
 from aiexp.config.build import build
 from aiexp.config.compose import compose
 from aiexp.config.target.arguments import check_arguments
@@ -119,6 +120,20 @@ def test_a_constructor_s_error_gets_the_key_of_its_node(lab: Lab) -> None:
     with pytest.raises(ConfigError) as caught:
         build(config.one)  # said by the object inside after it was built, with the name of its class
     assert (caught.value.where, caught.value.fix) == ("one.inner.rate=0.5", "one.inner.rate=0.4")
+
+
+def test_an_error_while_training_gets_the_key_from_the_whole_config() -> None:
+    config = {
+        "seed": 0,
+        "task": {"mine": [{"_target_": "aiexp.task.classification.augmentation.Augmentation", "crop": 30}]},
+    }
+    for where, expected in (
+        ("Augmentation.crop", "task.mine[0].crop"), ("dataset", "dataset"), ("seed=1", "seed=1"),
+        ("data/a.csv", "data/a.csv"), ("Other.crop", "Other.crop"), ("task.mine", "task.mine"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError) as caught, addresses(config):
+            raise ConfigError("too large", where=where, fix="at most Augmentation.crop=27")
+        assert (caught.value.where, caught.value.fix) == (expected, "at most task.mine[0].crop=27")
 
 
 def test_ranges_as_in_mathematics() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from aiexp.command.run import split
+from aiexp.config.address import addresses
 from aiexp.config.build import build
 from aiexp.config.compose import compose
 from aiexp.text.terminal import out, out_lines
@@ -67,7 +68,8 @@ def main(argv: list[str]) -> int:
         return check_sweep_jobs(line.overrides, config_dir=line.config_dir)
     config = compose(line.overrides, config_dir=line.config_dir).config
     say("config", "valid: every key, type and target")
-    check(config)
+    with addresses(config):
+        check(config)
     return 0
 
 

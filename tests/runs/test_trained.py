@@ -73,7 +73,7 @@ def test_what_is_no_run_of_image_classification(run: Path, tmp_path: Path) -> No
     dataset = stripes(image_size=28)
     with pytest.raises(ConfigError, match="no such run directory") as caught:
         TrainedClassifier(run=str(tmp_path / "nowhere"), dataset=dataset)
-    assert caught.value.where.startswith("task.quality.classifier.run=")
+    assert caught.value.where.startswith("SampleQuality.classifier.run=")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="not a run directory"):
         TrainedClassifier(run=str(tmp_path / "empty"), dataset=dataset)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import OmegaConf
 
+from aiexp.config.address import add_address
 from aiexp.config.compose import Merged, merge_options
 from aiexp.config.composed import Composed
 from aiexp.config.hydra_settings import is_hydra_setting
@@ -213,6 +214,7 @@ def try_evaluation(config: dict[str, Any]) -> list[str] | AiexpError:
         with torch.inference_mode(), hardware.autocast():
             names = task.evaluate(first_batch(dataset), splits[0]).metrics if splits else {}
     except AiexpError as error:
+        add_address(error, config, "")
         return error
     return [f"{split}/{name}" for split in splits for name in names]
 
