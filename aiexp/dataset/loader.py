@@ -56,8 +56,8 @@ def ordered_batches(
                 first = str(e).strip().splitlines() or [type(e).__name__]
                 raise DataError(
                     f"{name} batch {number} did not come from its worker: {first[0]}",
-                    where=f"num_workers={num_workers}",
-                    fix="look for a full memory or a full /dev/shm, or use num_workers=0",
+                    where="dataset",
+                    fix="look for a full memory or a full /dev/shm, or use dataset.num_workers=0",
                 ) from e
             yield _opened(batch, number, name)
 
