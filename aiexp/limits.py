@@ -7,7 +7,7 @@ import errno
 from pathlib import Path
 
 from aiexp.errors import AiexpError, ConfigError, HardwareError, MemoryFullError, StorageError
-from aiexp.storage import FULL, TOO_MANY, storage_error
+from aiexp.storage.files import FULL, TOO_MANY, storage_error
 
 _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 _LESS_MEMORY = "halve dataset.batch_size and double trainer.accumulate, or take a smaller model"

@@ -13,7 +13,7 @@ from aiexp.command import list as list_command
 from aiexp.errors import ConfigError
 from aiexp.hardware.hardware import Hardware
 from aiexp.limits import limit_error
-from aiexp.storage import storage_error, storage_errors
+from aiexp.storage.files import storage_error, storage_errors
 from tests.forks import in_fork
 
 AIEXP = [sys.executable, "-m", "aiexp"]

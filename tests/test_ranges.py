@@ -17,7 +17,7 @@ from aiexp.errors import AiexpError, ConfigError
 from aiexp.ranges import Length, Range
 from tests.lab import Lab, make_lab
 
-ROOMS = ("task", "dataset", "model", "tracker", "trainer.py", "schedule.py", "selection.py", "hardware.py")
+ROOMS = ("task", "dataset", "model", "tracker", "trainer", "hardware")
 
 
 @pytest.fixture
@@ -112,11 +112,23 @@ def test_a_constructor_s_error_gets_the_key_of_its_node(lab: Lab) -> None:
     node = {"_target_": "my_lab.ranged.Inner", "rate": 0.5}
     config = OmegaConf.create({"mine": {"list": [node]}, "one": outer(rate=0.5)})
     with pytest.raises(ConfigError) as caught:
-        build(OmegaConf.create({"mine": {"_target_": "my_lab.ranged.Outer", "inner": node, "many": [],
-                                         "batch_size": 1, "limit": None}}).mine)  # fmt: skip
+        build(
+            OmegaConf.create(
+                {
+                    "mine": {
+                        "_target_": "my_lab.ranged.Outer",
+                        "inner": node,
+                        "many": [],
+                        "batch_size": 1,
+                        "limit": None,
+                    }
+                }
+            ).mine
+        )
     assert (caught.value.where, caught.value.fix) == (
-        "mine.inner.rate", "at most mine.inner.rate=0.4, or dataset=other",
-    )  # fmt: skip
+        "mine.inner.rate",
+        "at most mine.inner.rate=0.4, or dataset=other",
+    )
     with pytest.raises(ConfigError) as caught:
         build(config.one)  # said by the object inside after it was built, with the name of its class
     assert (caught.value.where, caught.value.fix) == ("one.inner.rate=0.5", "one.inner.rate=0.4")
@@ -128,9 +140,13 @@ def test_an_error_while_training_gets_the_key_from_the_whole_config() -> None:
         "task": {"mine": [{"_target_": "aiexp.task.classification.augmentation.Augmentation", "crop": 30}]},
     }
     for where, expected in (
-        ("Augmentation.crop", "task.mine[0].crop"), ("dataset", "dataset"), ("seed=1", "seed=1"),
-        ("data/a.csv", "data/a.csv"), ("Other.crop", "Other.crop"), ("task.mine", "task.mine"),
-    ):  # fmt: skip
+        ("Augmentation.crop", "task.mine[0].crop"),
+        ("dataset", "dataset"),
+        ("seed=1", "seed=1"),
+        ("data/a.csv", "data/a.csv"),
+        ("Other.crop", "Other.crop"),
+        ("task.mine", "task.mine"),
+    ):
         with pytest.raises(ConfigError) as caught, addresses(config):
             raise ConfigError("too large", where=where, fix="at most Augmentation.crop=27")
         assert (caught.value.where, caught.value.fix) == (expected, "at most task.mine[0].crop=27")
@@ -139,16 +155,17 @@ def test_an_error_while_training_gets_the_key_from_the_whole_config() -> None:
 def test_ranges_as_in_mathematics() -> None:
     numbers = (-1, 0, 0.5, 1, 2, float("nan"))
     for text, inside in (
-        ("[0, 1]", [0, 0.5, 1]), ("(0, 1)", [0.5]), ("(0, 1]", [0.5, 1]), (">= 1", [1, 2]), ("> 1", [2]),
-    ):  # fmt: skip
+        ("[0, 1]", [0, 0.5, 1]),
+        ("(0, 1)", [0.5]),
+        ("(0, 1]", [0.5, 1]),
+        (">= 1", [1, 2]),
+        ("> 1", [2]),
+    ):
         assert [number for number in numbers if Range(text).allows(number)] == inside
     assert not Length(">= 1").allows([])
     for text in ("0..1", "[0, 1", "< 3"):
         with pytest.raises(ValueError, match="not a range"):
             Range(text)
-
-
-TASK, DATA = "aiexp.task.", "aiexp.dataset."
 
 
 @pytest.mark.parametrize(
@@ -163,58 +180,99 @@ TASK, DATA = "aiexp.task.", "aiexp.dataset."
         ),
         ("aiexp.checkpoint.store.CheckpointPolicy", {"every": 0, "keep_last": 0}),
         ("aiexp.tracker.wandb.WandbTracker", {"mode": "onlin", "probe_seconds": 0}),
-        (TASK + "dqn.DQN", {"discount": 1.5, "target_interval": 0, "target_rate": 0.0}),
-        (TASK + "exploration.Exploration", {"start": 1.2, "end": -1, "steps": -3, "repetition": 1.0}),
-        (TASK + "acting.Rhythm", {"train_freq": 0, "gradient_steps": 0, "learning_starts": -1}),
+        ("aiexp.task.control.dqn.DQN", {"discount": 1.5, "target_interval": 0, "target_rate": 0.0}),
         (
-            TASK + "replay.Replay",
+            "aiexp.task.control.exploration.Exploration",
+            {"start": 1.2, "end": -1, "steps": -3, "repetition": 1.0},
+        ),
+        ("aiexp.task.control.acting.Rhythm", {"train_freq": 0, "gradient_steps": 0, "learning_starts": -1}),
+        (
+            "aiexp.task.control.replay.Replay",
             {"size": 0, "num_steps": 0, "priority_exponent": 1.5, "correction": -1, "correction_steps": -1},
         ),
         (
-            TASK + "gan.GAN",
-            {"loss": "hinge", "label_smoothing": 1.0, "average": 1.0, "num_discriminator_updates": 0,
-             "gradient_penalty": -1.0},
+            "aiexp.task.adversarial.gan.GAN",
+            {
+                "loss": "hinge",
+                "label_smoothing": 1.0,
+                "average": 1.0,
+                "num_discriminator_updates": 0,
+                "gradient_penalty": -1.0,
+            },
         ),
-        (TASK + "sample_quality.SampleQuality", {"num_samples": 1}),
+        ("aiexp.task.adversarial.sample_quality.SampleQuality", {"num_samples": 1}),
         (
-            TASK + "cyclegan.CycleGAN",
+            "aiexp.task.adversarial.cyclegan.CycleGAN",
             {"cycle_weight": -1.0, "identity_weight": -0.5, "pool_size": -1, "num_pictures": 0, "average": 1},
         ),
-        (TASK + "augmentation.Augmentation", {"crop": -1, "cutout": -2}),
-        (TASK + "mixing.Mixing", {"mixup_alpha": -1.0, "cutmix_alpha": -1}),
-        (TASK + "trunk.Trunk", {"lr_scale": 0.0, "frozen_epochs": -1.0, "whitening_examples": -1}),
-        (TASK + "image_classification.ImageClassification", {"label_smoothing": 1.0, "normalization": "no"}),
+        ("aiexp.task.classification.augmentation.Augmentation", {"crop": -1, "cutout": -2}),
+        ("aiexp.task.classification.mixing.Mixing", {"mixup_alpha": -1.0, "cutmix_alpha": -1}),
         (
-            TASK + "text_classification.TextClassification",
+            "aiexp.task.classification.trunk.Trunk",
+            {"lr_scale": 0.0, "frozen_epochs": -1.0, "whitening_examples": -1},
+        ),
+        (
+            "aiexp.task.classification.image.ImageClassification",
+            {"label_smoothing": 1.0, "normalization": "no"},
+        ),
+        (
+            "aiexp.task.classification.text.TextClassification",
             {"label_smoothing": 1.0, "layer_decay": 0.0, "frozen_layers": -1, "dropout": 1.5},
         ),
         (
-            TASK + "maml.MAML",
-            {"algorithm": "fo-maml", "inner_lr": 0.0, "inner_steps": 0, "inner_points": 0, "eval_steps": [],
-             "num_pictures": 0},
+            "aiexp.task.few_shot.maml.MAML",
+            {
+                "algorithm": "fo-maml",
+                "inner_lr": 0.0,
+                "inner_steps": 0,
+                "inner_points": 0,
+                "eval_steps": [],
+                "num_pictures": 0,
+            },
         ),
-        (DATA + "hub.hub", {"batch_size": 0, "max_tokens": 2, "limit": 1, "eval_fraction": float("nan")}),
-        (DATA + "text_files.text_files", {"test_fraction": 1, "num_workers": -1, "on_bad_sample": "guess"}),
-        (DATA + "image_folder.image_folder", {"channels": 2, "image_size": 0, "mean": [], "std": [0.0]}),
         (
-            DATA + "published_images.published_images",
+            "aiexp.dataset.text.hub.hub",
+            {"batch_size": 0, "max_tokens": 2, "limit": 1, "eval_fraction": float("nan")},
+        ),
+        (
+            "aiexp.dataset.text.files.text_files",
+            {"test_fraction": 1, "num_workers": -1, "on_bad_sample": "guess"},
+        ),
+        (
+            "aiexp.dataset.image.folder.image_folder",
+            {"channels": 2, "image_size": 0, "mean": [], "std": [0.0]},
+        ),
+        (
+            "aiexp.dataset.image.published.published_images",
             {"collection": "mnits", "num_eval": -1, "mean": [130.0], "std": [float("nan")], "seed": -1},
         ),
-        (DATA + "emoji_styles.emoji_styles", {"channels": 4, "limit": 0, "eval_fraction": 1.0}),
-        (DATA + "unpaired_folders.unpaired_folders", {"num_eval": -1, "eval_batch_size": -1}),
-        (DATA + "glyphs.glyphs", {"ways": 1, "shots": 0, "examples": 1, "image_size": 4, "num_episodes": 0}),
-        (DATA + "sinusoids.Sinusoids", {"shots": 0, "num_tasks": 0, "epoch_batches": 0, "seed": -1}),
-        (DATA + "environments.Environments", {"num_envs": 0, "num_eval_episodes": -1, "frame_stack": 0}),
+        ("aiexp.dataset.image.emoji_styles.emoji_styles", {"channels": 4, "limit": 0, "eval_fraction": 1.0}),
+        ("aiexp.dataset.image.unpaired_folders.unpaired_folders", {"num_eval": -1, "eval_batch_size": -1}),
+        (
+            "aiexp.dataset.few_shot.glyphs.glyphs",
+            {"ways": 1, "shots": 0, "examples": 1, "image_size": 4, "num_episodes": 0},
+        ),
+        (
+            "aiexp.dataset.few_shot.sinusoids.Sinusoids",
+            {"shots": 0, "num_tasks": 0, "epoch_batches": 0, "seed": -1},
+        ),
+        (
+            "aiexp.dataset.environment.dataset.Environments",
+            {"num_envs": 0, "num_eval_episodes": -1, "frame_stack": 0},
+        ),
         ("aiexp.model.image.mlp.Mlp", {"hidden_sizes": [4, 0], "dropout": 1.0}),
         ("aiexp.model.control.q_network.QMlp", {"hidden_sizes": []}),
         ("aiexp.model.control.q_network.QCnn", {"hidden_size": 0}),
         ("aiexp.model.image.fast_cnn.FastCnn", {"widths": [8, 8]}),
         ("aiexp.model.few_shot.conv4.Conv4", {"halving": "skip", "filters": 0}),
-        ("aiexp.model.adversarial.dcgan.DCGAN", {"latent_size": 0, "base_channels": -1, "discriminator_norm": "rms"}),
+        (
+            "aiexp.model.adversarial.dcgan.DCGAN",
+            {"latent_size": 0, "base_channels": -1, "discriminator_norm": "rms"},
+        ),
         ("aiexp.model.adversarial.cyclegan.CycleGANNetworks", {"num_blocks": 0, "base_channels": 0}),
         ("aiexp.model.image.torchvision.TorchvisionModel", {"input_size": 0}),
     ],
-)  # fmt: skip
+)
 def test_what_the_components_of_aiexp_refuse(target: str, values: dict[str, Any]) -> None:
     node = {"_target_": target, "_partial_": True, **values}
     problems = check_arguments(node, "mine", read(target), given=(), blocks=())
@@ -226,8 +284,6 @@ def test_no_component_names_a_key_of_the_config() -> None:
     """A component may stand under any key, so it names its own arguments; `build` knows the key."""
     literal = re.compile(r"""where=f?["'](?:task|dataset|model|trainer|hardware|tracker)\.""")
     root = Path(aiexp.__file__).parent
-    files = [
-        f for room in ROOMS for f in ([root / room] if room.endswith(".py") else (root / room).rglob("*.py"))
-    ]
+    files = [f for room in ROOMS for f in (root / room).rglob("*.py")]
     assert len(files) > 80
     assert [str(f) for f in files if literal.search(f.read_text("utf-8"))] == []

@@ -28,7 +28,7 @@ from aiexp.checkpoint.manifest import FORMAT, OtherFormatError, block_name, save
 from aiexp.checkpoint.state import join, split
 from aiexp.errors import CheckpointError
 from aiexp.ranges import PositiveInt
-from aiexp.storage import storage_errors, sync_directory
+from aiexp.storage.files import storage_errors, sync_directory
 
 DTYPES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",

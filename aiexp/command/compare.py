@@ -174,7 +174,7 @@ def _text(comparison: "Comparison", records: "list[RunRecord]", form: str, most:
 def _write_page(comparison: "Comparison", records: "list[RunRecord]", path: Path) -> None:
     """Writes the page and says where."""
     from aiexp.compare.page import render
-    from aiexp.storage import storage_errors
+    from aiexp.storage.files import storage_errors
 
     with storage_errors("writing the page", path):
         path.write_text(render(comparison, records), encoding="utf-8")

@@ -79,7 +79,7 @@ def describe_processor() -> str:
 
 def writable(folder: Path) -> str:
     """Free space of a folder that can be written."""
-    from aiexp.storage import nearest_existing
+    from aiexp.storage.files import nearest_existing
 
     there = nearest_existing(folder.absolute())
     if not there.is_dir() or not os.access(there, os.W_OK):

@@ -21,7 +21,7 @@ from typing import IO, Any, Self, cast, final
 import yaml
 
 from aiexp.errors import CheckpointError, SecurityError, StorageError
-from aiexp.storage import storage_error, storage_errors, write_json, write_text
+from aiexp.storage.files import storage_error, storage_errors, write_json, write_text
 
 SLUG_BYTES = 80
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from aiexp.errors import CheckpointError
-from aiexp.storage import storage_errors
+from aiexp.storage.files import storage_errors
 
 
 @final

@@ -11,7 +11,7 @@ from pathlib import Path
 from aiexp.checkpoint.manifest import verify
 from aiexp.errors import SecurityError, StorageError
 from aiexp.runs.plan import Removal
-from aiexp.storage import storage_errors
+from aiexp.storage.files import storage_errors
 
 OURS = ("config.yaml", "status.json", "overrides.yaml", "environment.json", "metrics.jsonl")
 

@@ -18,7 +18,7 @@ from aiexp.dataset.image.published import CLASS_NAMES
 from aiexp.errors import ConfigError, DataError
 from aiexp.rundir.directory import RunDirectory
 from aiexp.source.cache import data_dir
-from aiexp.storage import storage_errors
+from aiexp.storage.files import storage_errors
 from aiexp.task.adversarial.sample_quality import KEY
 from aiexp.text.terminal import say
 

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from aiexp.storage import storage_errors
+from aiexp.storage.files import storage_errors
 from aiexp.text.secrets import redact_text
 from aiexp.text.terminal import visible
 

@@ -21,7 +21,7 @@ from aiexp.rundir.metrics import MetricsFile
 from aiexp.session.display import Display
 from aiexp.session.pruning import Pruning
 from aiexp.session.stop import StopRequested, StopSignal
-from aiexp.storage import storage_errors
+from aiexp.storage.files import storage_errors
 from aiexp.task.base import Task
 from aiexp.task.report import Evaluation
 from aiexp.text.csv import csv_text

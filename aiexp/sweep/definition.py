@@ -10,7 +10,7 @@ import yaml
 from aiexp.config.folders import shown
 from aiexp.errors import CheckpointError
 from aiexp.rundir.changes import flatten, show
-from aiexp.storage import storage_errors, write_text
+from aiexp.storage.files import storage_errors, write_text
 from aiexp.text.secrets import MASK
 
 DEFINITION = "sweep.yaml"

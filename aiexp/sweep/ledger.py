@@ -19,7 +19,7 @@ from typing import Any, final
 
 from aiexp.errors import CheckpointError
 from aiexp.rundir.directory import RunDirectory
-from aiexp.storage import storage_errors
+from aiexp.storage.files import storage_errors
 from aiexp.sweep.result import Result
 
 

@@ -14,7 +14,7 @@ from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.config.loader import chooses
 from aiexp.errors import CheckpointError, ConfigError, Stopped, SweepError
 from aiexp.rundir.directory import RunDirectory, new_name
-from aiexp.storage import storage_errors
+from aiexp.storage.files import storage_errors
 from aiexp.sweep.definition import DEFINITION, Definition
 from aiexp.sweep.grid import targets_of
 from aiexp.sweep.job import Interrupted, SweepJob, config_hash

@@ -1,6 +1,5 @@
 """A run directory as a classifier of other images: what fits, what is refused."""
 
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ import pytest
 import torch
 import yaml
 
-import aiexp
 from aiexp.config.compose import compose
 from aiexp.errors import ConfigError, SecurityError
 from aiexp.rundir.directory import RunDirectory
@@ -104,12 +102,3 @@ def test_a_classifier_is_chosen_by_its_run(tmp_path: Path, monkeypatch: pytest.M
     assert compose(["task=dcgan", "task.quality.classifier=null"]).config.task.quality.classifier is None
     with pytest.raises(ConfigError, match=r"'task.quality.classifier' is 'outputs/mine'"):
         compose(["task=dcgan", "task.quality.classifier=outputs/mine"])
-
-
-def test_no_task_knows_of_runs() -> None:
-    """A task is handed what it needs: it starts no run, and reads no run directory, config or checkpoint."""
-    outside = ("rundir", "checkpoint", "build", "config", "runs", "source", "run", "session")
-    imports = re.compile(rf"^\s*(?:from|import) aiexp\.({'|'.join(outside)})\b", flags=re.MULTILINE)
-    files = sorted((Path(aiexp.__file__).parent / "task").glob("*.py"))
-    assert len(files) > 20
-    assert [f.name for f in files if imports.search(f.read_text(encoding="utf-8"))] == []

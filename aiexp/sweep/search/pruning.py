@@ -41,7 +41,7 @@ class StudyPruning:
         value = metrics.get(self.objective)
         if value is None or math.isnan(value):
             return False
-        from aiexp.storage import storage_errors
+        from aiexp.storage.files import storage_errors
         from aiexp.sweep.search.study import JOURNAL, load_study
 
         self._study = self._study or load_study(self.directory)

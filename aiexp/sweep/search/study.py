@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiexp.errors import CheckpointError, ConfigError
-from aiexp.storage import storage_errors, write_json
+from aiexp.storage.files import storage_errors, write_json
 from aiexp.sweep.search.cma_state import check_states
 from aiexp.sweep.search.journal_lock import JournalLock
 from aiexp.sweep.search.sampler import make_pruner, make_sampler, without_experimental_warnings

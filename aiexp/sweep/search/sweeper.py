@@ -17,7 +17,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from aiexp.errors import ConfigError
 from aiexp.rundir.directory import RunDirectory
-from aiexp.storage import write_text
+from aiexp.storage.files import write_text
 from aiexp.sweep.result import Result
 from aiexp.sweep.search.objective import COSTS, as_list
 from aiexp.sweep.search.search import Search
