@@ -186,9 +186,17 @@ def named_runs(filters: Sequence[Filter], paths: Sequence[Path], arguments: Argu
         raise ConfigError(
             "remove what?", where="aiexp runs rm", fix="name runs, or a filter such as state=failed"
         )
-    for path in paths:
+    named = list(dict.fromkeys(map(behind_latest, paths)))
+    for path in named:
         check_run(path)
-    return [read_record(Path(path).absolute()) for path in dict.fromkeys(paths)]
+    return [read_record(path.absolute()) for path in named]
+
+
+def behind_latest(path: Path) -> Path:
+    """The run that our own link `outputs/latest` leads to; any other path as it is."""
+    target, parent = Path(os.path.realpath(path)), Path(os.path.realpath(path.parent))
+    is_ours = path.name == "latest" and path.is_symlink() and target.is_relative_to(parent)
+    return path.parent / target.relative_to(parent) if is_ours else path
 
 
 def list_runs(records: list[RunRecord], arguments: Arguments) -> int:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from aiexp.compare.metric import Metric
-from aiexp.compare.varying import cell, find_key, find_varying, short_names, show_value, value_of
+from aiexp.compare.varying import NOISE, cell, find_key, find_varying, short_names, show_value, value_of
 from aiexp.errors import DataError
+from aiexp.rundir.changes import is_below
 from aiexp.rundir.record import RunRecord
 
 COMPLETE, DAMAGED = "finished", "damaged"
@@ -121,7 +122,33 @@ def _bundles(
         if key in bundle.runs:
             repeated.append(bundle.runs[key])
         bundle.runs[key] = record  # the newest stays
-    return list(bundles.values()), repeated
+    return [*bundles.values(), _set_apart(list(bundles.values()), has_others=bool(others))], repeated
+
+
+def _set_apart(bundles: list[Bundle], *, has_others: bool) -> Bundle:
+    """Takes the runs that cannot be a group's lost seeds, being of other configs, out of the groups.
+
+    Args:
+        bundles: The groups.
+        has_others: Whether groups mix configs; then only other tasks are strangers.
+    """
+
+    def recipe(record: RunRecord) -> Hashable:
+        if has_others:
+            return record.task
+        return frozenset(
+            (key, repr(value))
+            for key, value in record.config.items()
+            if not is_below(key, NOISE) and not (key.endswith("seed") and value == record.seed)
+        )
+
+    strangers = Bundle(label="other configs")
+    for bundle in bundles:
+        known = {recipe(run) for run in bundle.runs.values()}
+        for run in [run for run in bundle.lost if known and recipe(run) not in known]:
+            bundle.lost.remove(run)
+            strangers.lost.append(run)
+    return strangers
 
 
 def _mixed(bundles: list[Bundle], columns: list[str], others: list[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Turns the labels of a user's data, names or numbers, into class numbers."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiexp.errors import DataError, nearest
+
+logger = logging.getLogger(__name__)
 
 # Names shown in a message before the rest is cut.
 _SHOWN = 8
@@ -73,7 +76,19 @@ def infer_class_names(rows: Rows) -> list[str]:
             where=rows.places[0],
             fix="label_column=<the column that holds the class>",
         )
-    return [str(label) for label in classes]
+    class_names = [str(label) for label in classes]
+    note_case(class_names, rows.places[0].partition(":")[0] if rows.places else "")
+    return class_names
+
+
+def note_case(class_names: Sequence[str], where: str) -> None:
+    """Says which classes differ only in case; they stay classes of their own, for they may be meant."""
+    by_letters: dict[str, list[str]] = {}
+    for name in class_names:
+        by_letters.setdefault(name.strip().casefold(), []).append(name)
+    alike = [" and ".join(map(repr, names)) for names in by_letters.values() if len(names) > 1]
+    if alike:
+        logger.warning("%s: classes that differ only in case: %s", where, ", ".join(alike[:_SHOWN]))
 
 
 def class_numbers(rows: Rows, class_names: list[str]) -> NDArray[np.int64]:

@@ -184,10 +184,13 @@ def new_name(slug: str) -> str:
 
 
 def slug(overrides: list[str]) -> str:
-    """A readable, safe piece of a folder name: `optimizer.lr=0.001` becomes `lr=0.001`; at most 80 bytes."""
+    """A readable, safe piece of a folder name: `optimizer.lr=0.001` becomes `lr-0.001`; at most 80 bytes.
+
+    Without `=` and `,` a path that is pasted into a command line is neither KEY=VALUE nor a list of values.
+    """
     parts: list[str] = []
     for override in overrides:
         key, _, value = override.partition("=")
-        parts.append(f"{key.lstrip('+~').rsplit('.', 1)[-1]}={value}" if value else key)
-    text = re.sub(r"[^A-Za-z0-9=.,+-]+", "-", ",".join(parts)).strip("-.,")
-    return text[:SLUG_BYTES].rstrip("-.,")
+        part = f"{key.lstrip('+~').rsplit('.', 1)[-1]}-{value}" if value else key
+        parts.append(re.sub(r"[^A-Za-z0-9.+-]+", "-", part).strip("-."))
+    return "_".join(filter(None, parts))[:SLUG_BYTES].rstrip("-._")

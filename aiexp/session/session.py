@@ -179,9 +179,10 @@ class Session:
         sizes = {split: dataset.num_examples(split) for split in ("train", "eval", "test")}
         self.say(f"run       {self.shown_path}")
         self.say(f"hardware  {hardware.describe()}")
-        self.say(
-            f"dataset   {choices.get('dataset')}: " + ", ".join(f"{n} {split}" for split, n in sizes.items())
-        )
+        limit = self.config.get("dataset", {}).get("limit")
+        cut = "" if limit is None else f" (dataset.limit={limit} cuts every split, eval and test too)"
+        counts = ", ".join(f"{n} {split}" for split, n in sizes.items())
+        self.say(f"dataset   {choices.get('dataset')}: {counts}{cut}")
         self.say(f"model     {choices.get('model')}: {parameters:,} parameters")
         environment = directory.read_json("environment.json")
         info = RunInfo(

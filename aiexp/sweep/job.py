@@ -1,8 +1,6 @@
 """One job of a sweep: the function that every launcher calls, on this machine or another."""
 
 import gc
-import hashlib
-import json
 import os
 import time
 import traceback
@@ -11,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 from omegaconf import OmegaConf
 
@@ -21,11 +19,11 @@ from aiexp.errors import AiexpError, Stopped
 from aiexp.rundir.directory import RunDirectory, new_name, slug
 from aiexp.rundir.environment import describe_environment
 from aiexp.session.job import Job
-from aiexp.sweep.ledger import Ledger
+from aiexp.sweep.ledger import Ledger, hash_config
 from aiexp.sweep.place.preload import modules_of
 from aiexp.sweep.result import Result, state_of
 from aiexp.sweep.search.pruning import job_pruning
-from aiexp.text.secrets import redact, redact_text
+from aiexp.text.secrets import redact_text
 from aiexp.text.terminal import say
 
 
@@ -197,8 +195,7 @@ def report(index: int, own: list[str], lines: list[str]) -> None:
 
 def config_hash(composed: Composed) -> str:
     """sha256 of a resolved config, without keys that name secrets: they may be renewed."""
-    plain = redact(OmegaConf.to_container(composed.config, resolve=True), {})
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
+    return hash_config(cast(dict[str, Any], OmegaConf.to_container(composed.config, resolve=True)))
 
 
 _environment: dict[str, Any] = {}

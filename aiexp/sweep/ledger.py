@@ -8,11 +8,12 @@ A job writes its own lines, whichever launcher and machine runs it; for one that
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import time
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -21,6 +22,7 @@ from aiexp.errors import CheckpointError
 from aiexp.rundir.directory import RunDirectory
 from aiexp.storage.files import storage_errors
 from aiexp.sweep.result import Result
+from aiexp.text.secrets import redact
 
 
 @final
@@ -72,6 +74,8 @@ class Ledger:
             entry = known.get(index)
             if entry is None:
                 new.append({"event": "planned", "job": index, "overrides": overrides, "config": config})
+                if directory := self._forgotten(index, config):
+                    new.append({"event": "started", "job": index, "directory": directory})
             elif (entry.overrides, entry.config) != (overrides, config):
                 what = f"job {index} is not what it was when the sweep was started"
                 if entry.overrides != overrides:
@@ -80,7 +84,7 @@ class Ledger:
                 raise CheckpointError(what, where=" ".join(overrides), fix=fix)
         if new:
             self._append(new)
-        return sum(entry.is_complete for entry in known.values())
+        return sum(entry.is_complete for entry in self.entries().values())
 
     def start(self, index: int, directory: str) -> None:
         """A job starts, or goes on, in a run directory that may not be there yet."""
@@ -126,6 +130,14 @@ class Ledger:
                 entry.result = self._finished(index, entry) or entry.result
         return entries
 
+    def _forgotten(self, index: int, config: str) -> str:
+        """Name of the run directory of a job whose lines the ledger has lost (it was emptied); else empty."""
+        for path in sorted(self.sweep.glob(f"*_{index:03d}_*/config.yaml"), reverse=True):
+            with suppress(CheckpointError):
+                if hash_config(RunDirectory(path.parent).read_config()) == config:
+                    return path.parent.name
+        return ""
+
     def _finished(self, index: int, entry: Entry) -> Result | None:
         """The result of a run that finished, though nobody was left to write it here."""
         if not entry.directory:
@@ -154,3 +166,9 @@ class Ledger:
         with (self.sweep / ".jobs").open("a") as file:
             fcntl.lockf(file, fcntl.LOCK_EX, 1, index)  # the byte with the job's number; not inherited
             yield
+
+
+def hash_config(config: dict[str, Any]) -> str:
+    """sha256 of a resolved config, without keys that name secrets: they may be renewed."""
+    plain = redact(config, {})
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()

@@ -138,9 +138,9 @@ def test_outputs_that_are_no_folder(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["task.optimizer.lr=0.001", "seed=1"], "lr=0.001,seed=1"),
-        (["+task.note='a b/../c'"], "note=-a-b-..-c"),
-        (["x=" + "é🎉\n" * 100], "x="),
+        (["task.optimizer.lr=0.001", "seed=1"], "lr-0.001_seed-1"),
+        (["+task.note='a b/../c'"], "note--a-b-..-c"),
+        (["x=" + "é🎉\n" * 100], "x"),
         (["dataset.text_column=" + "long" * 100], None),
         (["~trainer.clip"], "trainer.clip"),
         ([], ""),
@@ -149,7 +149,7 @@ def test_outputs_that_are_no_folder(tmp_path: Path, kind: str) -> None:
 def test_slugs_are_safe_file_names(tmp_path: Path, overrides: list[str], expected: str | None) -> None:
     name = slug(overrides)
     assert len(name.encode()) <= 80
-    assert "/" not in name
+    assert not set("/=, ") & set(name)
     if expected is not None:
         assert name == expected
     assert RunDirectory.create(tmp_path, name).path.parent == tmp_path

@@ -23,13 +23,17 @@ SUFFIXES = frozenset(
 )
 # How Pillow calls their formats; no others are tried, whatever the name: an EPS would start Ghostscript.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
+# Folders that Mac OS, Windows, network drives and tools put beside the user's.
+RESOURCE_FOLDERS = frozenset(
+    ("__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+)
 # Pillow's own bound: larger pictures are taken for decompression bombs.
 MAX_PIXELS = 89_478_485
 _SHORT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Picture files in `folder` and its sub-folders, sorted; hidden files and folders are left out.
+    """Picture files in `folder` and its sub-folders, sorted; hidden ones, pipes and devices are left out.
 
     Raises:
         DataError: A folder cannot be listed.
@@ -40,13 +44,18 @@ def find_images(folder: Path) -> list[Path]:
 
     found: list[Path] = []
     for parent, folders, files in os.walk(folder, onerror=stop):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not is_hidden(name)]
         found += [
             Path(parent, name)
             for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+            if not is_hidden(name) and os.path.splitext(name)[1].lower() in SUFFIXES
         ]
-    return sorted(found)
+    return sorted(path for path in found if path.is_file())
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is the system's own: `.DS_Store`, and what archives of a Mac leave behind."""
+    return name.startswith(".") or name in RESOURCE_FOLDERS
 
 
 def read_image(path: Path, image_size: int, channels: int) -> Tensor:

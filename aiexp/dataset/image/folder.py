@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aiexp.dataset.class_labels import note_case
 from aiexp.dataset.image.dataset import ImageBatching, ImageDataset, Images
-from aiexp.dataset.image.file import find_images
+from aiexp.dataset.image.file import find_images, is_hidden
 from aiexp.dataset.image.reader import check_memory, read_images
 from aiexp.dataset.subset import even_subset
 from aiexp.dataset.text.examples import Examples
@@ -128,7 +129,7 @@ def _list_classes(folder: Path, key: str) -> tuple[Files, list[str]]:
         what = "is not a folder" if folder.exists() else "does not exist"
         raise DataError(f"{folder} {what}", where=key, fix=f"{key}=<folder with one sub-folder a class>")
     try:
-        below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        below = sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
     except OSError as e:
         raise DataError(f"the folder cannot be listed: {e.strerror}", where=str(folder)) from e
     if not below:
@@ -153,7 +154,9 @@ def _list_classes(folder: Path, key: str) -> tuple[Files, list[str]]:
             f"only one class: {below[0].name}", where=str(folder),
             fix="make one sub-folder for each of at least two classes",
         )  # fmt: skip
-    return Files(folder=folder, names=names, labels=np.array(labels, np.int64)), [p.name for p in below]
+    class_names = [path.name for path in below]
+    note_case(class_names, str(folder))
+    return Files(folder=folder, names=names, labels=np.array(labels, np.int64)), class_names
 
 
 def _other_classes(names: list[str], class_names: list[str], key: str, folder: str) -> DataError:

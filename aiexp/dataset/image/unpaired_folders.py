@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Unpack
 
-from aiexp.dataset.image.file import find_images
+from aiexp.dataset.image.file import find_images, is_hidden
 from aiexp.dataset.image.reader import check_memory, read_images
 from aiexp.dataset.image.unpaired import Side, Sides, UnpairedBatching, UnpairedDataset, first_by_hash
 from aiexp.errors import ConfigError, DataError
@@ -91,7 +91,7 @@ def _folders(root: Path) -> dict[str, Path]:
             fix="folder=<folder with trainA and trainB>",
         )  # fmt: skip
     found: dict[str, Path] = {}
-    below = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    below = sorted(path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
     for path in below:
         for wanted in _WANTED:
             if path.name.lower() == wanted.lower():

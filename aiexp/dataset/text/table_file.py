@@ -14,6 +14,7 @@ from aiexp.errors import DataError, nearest
 
 logger = logging.getLogger(__name__)
 
+SEPARATORS = (",", ";", "\t", "|")  # of a file named .csv, the likeliest first
 # A cell may be a whole document; Python's own limit is 128 KiB.
 csv.field_size_limit(1 << 30)
 
@@ -159,7 +160,11 @@ def _decoded(path: Path, where: str) -> str:
 
 
 def _open_csv(path: Path, where: str) -> Table:
-    return _open_delimited(_decoded(path, where), where, ",", csv.QUOTE_MINIMAL)
+    """Comma-separated; a header in one piece that another separator cuts is not (spreadsheets write `;`)."""
+    text = _decoded(path, where)
+    header = text.lstrip("\r\n").partition("\n")[0]
+    cuts = (d for d in SEPARATORS if len(next(csv.reader([header], delimiter=d), [])) > 1)
+    return _open_delimited(text, where, next(cuts, ","), csv.QUOTE_MINIMAL)
 
 
 def _open_tsv(path: Path, where: str) -> Table:

@@ -41,6 +41,7 @@ PARTS = {  # order matters: the longer of two names that share a beginning comes
     "output_norm.": ["output.LayerNorm."],
     "pooler.": ["pooler.dense."],
 }
+MAX_CONFIG_BYTES = 1_000_000
 FIELDS = {  # of Shape: its name in config.json
     "vocab_size": "vocab_size",
     "hidden_size": "hidden_size",
@@ -83,7 +84,7 @@ def load_bert(folder: Path, *, dropout: float | None, attention_dropout: float |
         DataError: A file is missing or damaged, or the weights do not fit the config.
         SecurityError: The folder has pickled weights only.
     """
-    config = _read_config(folder)
+    config = read_config(folder)
     if dropout is None:
         dropout = float(config.get("hidden_dropout_prob", 0.1))
     if attention_dropout is None:
@@ -178,15 +179,22 @@ def first_names(names: list[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    """config.json as a dict."""
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json as a dict.
+
+    Raises:
+        DataError: It is missing, damaged, or larger than any description of a model.
+    """
     path = folder / "config.json"
     try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise DataError(f"config.json has more than {MAX_CONFIG_BYTES:,} bytes", where=str(path))
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError("config.json is missing", where=str(folder)) from None
-    except ValueError as error:
-        raise DataError(f"not JSON: {error}", where=str(path)) from None
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise DataError(f"not JSON: {reason}", where=str(path)) from None
     if not isinstance(config, dict):
         raise DataError("not a JSON object", where=str(path))
     return config

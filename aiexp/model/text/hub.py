@@ -3,7 +3,6 @@
 Only safetensors weights are read, and code that comes with a model never runs.
 """
 
-import json
 from pathlib import Path
 from typing import Any, final
 
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from aiexp.errors import DataError, SecurityError
 from aiexp.model.text.bert import Bert
-from aiexp.model.text.bert_weights import first_names, load_bert, weights_file
+from aiexp.model.text.bert_weights import first_names, load_bert, read_config, weights_file
 from aiexp.ranges import Share
 from aiexp.source.download import is_offline
 
@@ -82,7 +81,7 @@ class HubEncoder(nn.Module):
             _set_dropout(config, HIDDEN_DROPOUT, dropout)
             _set_dropout(config, ATTENTION_DROPOUT, attention_dropout)
             self.model = _load(folder, config)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise DataError(f"transformers cannot load the model: {error}", where=str(folder)) from error
         self.tokenizer = _backend(tokenizer, folder)
         self.hidden_size = int(config.hidden_size)
@@ -163,10 +162,7 @@ def _refuse_unsafe(folder: Path) -> None:
     """Stops for pickles and for code of the model's own; what else is wrong, transformers says."""
     if not list(folder.glob("*.safetensors")):
         weights_file(folder)
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise DataError("config.json is missing or damaged", where=str(folder)) from None
+    config = read_config(folder)
     from transformers import CONFIG_MAPPING
 
     if "auto_map" in config and config.get("model_type") not in CONFIG_MAPPING:

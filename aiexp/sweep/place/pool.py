@@ -90,7 +90,8 @@ class Running:
         self.deadline = time.monotonic() + (grace if number == signal.SIGTERM else DUMP_SECONDS)
         with suppress(ProcessLookupError):
             if number == signal.SIGKILL:
-                os.killpg(self.process.pid or 0, number)  # and the processes that it started
+                worker.kill_descendants(self.process.pid or 0)
+                os.killpg(self.process.pid or 0, number)
             else:
                 os.kill(self.process.pid or 0, number)
 
@@ -174,6 +175,9 @@ class Pool:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(running.process.pid or 0, signal.SIGKILL)
         del self.running[running.index]
+        server: int | None = forkserver._forkserver._forkserver_pid  # pyright: ignore
+        if server is not None:  # what the job left in a session of its own is the server's child now
+            worker.kill_descendants(server, {r.process.pid or 0 for r in self.running.values()})
         self._free.insert(0, running.slot)
         code = running.process.exitcode or 0
         why = running.why or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")

@@ -1,11 +1,14 @@
 """What runs in a job's own process before and after the job."""
 
+import ctypes
 import faulthandler
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Collection
+from contextlib import suppress
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -15,6 +18,7 @@ import cloudpickle
 
 from aiexp.sweep.place.slot import Slot
 
+PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
 Message = tuple[bool, Any]  # whether the call returned, and what; or what it raised, as text
 
 
@@ -28,6 +32,7 @@ def main(connection: Connection, call: bytes, slot: Slot, log: Path, grace: floa
         log: File for everything it prints.
         grace: Seconds to stop in when the sweep's process has died.
     """
+    adopt_orphans()
     os.setsid()  # Ctrl-C in the terminal is for the sweep, which then asks its jobs
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the forkserver ignores both
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -41,6 +46,32 @@ def main(connection: Connection, call: bytes, slot: Slot, log: Path, grace: floa
         connection.send_bytes(cloudpickle.dumps((False, f"{type(e).__name__}: {e}")))
         raise
     connection.send_bytes(cloudpickle.dumps(message))
+
+
+def adopt_orphans() -> None:
+    """Makes this process the parent of what its descendants leave behind, on Linux: see `kill_descendants`."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def kill_descendants(ancestor: int, spared: Collection[int] = ()) -> None:
+    """Kills every process below another one, on Linux, also those with a session of their own.
+
+    Args:
+        ancestor: Its number; it is not killed itself.
+        spared: Processes that stay, with all below them.
+    """
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            parent = int(path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(path.parent.name))
+    waiting = children.get(ancestor, [])
+    for process in waiting:
+        if process not in spared and process != os.getpid():
+            waiting.extend(children.get(process, []))
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(process, signal.SIGKILL)
 
 
 def print_to(log: Path) -> None:
@@ -61,4 +92,5 @@ def follow_parent(grace: float) -> None:
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(grace)
+    kill_descendants(os.getpid())
     os.killpg(0, signal.SIGKILL)
