@@ -84,7 +84,8 @@ class Ledger:
                 raise CheckpointError(what, where=" ".join(overrides), fix=fix)
         if new:
             self._append(new)
-        return sum(entry.is_complete for entry in self.entries().values())
+            known = self.entries()
+        return sum(entry.is_complete for entry in known.values())
 
     def start(self, index: int, directory: str) -> None:
         """A job starts, or goes on, in a run directory that may not be there yet."""

@@ -6,6 +6,7 @@ As `sitecustomize` of every Python process of a test it stands in the place of a
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 import types
@@ -41,6 +42,12 @@ def run(composed: Any, job: Any = None) -> int:
     if seed == 106:
         directory.write_status(state="failed")
         raise MemoryFullError("out of memory: 9 GiB", fix="halve it")
+    if seed == 107:  # leaves two processes behind, in sessions of their own; the second has lost its parent
+        for command in (["sleep", "1000"], ["sh", "-c", "setsid sleep 1000 & echo $!"]):
+            child = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True)
+            number = child.pid if command[0] == "sleep" else int(child.stdout.readline())  # type: ignore
+            with (job.sweep_dir / "left.txt").open("a") as file:
+                file.write(f"{number}\n")
     path, saved = directory.path / "metrics.jsonl", directory.path / "saved.json"
     state = json.loads(saved.read_text()) if saved.exists() else {"step": 0, "value": seed, "starts": 0}
     lines = path.read_text().splitlines()[: state["step"]] if path.exists() else []

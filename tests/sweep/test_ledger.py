@@ -9,7 +9,7 @@ import pytest
 
 from aiexp.errors import CheckpointError, ConfigError, HardwareError
 from aiexp.rundir.directory import RunDirectory
-from aiexp.sweep.ledger import Ledger
+from aiexp.sweep.ledger import Ledger, hash_config
 from aiexp.sweep.place import slot
 from aiexp.sweep.result import Result
 from tests.forks import in_fork
@@ -50,6 +50,23 @@ def test_a_run_that_finished_unheard_is_complete(tmp_path: Path) -> None:
     assert (result.metrics, result.seconds, result.directory) == ({"eval/loss": 0.5}, 3.0, "run0")
     ledger.end(done(0, 1))  # failed, and then somebody resumed the run by itself
     assert ledger.completed(0) == result
+
+
+def test_an_emptied_ledger_finds_the_runs_again(tmp_path: Path) -> None:
+    hashes = [hash_config({"seed": i, "model": {"width": 4}}) for i in range(3)]
+    jobs = [(i, [f"seed={i}"], value) for i, value in enumerate(hashes)]
+    for i, state in enumerate(("finished", "stopped", "finished")):
+        run = RunDirectory.at(tmp_path / f"2026-01-01_00-00-00_{i:03d}_seed-{i}_abcdef")
+        seed = 9 if i == 2 else i  # the last is a run of another config
+        run.write_config({"model": {"width": 4}, "seed": seed}, {}, [])
+        run.write_status(state=state, metrics={"eval/loss": 0.5})
+    ledger = Ledger(tmp_path)
+    ledger.path.touch()
+    assert ledger.plan(jobs) == 1
+    entries = ledger.entries()
+    assert [e.is_complete for e in entries.values()] == [True, False, False]
+    assert entries[1].directory.endswith("seed-1_abcdef")  # goes on there
+    assert entries[2].directory == ""
 
 
 def test_torn_and_damaged_lines_cost_only_themselves(tmp_path: Path) -> None:

@@ -45,11 +45,15 @@ def main(connection: Connection, call: bytes, slot: Slot, log: Path, grace: floa
     except BaseException as e:
         connection.send_bytes(cloudpickle.dumps((False, f"{type(e).__name__}: {e}")))
         raise
+    finally:
+        parent = parent_process()
+        if parent is not None and not parent.is_alive():
+            kill_descendants(os.getpid())  # while it lives, the pool does
     connection.send_bytes(cloudpickle.dumps(message))
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of what its descendants leave behind, on Linux: see `kill_descendants`."""
+    """Makes this process the parent of what its descendants leave behind, on Linux."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

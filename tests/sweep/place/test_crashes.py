@@ -62,6 +62,30 @@ def test_every_kind_of_crash_is_named_and_touches_no_other_job(sweep_lab: SweepL
     assert yaml.safe_load((sweep / "sweep.yaml").read_text())["axes"] == ["seed"]
 
 
+def test_what_a_job_leaves_behind_is_ended_with_it(sweep_lab: SweepLab) -> None:
+    """Also what has a session of its own; the processes of the other job stay."""
+    code, errors = sweep_lab.aiexp(
+        "run", "-m", "seed=107,0,107", "trainer.steps=4", "hydra.launcher.n_jobs=2"
+    )
+    assert code == 0, errors
+    (sweep,) = sweep_lab.sweeps()
+    left = [int(line) for line in (sweep / "left.txt").read_text().split()]
+    assert len(left) == 4
+    wait_until(lambda: not any(is_alive(process) for process in left))
+    assert {i: len(lines) for i, lines in results(sweep).items()} == {0: 4, 1: 4, 2: 4}
+    assert "unexpected pid" not in errors
+
+
+def test_what_a_job_leaves_behind_ends_with_a_killed_sweep(sweep_lab: SweepLab) -> None:
+    process = sweep_lab.start("run", "-m", "seed=107", "trainer.steps=1000")
+    wait_until(lambda: any(len(p.read_text().split()) == 2 for p in sweep_lab.lab.root.rglob("left.txt")))
+    process.kill()
+    process.communicate(timeout=120)
+    (path,) = sweep_lab.lab.root.rglob("left.txt")
+    left = [int(line) for line in path.read_text().split()]
+    wait_until(lambda: not any(is_alive(number) for number in left))
+
+
 def test_ctrl_c_saves_every_running_job_and_resume_finishes_the_sweep(sweep_lab: SweepLab) -> None:
     words = ["run", "-m", "seed=0,1,2,3", "trainer.steps=40", "hydra.launcher.n_jobs=2"]
     process = sweep_lab.start(*words)
