@@ -138,8 +138,8 @@ def _set_apart(bundles: list[Bundle], *, has_others: bool) -> Bundle:
             return record.task
         return frozenset(
             (key, repr(value))
-            for key, value in record.config.items()
-            if not is_below(key, NOISE) and not (key.endswith("seed") and value == record.seed)
+            for key, value in (*record.choices.items(), *record.config.items())
+            if not is_below(key, (*NOISE, "hardware")) and not (key.endswith("seed") and value == record.seed)
         )
 
     strangers = Bundle(label="other configs")

@@ -243,7 +243,8 @@ def test_links_are_neither_followed_nor_removed(outputs: Path, capsys: pytest.Ca
     run = Path("outputs/mnist/2026-01-03_00-00-00_c_cccccc")
     (run / "link").symlink_to(treasure)
     Path("outputs/latest").symlink_to(run.absolute())
-    code, _, err = call(capsys, "rm", "outputs/latest", "--yes")
+    Path("outputs/newest").symlink_to(run.absolute())
+    code, _, err = call(capsys, "rm", "outputs/newest", "--yes")
     assert (code, run.exists()) == (10, True)
     assert f"name the run itself: {run}" in err
     call(capsys, "rm", str(run), "--yes")
@@ -296,3 +297,16 @@ def test_a_thousand_runs_cost_their_reading_and_little_more(
     start = time.process_time()
     call(capsys)
     assert time.process_time() - start < 4 * reading + 0.1
+
+
+def test_rm_of_the_link_to_the_latest_run(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run("mine")
+    (Path("outputs") / "latest").unlink(missing_ok=True)
+    Path("outputs/latest").symlink_to("mnist/mine")
+    code, out, _ = call(capsys, "rm", "outputs/latest", "--yes")
+    assert code == 0
+    assert "outputs/mnist/mine" in out
+    assert not run.exists()
+    assert not Path("outputs/latest").is_symlink()
+    Path("outputs/latest").symlink_to("../elsewhere")
+    assert call(capsys, "rm", "outputs/latest", "--yes")[0] in (2, 10)

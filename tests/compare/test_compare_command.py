@@ -306,3 +306,18 @@ print(sorted(m for m in sys.modules if "." not in m), "scipy.stats" in sys.modul
     assert done.returncode == 0, done.stderr
     assert not [m for m in (*HEAVY, "optuna", "pandas", "hydra", "plotly") if f"'{m}'" in done.stderr]
     assert done.stderr.rstrip().endswith("False")
+
+
+def test_failed_runs_of_other_configs_are_no_lost_seeds(folder: Path, compare: Any) -> None:
+    make_run(folder, 0.9, "seed=0")
+    make_run(folder, None, "seed=1", "hardware.device=gpu", state="failed")  # the same but for the seed
+    make_run(folder, None, "seed=1", "task.optimizer.lr=9", state="failed")
+    for i in range(3):
+        make_run(folder, None, f"seed={i}", choices={"task": "bert"}, state="failed")
+        make_run(
+            folder, None, f"seed={i}", "task._target_=aiexp.Other", choices={"task": "b"}, state="failed"
+        )
+    said = compare("--format", "csv")
+    (row,) = csv.DictReader(io.StringIO(said.out))
+    assert (row["num_runs"], row["num_lost"]) == ("1", "1")
+    assert "8 left out, not finished: 8 failed" in " ".join(compare().notes)

@@ -241,3 +241,19 @@ def test_killed_process_leaves_nothing_that_is_used(
     monkeypatch.setattr(cache, "install", install)
     assert_is_toy(fetch("toy"))
     assert leftovers(data_dir) == []
+
+
+def test_a_flipped_bit_under_an_old_time_stamp(
+    index, add_entry: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small files are hashed at every start; of large ones the size and the time of change are believed."""
+    toy = add_entry(entry(archive(wheel())))
+    path = fetch("toy") / next(iter(CONTENT))
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[0] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not cache.is_complete(toy)
+    monkeypatch.setattr(cache, "HASHED_BYTES", 1)
+    assert cache.is_complete(toy)

@@ -1,6 +1,7 @@
 """The user's own class folders; every picture is generated here."""
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,26 @@ def test_impossible_settings(pets: Path, changes: dict[str, Any], where: str) ->
         make(pets, **changes)
     assert caught.value.where == where
     assert caught.value.exit_code == 2
+
+
+def test_folders_of_the_system_are_no_classes_and_a_pipe_is_no_picture(pets: Path) -> None:
+    for name in ("__MACOSX", "@eaDir", ".hidden"):
+        (pets / name).mkdir()
+        (pets / name / "x.png").write_bytes(b"")
+    class_folder = next(path for path in sorted(pets.iterdir()) if path.name[0].isalpha())
+    (class_folder / "__MACOSX").mkdir()
+    (class_folder / "__MACOSX" / "y.png").write_bytes(b"")
+    before = make(pets)
+    os.mkfifo(class_folder / "pipe.png")  # opened for reading, it would wait for ever
+    after = make(pets)
+    assert after.class_names == before.class_names
+    assert not {"__MACOSX", "@eaDir", ".hidden"} & set(after.class_names)
+    assert after.num_examples("train") == before.num_examples("train")
+
+
+def test_classes_that_differ_only_in_case_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path, {"cat": 12, "Cat": 12, "dog": 12})
+    if len(list(tmp_path.iterdir())) < 3:
+        pytest.skip("a file system without case")
+    assert make(tmp_path).class_names == ["Cat", "cat", "dog"]
+    assert caplog.messages == [f"{tmp_path}: classes that differ only in case: 'Cat' and 'cat'"]

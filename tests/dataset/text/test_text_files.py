@@ -217,3 +217,19 @@ def test_parquet_without_pyarrow_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(DataError, match=r"pip install 'aiexp\[parquet\]'"):
         load(tmp_path / "mine.parquet")
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|", ","])
+def test_a_csv_with_another_separator(separator: str, tmp_path: Path) -> None:
+    rows = [(f"it is, as said; number {i}", ["bad", "good"][i % 2]) for i in range(40)]
+    with (tmp_path / "x.csv").open("w", newline="") as file:
+        csv.writer(file, delimiter=separator).writerows([("text", "label"), *rows])
+    dataset = load(tmp_path / "x.csv")
+    assert dataset.class_names == ["bad", "good"]
+    assert sum(dataset.num_examples(split) for split in ("train", "eval", "test")) == 40
+
+
+def test_labels_that_differ_only_in_case_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [(f"text number {i}", ["pos", "POS", "neg"][i % 3]) for i in range(60)]
+    assert load(write(tmp_path / "x.csv", rows)).class_names == ["POS", "neg", "pos"]
+    assert caplog.messages == ["x.csv: classes that differ only in case: 'POS' and 'pos'"]
