@@ -4,6 +4,7 @@ import errno
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,15 @@ sys.exit(cli.main(["list"]))
 def test_a_number_of_threads_that_no_machine_has(threads: int) -> None:
     with pytest.raises(ConfigError, match="1 to 1024"):
         Hardware(device="cpu", precision="fp32", threads=threads, compile=False, deterministic=False)
+
+
+def test_a_clock_that_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from aiexp.session.session import Session
+    from tests.toys import new_run
+
+    directory = new_run(tmp_path)
+    times = iter(range(10**9, 0, -3600))
+    monkeypatch.setattr(time, "time", lambda: float(next(times)))
+    with Session(directory, directory.read_config()):
+        pass
+    assert 0 <= directory.read_json("status.json")["seconds"] < 600

@@ -179,10 +179,10 @@ class Session:
         sizes = {split: dataset.num_examples(split) for split in ("train", "eval", "test")}
         self.say(f"run       {self.shown_path}")
         self.say(f"hardware  {hardware.describe()}")
-        limit = self.config.get("dataset", {}).get("limit")
-        cut = "" if limit is None else f" (dataset.limit={limit} cuts every split, eval and test too)"
         counts = ", ".join(f"{n} {split}" for split, n in sizes.items())
-        self.say(f"dataset   {choices.get('dataset')}: {counts}{cut}")
+        limit = self.config.get("dataset", {}).get("limit")
+        counts += "" if limit is None else f" (dataset.limit={limit} cuts every split, eval and test too)"
+        self.say(f"dataset   {choices.get('dataset')}: {counts}")
         self.say(f"model     {choices.get('model')}: {parameters:,} parameters")
         environment = directory.read_json("environment.json")
         info = RunInfo(
@@ -259,8 +259,7 @@ class Session:
         for name, table in evaluation.tables.items():
             path = self._figure_path(step, name, "csv")
             with storage_errors("writing a table", path):
-                text = csv_text([table.columns, *table.rows])
-                path.write_text(text, encoding="utf-8", newline="")
+                path.write_text(csv_text([table.columns, *table.rows]), encoding="utf-8", newline="")
             if self._tracker is not None:
                 self._tracker.log_table(step, name, table)
 
