@@ -18,6 +18,8 @@ Whatever else is raised is a bug of ours: exit code 1, traceback kept in the run
 import difflib
 from collections.abc import Iterable
 
+LONGEST_WORD = 1000
+
 
 class AiexpError(Exception):
     """A problem with one clear line for the user; never shown with a traceback.
@@ -38,7 +40,7 @@ class AiexpError(Exception):
     def line(self) -> str:
         """`error[kind]: what | where | fix: ...` on one line."""
         parts = [self.what.rstrip(), self.where, f"fix: {self.fix}" if self.fix else ""]
-        return f"error[{self.kind}]: " + " | ".join(" ".join(p.split()) for p in parts if p)
+        return f"error[{self.kind}]: " + " | ".join(" ".join(map(_cut, p.split())) for p in parts if p)
 
     def lines(self) -> list[str]:
         """Every problem this error carries, one line each."""
@@ -128,6 +130,11 @@ class Stopped(AiexpError):
     def line(self) -> str:
         """`stopped ...; continue with: ...`: what was asked for is no error."""
         return f"{self.what}; continue with: {self.fix}" if self.fix else self.what
+
+
+def _cut(word: str) -> str:
+    """A word, or the ends of one that would bury what is said."""
+    return word if len(word) <= LONGEST_WORD else f"{word[:80]}...{word[-40:]} ({len(word)} characters)"
 
 
 def nearest(word: str, options: Iterable[str]) -> str:

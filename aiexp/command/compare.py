@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -132,7 +133,7 @@ def _records(arguments: argparse.Namespace) -> "list[RunRecord]":
 
     paths: list[Path] = arguments.paths or ([] if arguments.wandb else [Path("outputs")])
     for path in paths:
-        if not path.exists():
+        if not os.path.exists(path):
             siblings = (
                 [str(path.parent / p.name) for p in path.parent.glob("*")] if path.parent.is_dir() else []
             )

@@ -78,7 +78,7 @@ def main(argv: list[str]) -> int:
 def is_path(word: str) -> bool:
     """Whether a word names a run and is no KEY=VALUE: names of run directories hold `=` too."""
     key, equals, _ = word.partition("=")
-    return not equals or os.sep in key or Path(word).is_dir()
+    return not equals or os.sep in key or os.path.isdir(word)
 
 
 def read_value(text: str) -> Any:
@@ -89,7 +89,7 @@ def read_value(text: str) -> Any:
     """
     try:
         return yaml.load(text, Loader=get_yaml_loader())  # noqa: S506  a safe loader with YAML 1.2 numbers
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"'{text}' cannot be read: {' '.join(str(error).split())}", where="aiexp resume"
         ) from error

@@ -1,5 +1,6 @@
 """`aiexp runs`: the runs there are; removing some of them, or their checkpoints. Imports no torch."""
 
+import os
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -70,7 +71,7 @@ def main(argv: list[str]) -> int:
     arguments = parse(argv if action == "list" else argv[1:], action)
     filters, paths = split_words(arguments.words)
     for path in paths:
-        if not path.exists():
+        if not os.path.exists(path):
             raise ConfigError(
                 f"no such folder: {path}", where=f"aiexp runs {action}", fix="aiexp runs lists them"
             )

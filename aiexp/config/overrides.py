@@ -39,6 +39,9 @@ def parse(overrides: list[str], errors: list[AiexpError]) -> "list[Override]":
             errors.append(
                 ConfigError(f"'{text}' is not key=value: {reason}", where=f"command line: {text}", fix=fix)
             )
+        except (ValueError, RecursionError) as e:
+            reason = "it is nested too deeply" if isinstance(e, RecursionError) else str(e).split(";")[0]
+            errors.append(ConfigError(f"'{text}' cannot be read: {reason}", where="command line"))
     return parsed
 
 
