@@ -1,7 +1,7 @@
 """A composed config as plain values, with every problem of reading it collected instead of raised."""
 
 import re
-from typing import Any, Final, TypeGuard, cast, final
+from typing import Any, Final, cast, final
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
@@ -33,16 +33,18 @@ def keys_of(config: DictConfig, prefix: str = "") -> list[str]:
     for name in config:
         key = f"{prefix}{name}"
         keys.append(key)
-        if _is_block(value := config._get_node(name)):
-            keys += keys_of(value, key + ".")
+        if (block := _block(config, name)) is not None:
+            keys += keys_of(block, key + ".")
     return keys
 
 
-def _is_block(node: Any) -> TypeGuard[DictConfig]:
-    """Whether a node has keys; asking for its value would resolve it, and fail."""
-    return isinstance(node, DictConfig) and not (
-        node._is_missing() or node._is_none() or node._is_interpolation()
-    )
+def _block(config: Any, name: Any) -> DictConfig | None:
+    """What lies under a key if that has keys itself; asking for its value would resolve it, and may fail."""
+    node = config._get_node(name, validate_access=False)
+    if not isinstance(node, DictConfig):
+        return None
+    inner: Any = node
+    return None if inner._is_missing() or inner._is_none() or inner._is_interpolation() else node
 
 
 def references(config: DictConfig) -> dict[str, str]:
@@ -99,7 +101,7 @@ def _unresolved(error: BaseException, key: str, text: str, root: DictConfig) -> 
     if isinstance(error, InterpolationKeyError):
         name = text.removeprefix("${").removesuffix("}")
         group = name.split(".")[0]
-        is_group = _is_block(root._get_node(group, validate_access=False))
+        is_group = _block(root, group) is not None
         hint = nearest(name, [k for k in keys_of(root) if not is_group or k.startswith(f"{group}.")])
         fix = f"choose a {group} that has it, or give {key}=..." if is_group else ""
         return Problem(key=key, what=f"'{key}: {text}' refers to a key that does not exist.{hint}", fix=fix)
