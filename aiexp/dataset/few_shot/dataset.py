@@ -13,12 +13,11 @@ from torch import Tensor
 
 from aiexp.dataset.base import Batching
 from aiexp.dataset.draws import smallest, uniforms
-from aiexp.errors import ConfigError, DataError, nearest
+from aiexp.dataset.splits import SPLITS, check_split
+from aiexp.errors import ConfigError, DataError
 from aiexp.ranges import PositiveInt, Range
 
 # Letters: N characters of a split, E examples of each, M episodes of a batch, C channels, H height, W width.
-
-SPLITS = ("train", "eval", "test")
 
 
 Ways = Annotated[int, Range(">= 2")]
@@ -135,10 +134,7 @@ class EpisodeDataset:
 
     def num_examples(self, split: str) -> int:
         """Episodes of an epoch (train) or of the split; 0 when the split does not exist."""
-        if split not in SPLITS:
-            raise ConfigError(
-                f"there is no split '{split}'.{nearest(split, SPLITS)}", fix=f"one of {', '.join(SPLITS)}"
-            )
+        check_split(split)
         if split == "train":
             return self.epoch_batches * self.batch_size
         return self.num_episodes if split in self._splits else 0

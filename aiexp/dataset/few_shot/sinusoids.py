@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from aiexp.dataset.draws import uniforms
-from aiexp.errors import ConfigError, nearest
+from aiexp.dataset.splits import SPLITS, check_split
 from aiexp.ranges import NonNegativeInt, PositiveInt
 
 # Tensor letters: M tasks of a batch, K support points of a task, Q query points.
 
-SPLITS = ("train", "eval", "test")
 _FINGERPRINT_BATCHES = 16
 
 
@@ -64,10 +63,7 @@ class Sinusoids:
 
     def num_examples(self, split: str) -> int:
         """Tasks of an epoch (train) or of the split."""
-        if split not in SPLITS:
-            raise ConfigError(
-                f"there is no split '{split}'.{nearest(split, SPLITS)}", fix=f"one of {', '.join(SPLITS)}"
-            )
+        check_split(split)
         return self.epoch_batches * self.batch_size if split == "train" else self.num_tasks
 
     def batches_per_epoch(self) -> int:

@@ -16,11 +16,10 @@ from torch import Tensor
 from aiexp.dataset.base import Batching
 from aiexp.dataset.draws import example_seeds, shuffled
 from aiexp.dataset.loader import ordered_batches
+from aiexp.dataset.splits import SPLITS, check_split
 from aiexp.dataset.subset import even_subset
-from aiexp.errors import ConfigError, DataError, nearest
+from aiexp.errors import ConfigError, DataError
 from aiexp.ranges import Length, Probability, Range
-
-SPLITS = ("train", "eval", "test")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,10 +163,7 @@ class ImageDataset:
         return digest.hexdigest()
 
     def _of(self, split: str) -> Images:
-        if split not in SPLITS:
-            raise ConfigError(
-                f"there is no split '{split}'.{nearest(split, SPLITS)}", fix=f"one of {', '.join(SPLITS)}"
-            )
+        check_split(split)
         if split in self._splits:
             return self._splits[split]
         train = self._splits["train"]

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from aiexp.dataset.base import Batching
 from aiexp.dataset.draws import example_seeds, shuffled
-from aiexp.errors import ConfigError, DataError, nearest
+from aiexp.dataset.splits import SPLITS, check_split
+from aiexp.errors import DataError
 from aiexp.ranges import PositiveInt
 
 # Tensor letters: N pictures of a side, B batch, C channels, H height, W width.
 
-SPLITS = ("train", "eval", "test")
 SideName = Literal["a", "b"]
 
 
@@ -164,10 +164,7 @@ class UnpairedDataset:
         return digest.hexdigest()
 
     def _side(self, split: str, side: SideName) -> Side:
-        if split not in SPLITS:
-            raise ConfigError(
-                f"there is no split '{split}'.{nearest(split, SPLITS)}", fix=f"one of {', '.join(SPLITS)}"
-            )
+        check_split(split)
         if split not in self._splits:
             return Side(images=self.images("train", side)[:0], names=[])
         return self._splits[split].a if side == "a" else self._splits[split].b

@@ -12,14 +12,13 @@ from torch import Tensor
 
 from aiexp.dataset.base import Batching
 from aiexp.dataset.loader import ordered_batches
+from aiexp.dataset.splits import SPLITS, check_split
 from aiexp.dataset.text.buckets import epoch_batches
 from aiexp.dataset.text.examples import NO_EXAMPLES, Examples, check_splits
 from aiexp.dataset.text.ragged import Ragged, encode
 from aiexp.dataset.text.split import limited, split_as_needed
-from aiexp.errors import ConfigError, DataError, nearest
+from aiexp.errors import DataError
 from aiexp.ranges import NonNegativeInt, PositiveInt, Range, Share
-
-SPLITS = ("train", "eval", "test")
 
 
 class TextBatching(Batching):
@@ -156,10 +155,7 @@ class TextDataset:
         return digest.hexdigest()
 
     def _examples(self, split: str) -> Examples:
-        if split not in self._splits:
-            raise ConfigError(
-                f"there is no split '{split}'.{nearest(split, SPLITS)}", fix=f"one of {', '.join(SPLITS)}"
-            )
+        check_split(split)
         return self._splits[split]
 
     def _tokenized(self, split: str) -> Ragged:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, final
 
 from aiexp.errors import HardwareError
+from aiexp.sweep.place.cluster_places import ClusterPlaces
 from aiexp.sweep.place.pool import Ended
 
 
 @final
-class RayPlaces:
+class RayPlaces(ClusterPlaces):
     """Places on a Ray cluster, as many at once as we ask for; Ray itself waits for free cores.
 
     Args:
@@ -27,6 +28,7 @@ class RayPlaces:
     """
 
     def __init__(self, *, address: str, n_jobs: int, cpus: float, gpus: float, restarts: int) -> None:
+        super().__init__(n_jobs)
         try:
             import ray
         except ImportError as error:
@@ -44,18 +46,8 @@ class RayPlaces:
         # max_calls=1: a process of its own for every job, so that none inherits what another has left.
         settings = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": restarts, "max_calls": 1}
         self._remote: Any = ray.remote(**settings)(call_into)
-        self._n_jobs, self._running = n_jobs, dict[Any, tuple[int, float]]()
+        self._running: dict[Any, tuple[int, float]]
         self._is_stopped = False
-
-    @property
-    def has_free_slot(self) -> bool:
-        """Whether `start` may be called."""
-        return len(self._running) < self._n_jobs
-
-    @property
-    def num_running(self) -> int:
-        """How many jobs have not ended."""
-        return len(self._running)
 
     def start(self, index: int, call: Callable[[], Any], log: Path) -> None:
         """Hands a call to Ray."""

@@ -12,6 +12,7 @@ from typing import Any, final
 
 from aiexp.errors import HardwareError
 from aiexp.session.stop import StopSignal
+from aiexp.sweep.place.cluster_places import ClusterPlaces
 from aiexp.sweep.place.pool import Ended
 
 POLL_SECONDS = 0.5
@@ -76,7 +77,7 @@ class Submitted:
 
 
 @final
-class SubmititPlaces:
+class SubmititPlaces(ClusterPlaces):
     """Places on a cluster, as many at once as we ask for.
 
     Args:
@@ -90,6 +91,7 @@ class SubmititPlaces:
     """
 
     def __init__(self, folder: Path, *, cluster: str, n_jobs: int, parameters: dict[str, Any]) -> None:
+        super().__init__(n_jobs)
         try:
             import submitit
         except ImportError as error:
@@ -109,17 +111,7 @@ class SubmititPlaces:
                 where=f"hydra/launcher=submitit_{cluster}",
                 fix="type it where sbatch and srun are, or use hydra/launcher=local",
             ) from error  # fmt: skip
-        self._n_jobs, self._running = n_jobs, dict[int, Submitted]()
-
-    @property
-    def has_free_slot(self) -> bool:
-        """Whether `start` may be called."""
-        return len(self._running) < self._n_jobs
-
-    @property
-    def num_running(self) -> int:
-        """How many jobs have not ended."""
-        return len(self._running)
+        self._running: dict[int, Submitted]
 
     def start(self, index: int, call: Callable[[], Any], log: Path) -> None:
         """Submits a call; the log becomes a link to what submitit writes."""

@@ -14,10 +14,10 @@ from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.classification.augmentation import Augmentation
 from aiexp.task.classification.mixing import Mixing
 from aiexp.task.classification.report import (
-    classification_metrics,
     classification_report,
     error_captions,
     find_worst,
+    score,
 )
 from aiexp.task.classification.trunk import Trunk
 from aiexp.task.picture_grid import picture_grid
@@ -180,10 +180,7 @@ class ImageClassification(Task):
         for batch in dataset.eval_batches(split):
             logits = self.predict(batch["images"].to(self.device, non_blocking=True))
             parts.append((logits.cpu(), batch["labels"], batch["index"]))
-        logits, labels, index = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        loss = F.cross_entropy(logits, labels).item()
-        probabilities, truth = logits.softmax(1).numpy(), labels.numpy()
-        metrics = {"loss": loss, **classification_metrics(truth, probabilities.argmax(1))}
+        metrics, truth, probabilities, index = score(parts)
         if not report:
             return Evaluation(metrics=metrics)
         data: Any = dataset

@@ -4,6 +4,9 @@ import io
 from typing import Any, Literal
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from aiexp.task.report import Table
 
@@ -19,6 +22,22 @@ def classification_metrics(truth: Array, predicted: Array) -> dict[str, float]:
         "accuracy": float(accuracy_score(truth, predicted)),
         "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=ZERO)),
     }
+
+
+def score(parts: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[dict[str, float], Array, Array, Tensor]:
+    """What a classifier's answers to the batches of a split amount to.
+
+    Args:
+        parts: Of each batch logits (B, C) float32, labels (B,) int64 and places in the split (B,) int64.
+
+    Returns:
+        Loss, accuracy and macro F1; (N,) int64 true classes; (N, C) float32 probabilities; (N,) int64 places.
+    """
+    logits, labels, index = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    loss = F.cross_entropy(logits, labels).item()
+    probabilities, truth = logits.softmax(1).numpy(), labels.numpy()
+    metrics = {"loss": loss, **classification_metrics(truth, probabilities.argmax(1))}
+    return metrics, truth, probabilities, index
 
 
 def classification_report(

@@ -12,7 +12,7 @@ from aiexp.dataset.base import Dataset, TextData
 from aiexp.errors import ConfigError
 from aiexp.ranges import NonNegativeInt, Range, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
-from aiexp.task.classification.report import classification_metrics, classification_report
+from aiexp.task.classification.report import classification_report, score
 from aiexp.task.report import Evaluation
 
 # Tensor letters: B batch, T tokens, C classes, H hidden size.
@@ -144,10 +144,7 @@ class TextClassification(Task):
         for batch in dataset.eval_batches(split):
             moved = self.to_device(batch)
             parts.append((self(moved).cpu(), batch["labels"], batch["index"]))
-        logits, labels, index = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        loss = F.cross_entropy(logits, labels).item()
-        probabilities, truth = logits.softmax(1).numpy(), labels.numpy()
-        metrics = {"loss": loss, **classification_metrics(truth, probabilities.argmax(1))}
+        metrics, truth, probabilities, index = score(parts)
         if not report:
             return Evaluation(metrics=metrics)
         texts: list[str] = dataset.texts(split)  # pyright: ignore[reportAttributeAccessIssue]
