@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from aiexp.errors import AiexpError
 from aiexp.sweep.job import Interrupted, SweepJob
-from aiexp.sweep.place.foreign import run_foreign
+from aiexp.sweep.place.hydra_job import run_hydra_job
 from aiexp.sweep.place.pool import Ended
 from aiexp.sweep.result import Result
 from aiexp.sweep.table import Objective, Table
@@ -152,7 +152,7 @@ class StreamLauncher(Launcher):
         own = overrides
         if job is None:
             state = Singleton.get_state()
-            call = partial(run_foreign, state, self.context, self.task, self.config, index, overrides)
+            call = partial(run_hydra_job, state, self.context, self.task, self.config, index, overrides)
         else:
             own = job.own(overrides)
             try:

@@ -1,4 +1,7 @@
-"""A job of any other Hydra program than aiexp, run as Hydra's own launchers do."""
+"""A job of any other Hydra program, run as Hydra's own launchers do: only so can Hydra's own tests test ours.
+
+aiexp's sweeps never come here.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 
-def run_foreign(
+def run_hydra_job(
     singletons: dict[Any, Any],
     context: HydraContext,
     task: TaskFunction,
