@@ -13,13 +13,12 @@ the sizes of the networks are those of the shipped config.
   in a call of its own, as in the code of the paper's authors.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from side import Worker, compose_ours, fit_seconds, make_parser, serve, write_json
+from side import Worker, ask_in_turn, compose_ours, fit_seconds, make_parser, serve, write_json
 
 SIDES = ("ours", "by_hand", "stock")
 POOL_SIZE = 50
@@ -201,16 +200,8 @@ def compare(sides: list[str], rounds: int, steps: int, overrides: list[str]) -> 
     from importlib.metadata import version
 
     workers = {s: Worker([__file__, "--worker", s, "--steps", str(steps), *overrides]) for s in sides}
-    seconds: dict[str, list[float]] = {s: [] for s in sides}
-    for number in range(rounds + 1):
-        order = list(workers.items())
-        for side, worker in order if number % 2 else order[::-1]:
-            taken = worker.ask("train") / steps
-            if number:
-                seconds[side].append(taken)
-        print(f"round {number} of {rounds} done", file=sys.stderr)
-    for worker in workers.values():
-        worker.close()
+    answers = ask_in_turn(workers, "train", rounds)
+    seconds = {side: [taken / steps for taken in times] for side, times in answers.items()}
     ratios = {
         side: median(mine / theirs for mine, theirs in zip(seconds["ours"], times, strict=True))
         for side, times in seconds.items()

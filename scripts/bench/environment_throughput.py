@@ -14,7 +14,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from side import Worker, make_parser, serve, write_json
+from side import Worker, ask_in_turn, make_parser, serve, write_json
 
 SIDES = ("ours", "bare")
 Action = Callable[[], Any]
@@ -93,15 +93,7 @@ def compare(env_id: str, num_envs: int, rounds: int, count: int) -> dict[str, li
     """Steps a second of every counted round and side."""
     arguments = ["--env", env_id, "--num-envs", str(num_envs), "--count", str(count)]
     workers = {side: Worker([__file__, "--worker", side, *arguments]) for side in SIDES}
-    speeds: dict[str, list[float]] = {side: [] for side in SIDES}
-    for number in range(rounds + 1):
-        for side, worker in workers.items():
-            speed = worker.ask("act")
-            if number:
-                speeds[side].append(speed)
-    for worker in workers.values():
-        worker.close()
-    return speeds
+    return ask_in_turn(workers, "act", rounds)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,12 @@ optimizer and threads are those of the shipped config, without the pretrained ba
 - loop: the same batches, one task after another, with `torch.autograd.grad(create_graph=True)`.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from side import Worker, compose_ours, fit_seconds, make_parser, serve, write_json
+from side import Worker, ask_in_turn, compose_ours, fit_seconds, make_parser, serve, write_json
 
 SIDES = ("ours", "loop")
 Action = Callable[[], Any]
@@ -103,16 +102,8 @@ def compare(rounds: int, steps: int, overrides: list[str]) -> dict[str, Any]:
     config, _ = compose_ours(["task=maml_sine", *overrides])
     tasks = steps * config["dataset"]["batch_size"]
     workers = {s: Worker([__file__, "--worker", s, "--steps", str(steps), *overrides]) for s in SIDES}
-    speeds: dict[str, list[float]] = {s: [] for s in SIDES}
-    for number in range(rounds + 1):
-        order = list(workers.items())
-        for side, worker in order if number % 2 else order[::-1]:
-            speed = tasks / worker.ask("train")
-            if number:
-                speeds[side].append(speed)
-        print(f"round {number} of {rounds} done", file=sys.stderr)
-    for worker in workers.values():
-        worker.close()
+    answers = ask_in_turn(workers, "train", rounds)
+    speeds = {side: [tasks / seconds for seconds in times] for side, times in answers.items()}
     ratios = [mine / other for mine, other in zip(speeds["ours"], speeds["loop"], strict=True)]
     return {
         "torch": version("torch"), "steps": steps, "overrides": overrides, "tasks_per_second": speeds,

@@ -14,13 +14,12 @@ and is not counted; the median over the other rounds is printed. Saving and logg
   and over a TensorDataset of normalised images in memory without workers.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from side import Worker, compose_ours, fit_seconds, make_parser, serve, write_json
+from side import Worker, ask_in_turn, compose_ours, fit_seconds, make_parser, serve, write_json
 
 SIDES = ("ours", "stock_0", "stock_2", "lightning_2", "lightning_tensors")
 BATCH_SIZE, MEAN, STD = 64, 0.1307, 0.3081
@@ -189,15 +188,7 @@ def compare(sides: list[str], rounds: int, limit: int) -> dict[str, Any]:
     from importlib.metadata import version
 
     workers = {s: Worker([__file__, "--worker", s, "--limit", str(limit)]) for s in sides}
-    seconds: dict[str, list[float]] = {s: [] for s in sides}
-    for number in range(rounds + 1):
-        for side, worker in workers.items():
-            taken = worker.ask("train")
-            if number:
-                seconds[side].append(taken)
-        print(f"round {number} of {rounds} done", file=sys.stderr)
-    for worker in workers.values():
-        worker.close()
+    seconds = ask_in_turn(workers, "train", rounds)
     return {
         "versions": {name: version(name) for name in ("torch", "torchvision", "lightning")},
         "batch_size": BATCH_SIZE, "images": limit, "seconds": seconds,

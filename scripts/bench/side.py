@@ -64,6 +64,24 @@ def make_parser(
     return parser
 
 
+def ask_in_turn(workers: dict[str, Worker], what: str, rounds: int) -> dict[str, list[float]]:
+    """Each side's answers in every counted round, forwards and backwards in turn; ends the sides.
+
+    The first round warms up and is not counted.
+    """
+    answers: dict[str, list[float]] = {side: [] for side in workers}
+    for number in range(rounds + 1):
+        order = list(workers.items())
+        for side, worker in order if number % 2 else order[::-1]:
+            answer = worker.ask(what)
+            if number:
+                answers[side].append(answer)
+        sys.stderr.write(f"round {number} of {rounds} done\n")
+    for worker in workers.values():
+        worker.close()
+    return answers
+
+
 def serve(make_actions: Callable[[], dict[str, Callable[[], Any]]]) -> None:
     """Answers each line, the name of an action, with its result as JSON, until the input ends."""
     answers = sys.stdout
