@@ -89,7 +89,7 @@ def train(path: Path, collection: str, dataset: ImageData) -> None:
     ]  # fmt: skip
     say(
         f"training the classifier that judges the samples, once, in about a minute: "
-        f"aiexp run {' '.join(words)} -> {path} (without it: classifier: null)"
+        f"aiexp run {' '.join(words)} -> {path} (without it: SampleQuality's classifier: null)"
     )
     threads = f"hardware.threads={torch.get_num_threads()}"
     command = [

@@ -49,7 +49,7 @@ def test_the_standard_classifier_is_trained_once(
     assert path.name == f"mnist-28x28x1-format{FORMAT}"
     said = capfd.readouterr().err
     assert said.count("\n") == 1
-    for part in ("once, in about a minute", str(path), "classifier: null"):
+    for part in ("once, in about a minute", str(path), "SampleQuality's classifier: null"):
         assert part in said
     (command,) = trainings
     assert command[:5] == [sys.executable, "-m", "aiexp", "run", "task=mnist_cnn"]
