@@ -281,7 +281,7 @@ def test_memory_is_checked_before_anything_is_read(many: list[Path], monkeypatch
         read_images(many, 64, 3, skip_bad=False, source="here")
     assert caught.value.exit_code == 7
     assert caught.value.what.startswith("150 pictures of 3x64x64 bytes need 0.0 GB")
-    assert caught.value.fix == "dataset.image_size=42 or smaller, or dataset.limit=65 or less"
+    assert caught.value.fix == "image_size=42 or smaller, or limit=65 or less"
     image_reader.check_memory((150, 3, 42, 42), "here")
     image_reader.check_memory((65, 3, 64, 64), "here")
 

@@ -107,15 +107,15 @@ def test_a_shared_picture_is_noticed(pets: Path, tmp_path: Path, caplog: pytest.
 def test_missing_or_empty_folders(tmp_path: Path, pets: Path) -> None:
     with pytest.raises(DataError) as caught:
         make(tmp_path / "nowhere")
-    assert "nowhere does not exist | dataset.train_folder | fix: dataset.train_folder=" in error(caught)
+    assert "nowhere does not exist | train_folder | fix: train_folder=" in error(caught)
     (tmp_path / "file").touch()
     with pytest.raises(DataError) as caught:
         make(pets, test_folder=str(tmp_path / "file"))
-    assert "is not a folder | dataset.test_folder" in error(caught)
+    assert "is not a folder | test_folder" in error(caught)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError) as caught:
         make(tmp_path / "empty")
-    assert "empty is empty | dataset.train_folder | fix: make one sub-folder a class" in error(caught)
+    assert "empty is empty | train_folder | fix: make one sub-folder a class" in error(caught)
     with pytest.raises(DataError) as caught:
         make(pets / "cat")
     assert "cat has 40 pictures but no class folders" in error(caught)
@@ -136,7 +136,7 @@ def test_other_classes_in_the_test_folder(tmp_path: Path, pets: Path) -> None:
     other = write(tmp_path / "other", {"cat": 2, "ant": 2, "dog": 2})
     with pytest.raises(DataError) as caught:
         make(pets, test_folder=str(other))
-    assert "it lacks Bee and it has dog | dataset.test_folder" in error(caught)
+    assert "it lacks Bee and it has dog | test_folder" in error(caught)
 
 
 def test_one_broken_picture(pets: Path, caplog: pytest.LogCaptureFixture) -> None:

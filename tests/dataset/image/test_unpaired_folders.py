@@ -83,12 +83,12 @@ def test_missing_folders(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "is not a folder" in refused(tmp_path / "file")
     (tmp_path / "empty").mkdir()
-    assert "empty has no trainA and no trainB | dataset.folder | fix: make the folder trainA" in refused(
+    assert "empty has no trainA and no trainB | folder | fix: make the folder trainA" in refused(
         tmp_path / "empty"
     )
     root = write(tmp_path / "a", {"trainA": 3, "testA": 1, "testB": 1})
     assert (
-        f"{root} has no trainB, only testA, testB, trainA | dataset.folder | fix: make the folder trainB"
+        f"{root} has no trainB, only testA, testB, trainA | folder | fix: make the folder trainB"
         in refused(root)
     )
     root = write(tmp_path / "b", {"trainA": 3, "trainB": 3, "testB": 1})

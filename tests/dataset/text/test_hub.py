@@ -77,7 +77,7 @@ def test_names_of_the_data_set_itself(tmp_path: Path) -> None:
     ("rows", "changes", "message"),
     [
         (ROWS, {"train_split": "trian"}, "no split 'trian': splits are train, test. Did you mean 'train'"),
-        (ROWS, {"eval_split": "validation"}, r"no split 'validation'.*dataset.eval_split="),
+        (ROWS, {"eval_split": "validation"}, r"no split 'validation'.*fix: eval_split="),
         (ROWS, {"text_column": "sentence"}, r"no column 'sentence': columns are text, label"),
         ([*ROWS, (None, "a")], {}, r"the text is None, not a string .*\[train\] row 40"),
         ([*ROWS, ("x", None)], {}, r"the label is missing .*\[train\] row 40"),
