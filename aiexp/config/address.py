@@ -13,7 +13,7 @@ _ARGUMENT = re.compile(r"(?<![\w.\[])[A-Za-z_][\w.]*(?==)")
 def add_address(error: AiexpError, node: Mapping[str, Any], key: str, given: Collection[str] = ()) -> None:
     """Puts keys for the arguments that an error names in `where`, and in `fix` before a "=".
 
-    "crop" is an argument of the node itself, "Augmentation.crop" one of the node of that class inside it.
+    "crop" is an argument of the node itself, "Augmentation.crop" one of its only node of that class.
 
     Args:
         error: Changed in place.
@@ -24,12 +24,12 @@ def add_address(error: AiexpError, node: Mapping[str, Any], key: str, given: Col
 
     def address(name: str) -> str:
         first, _, rest = name.partition(".")
-        if first in given or name.startswith(f"{key}."):
+        if first in given or f"{name}.".startswith(f"{key}."):
             return name
         if first in node:
             return f"{key}.{name}" if key else name
-        inner = _key_of(first, node, key) if rest else None
-        return name if inner is None else f"{inner}.{rest}"
+        keys = _keys_of(first, node, key) if rest else []
+        return f"{keys[0]}.{rest}" if len(keys) == 1 else name
 
     for one in getattr(error, "errors", [error]):
         name, equals, value = one.where.partition("=")
@@ -47,15 +47,15 @@ def addresses(config: Mapping[str, Any]) -> Generator[None]:
         raise
 
 
-def _key_of(name: str, node: Any, key: str) -> str | None:
-    """The key of the node that makes a class of this name; None where there is none."""
+def _keys_of(name: str, node: Any, key: str) -> list[str]:
+    """The keys of the nodes that make a class of this name."""
     if isinstance(node, list):
         inner = {f"{key}[{i}]": value for i, value in enumerate(cast(list[Any], node))}
     elif isinstance(node, Mapping):
         mapping = cast(Mapping[str, Any], node)
         if str(mapping.get("_target_")).rpartition(".")[2] == name:
-            return key
+            return [key]
         inner = {f"{key}.{k}" if key else k: value for k, value in mapping.items()}
     else:
-        return None
-    return next((found for k, value in inner.items() if (found := _key_of(name, value, k))), None)
+        return []
+    return [found for k, value in inner.items() for found in _keys_of(name, value, k)]

@@ -65,9 +65,9 @@ def build(node: DictConfig | Mapping[str, Any] | None, **given: Any) -> Any:
 
 def _node(node: dict[str, Any], key: str, given: dict[str, Any]) -> Any:
     """The object of one node; `given` only for the outermost."""
-    target = str(node.get("_target_"))
-    where = key or target
-    signature = check_target(target, where=where)
+    where = key or str(node.get("_target_"))
+    signature = check_target(node.get("_target_"), where=where)
+    target = str(node["_target_"])
     call = _import(target, where)
     check_object(call, target)
     if signature is None or signature.parameters is None:
