@@ -123,12 +123,7 @@ def test_an_episode_that_ends_sooner_is_not_the_same() -> None:
         ("CartPole-v7", {}, ConfigError, ["'CartPole-v7'", "Did you mean 'CartPole-v1'?"]),
         ("ALE/Pong-v5", {}, ConfigError, ["'ALE/Pong-v5'"]),
         ("LunarLander-v3", {}, HardwareError, ["Box2D", 'pip install "gymnasium[box2d]"']),
-        (
-            "CartPole-v1",
-            {"env_options": {"gravity": 3}},
-            ConfigError,
-            ["Environments.env_options", "gravity"],
-        ),
+        ("CartPole-v1", {"env_options": {"gravity": 3}}, ConfigError, [".env_options", "gravity"]),
         ("json:CartPole-v1", {}, SecurityError, ["'json'"]),
         ("sys:CartPole-v1", {}, SecurityError, ["'sys'"]),
         ("no_such_module:X-v0", {}, ConfigError, ["no_such_module"]),
