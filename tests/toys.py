@@ -1,4 +1,4 @@
-"""Small tasks and data sets that train in milliseconds, one for each way of using `Update`."""
+"""Tasks and data that train in milliseconds, one for each way of using `Update`: for tests of the trainer."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -184,6 +184,29 @@ class Replay(Task):
         self.random.bit_generator.state = state["random"]
         self.observation, self.updates = state["observation"], state["updates"]
         self.buffer = state["buffer"].tolist()
+
+
+class Linear(Task):
+    """One linear layer, nothing random; the loss times a factor, and the precision it was computed in."""
+
+    def __init__(self, factor: float = 1.0) -> None:
+        super().__init__()
+        self.model = nn.Linear(8, 3)
+        self.factor = factor
+        self.dtype: Any = None
+
+    def train_step(self, batch: Any) -> Iterator[Update]:
+        logits = self.model(batch["x"])
+        self.dtype = logits.dtype
+        yield Update(loss=F.cross_entropy(logits.float(), batch["y"]) * self.factor)
+
+    def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"model": torch.optim.SGD(self.parameters(), lr=1.0)}
+
+
+def weights(module: nn.Module) -> Tensor:
+    """A copy of all its parameters, as one vector."""
+    return torch.cat([p.detach().flatten().clone() for p in module.parameters()])
 
 
 def new_run(folder: Path, slug: str = "") -> RunDirectory:

@@ -126,7 +126,8 @@ class Stepper:
                     f"gradient of '{name}' is {norm} at step {number}; the update was not applied",
                     fix="lower the learning rate",
                 )
-            self._count("gradient_norm" if len(self.parameters) == 1 else f"gradient_norm/{name}", norm)
+            if math.isfinite(norm):
+                self._count("gradient_norm" if len(self.parameters) == 1 else f"gradient_norm/{name}", norm)
         if self.scaler is None:
             optimizer.step()
         else:
