@@ -2,7 +2,9 @@
 
 import csv
 import json
+import math
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from safetensors.torch import load_file
 
 from aiexp import cli
 from aiexp.rundir.directory import RunDirectory
@@ -233,9 +236,22 @@ def test_resume_refuses_other_data(folder: Path) -> None:
 def test_check_says_what_it_would_take_and_writes_nothing(folder: Path) -> None:
     ended = aiexp(folder, "check", *TINY, "trainer.epochs=2")
     assert ended.code == 0, ended.stderr
-    for word in ("parameters", "steps", "min", "memory", "eval/accuracy"):
-        assert word in ended.stdout
+    said = dict(line.split(maxsplit=1) for line in ended.stdout.splitlines())
+    assert list(said) == ["config", "hardware", "dataset", "model", "evaluates", "steps", "memory"]
+    num_train = int(re.match(r"(\d+) train, \d+ eval, \d+ test$", said["dataset"])[1])  # type: ignore[index]
+    steps, seconds, minutes = map(
+        float,
+        re.match(r"(\d+) of ([\d.]+) s: about ([\d.]+) min", said["steps"]).groups(),  # type: ignore[union-attr]
+    )
+    assert steps == 2 * math.ceil(num_train / 8)
+    assert minutes == pytest.approx(steps * seconds / 60, abs=0.051 + steps * 0.0005 / 60)
+    assert said["evaluates"] == "eval/loss, eval/accuracy, eval/macro_f1"
+    assert 0.05 < float(said["memory"].split(" GiB")[0]) < 64
     assert not (folder / "outputs").exists()
+    assert aiexp(folder, "run", *TINY, "trainer.epochs=1").code == 0
+    weights = load_file(next(only_run(folder).path.glob("checkpoints/*/model.safetensors")))
+    parameters = sum(w.numel() for name, w in weights.items() if name.startswith("model."))
+    assert said["model"].startswith(f"{parameters:,} parameters, {parameters * 16 / 2**20:.0f} MiB ")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """A checkpoint is whole or it is not one."""
 
 import errno
-import json
 import os
 import resource
 import signal
@@ -83,12 +82,12 @@ def test_damage_is_noticed_and_the_previous_one_serves(tmp_path: Path, name: str
     if damage == "missing":
         path.unlink()
     elif damage == "flip":
-        data[len(data) // 2] ^= 1
+        # In the manifest a digit of a sha256: of its other bits some (a blank, the step) mean nothing.
+        place = data.index(b'"sha256": "') + 20 if name == "manifest.json" else len(data) // 2
+        data[place] ^= 1
         path.write_bytes(data)
     else:
         path.write_bytes({"truncate": data[:-1], "empty": b"", "text": b"<html>not found</html>"}[damage])
-    if name == "manifest.json" and damage == "flip" and is_same_manifest(path, bytes(data)):
-        pytest.skip("the flipped bit does not change the manifest's meaning")
     with pytest.raises(CheckpointError) as caught:
         store.load(2)
     assert str(store.path(2)) in caught.value.where
@@ -97,13 +96,6 @@ def test_damage_is_noticed_and_the_previous_one_serves(tmp_path: Path, name: str
     assert len(problems) == 1
     store.set_apart(2)
     assert store.steps() == [1]
-
-
-def is_same_manifest(path: Path, data: bytes) -> bool:
-    try:
-        return set(json.loads(data)["files"]) == set(FILES[:3])
-    except (ValueError, KeyError):
-        return False
 
 
 def test_a_bit_flipped_anywhere_is_noticed(tmp_path: Path) -> None:

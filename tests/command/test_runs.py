@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from aiexp.checkpoint.manifest import FILES, FORMAT
 from aiexp.rundir import lock as run_lock
 from aiexp.rundir.directory import RunDirectory
 from aiexp.runs.disk import disk_bytes, freed_bytes
+from tests.forks import in_fork
 
 CONFIG = {
     "seed": 0,
@@ -271,7 +272,7 @@ def test_a_block_with_two_links_counts_once(tmp_path: Path) -> None:
     assert freed_bytes([tmp_path / "a", tmp_path / "b"]) == one
 
 
-def test_no_heavy_import_and_a_closed_pipe(outputs: Path) -> None:
+def test_no_heavy_import(outputs: Path) -> None:
     program = """
 import sys
 from aiexp.cli import main
@@ -283,20 +284,46 @@ sys.exit(str(heavy) if heavy else code)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_thousand_runs_cost_their_reading_and_little_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from aiexp.rundir.record import find_runs
+def test_a_reader_that_has_left(outputs: Path, tmp_path: Path) -> None:
+    """As `aiexp runs | head -1`: no traceback, not even when Python ends and flushes."""
 
-    monkeypatch.chdir(tmp_path)
-    for i in range(200):
-        make_run(f"2026-01-01_00-00-00_x_{i:06d}", accuracy=i / 200, seed=i)
-    start = time.process_time()
-    find_runs([Path("outputs")])
-    reading = time.process_time() - start
-    start = time.process_time()
-    call(capsys)
-    assert time.process_time() - start < 4 * reading + 0.1
+    def piped() -> int:
+        reading, writing = os.pipe()
+        os.close(reading)
+        os.dup2(writing, 1)
+        os.close(writing)
+        sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+        code = cli.main(["runs"])
+        print("more", flush=True)
+        return code
+
+    ended = in_fork(piped, tmp_path)
+    assert (ended.code, ended.stderr) == (0, "")
+
+
+def test_a_list_opens_no_file_of_a_run_twice(outputs: Path, tmp_path: Path) -> None:
+    """A thousand runs cost their reading and little more; counted, for a clock would be no test."""
+
+    def listed() -> int:
+        opened: Counter[str] = Counter()
+
+        def note(event: str, arguments: tuple[object, ...]) -> None:
+            if event == "open" and "_00-00-00_" in str(arguments[0]):
+                opened["/".join(str(arguments[0]).split("/")[-2:])] += 1
+
+        sys.addaudithook(note)  # for good: in a fork
+        code = cli.main(["runs"])
+        print(json.dumps(opened), file=sys.stderr)
+        return code
+
+    ended = in_fork(listed, tmp_path)
+    assert ended.code == 0
+    opened: dict[str, int] = json.loads(ended.stderr)
+    files = {f"{path.parent.name}/{path.name}" for path in outputs.rglob("status.json")}
+    assert len(files) == 5
+    assert files <= set(opened)
+    assert {name: times for name, times in opened.items() if times > 1 and not name.endswith(".lock")} == {}
+    assert not [name for name in opened if "safetensors" in name]
 
 
 def test_rm_of_the_link_to_the_latest_run(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:

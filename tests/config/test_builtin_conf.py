@@ -1,6 +1,7 @@
 """Every file of the built-in conf/: composes, points into its own room, writes out every argument."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +93,22 @@ def test_option(option: Option) -> None:
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda o: f"{o.group}={o.name}")
 def test_header(option: Option) -> None:
-    header = read_header(option.path)
-    assert 10 < len(header[""]) <= 120
+    purpose = read_header(option.path)[""]
+    assert 10 < len(purpose) <= 120
+    assert purpose[0] == purpose[0].upper()
+    assert not purpose.lower().startswith(("todo", "fixme", option.name + "."))
+    others = [o for o in OPTIONS if o.group == option.group and o is not option]
+    assert purpose not in [read_header(o.path)[""] for o in others], "says what sets it apart"
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o.group == "task"], ids=lambda o: o.name)
 def test_a_task_says_what_to_expect(option: Option) -> None:
     header = read_header(option.path)
     assert {"Data", "Time", "Expected", "Command"} <= set(header)
+    program, command, *words = shlex.split(header["Command"])
+    assert (program, command) == ("aiexp", "run")
+    assert compose(words, merged=MERGED).choices["task"] == option.name
+    assert re.search(r"\d+ (seconds?|minutes?|hours?)\b", header["Time"])
     task = composed(option).config.task
     if header["Expected"] == "not measured yet":
         assert "reference" not in task, "a target is no reference"

@@ -6,14 +6,20 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from aiexp.errors import ConfigError
 from aiexp.source import cache
-from aiexp.source.catalog.entries import ENTRIES
-from aiexp.source.catalog.entry import Archive, Hub
+from aiexp.source.catalog import entries as catalog
+from aiexp.source.catalog import fonts as catalog_fonts
+from aiexp.source.catalog import images as catalog_images
+from aiexp.source.catalog.entries import ENTRIES, find_entry
+from aiexp.source.catalog.entry import Archive, Entry, Hub
+from aiexp.source.catalog.fonts import FONT_ENTRIES
+from aiexp.source.catalog.images import IMAGE_ENTRIES
 
 
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=lambda e: e.name)
 def test_entries_pin_everything(entry) -> None:
-    assert ENTRIES[entry.name] is entry
+    assert find_entry(entry.name) is entry
     assert re.fullmatch(r"[a-z][a-z0-9_]*", entry.name)
     assert entry.what
     assert entry.licence
@@ -27,6 +33,22 @@ def test_entries_pin_everything(entry) -> None:
     for source in entry.sources:
         if isinstance(source, Hub):
             assert re.fullmatch(r"[0-9a-f]{40}", source.revision)
+
+
+def test_no_entry_hides_another() -> None:
+    """Each `Entry` that a module of the catalog defines is found, under a name and in a folder of its own."""
+    modules = [catalog, catalog_images, catalog_fonts]
+    made = {id(v): v for m in modules for v in vars(m).values() if isinstance(v, Entry)}
+    made |= {id(v): v for v in (*IMAGE_ENTRIES, *FONT_ENTRIES)}
+    assert {id(entry) for entry in ENTRIES.values()} == set(made)
+    assert [entry.name for entry in ENTRIES.values()] == list(ENTRIES)
+    assert len({cache.entry_dir(entry) for entry in ENTRIES.values()}) == len(made)
+
+
+def test_an_unknown_entry_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"called 'minlm'. Did you mean 'minilm'") as caught:
+        find_entry("minlm")
+    assert all(name in caught.value.fix for name in ENTRIES)
 
 
 def test_data_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -46,7 +68,11 @@ def test_data_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tm
 def test_new_content_is_a_new_folder() -> None:
     from tests.source.toy import entry, tree
 
-    assert cache.entry_dir(entry()) != cache.entry_dir(entry(trees=(tree(),)))
+    one, other = entry(), entry(trees=(tree(),))
+    assert cache.entry_dir(one) != cache.entry_dir(other)
+    assert cache.entry_dir(one) == cache.entry_dir(entry())
+    assert cache.entry_dir(one).parent == cache.entry_dir(other).parent == cache.data_dir() / "files"
+    assert cache.entry_dir(one).name.startswith("toy-")
 
 
 def test_no_address_of_a_registry_is_written_down() -> None:

@@ -51,7 +51,11 @@ def test_sizes_and_ranges() -> None:
     images = torch.rand(2, 3, 64, 64) * 2 - 1
     fake = networks.generator_ab(images)
     assert fake.shape == images.shape
-    assert fake.abs().max() <= 1
+    with torch.no_grad():
+        networks.generator_ab.layers[-1].weight.mul_(1e4)
+    loud = networks.generator_ab(images)
+    assert (loud.min().item(), loud.max().item()) == (-1.0, 1.0), "the range of tanh, taken up in full"
+    assert fake.abs().max() < 1
     assert networks.discriminator_b(fake).shape == (2, 1, 6, 6)
     assert make(num_discriminator_layers=1).discriminator_a(fake).shape == (2, 1, 30, 30)
     grey = make(channels=1, image_size=28)
@@ -64,6 +68,10 @@ def test_resized_upsampling_has_the_same_shapes_and_no_transposed_filters() -> N
     assert not any(isinstance(m, nn.ConvTranspose2d) for m in networks.modules())
     images = torch.rand(2, 3, 64, 64) * 2 - 1
     assert networks.generator_ab(images).shape == images.shape
+    layers = list(networks.generator_ab.layers)
+    [first] = [i for i, m in enumerate(layers) if isinstance(m, nn.Upsample)][:1]
+    pixels = torch.arange(4.0).reshape(1, 1, 2, 2)
+    assert layers[first](pixels)[0, 0].tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
 
 
 @pytest.mark.parametrize(("num_layers", "pixels"), [(1, 16), (2, 34), (3, 70), (4, 142)])

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -70,19 +69,21 @@ def test_a_search_goes_on_after_its_process_was_killed(sweep_lab: SweepLab) -> N
     assert [e["job"] for e in events(sweep, "ended")].count(0) == 1
 
 
-def test_what_is_missing_is_one_line(sweep_lab: SweepLab) -> None:
-    for launcher, part in (
-        ("submitit_slurm", "fix: type it where sbatch and srun are"),
-        ("ray", "aiexp[ray]"),
-    ):
-        if launcher == "ray" and find_spec("ray"):
-            continue
-        code, errors = sweep_lab.aiexp("run", "-m", f"hydra/launcher={launcher}", "seed=0,1")
-        assert code == 5, errors
-        assert part in errors
-        assert errors.splitlines()[-1].startswith("aiexp: error[hardware]: ")
-        assert "Traceback" not in errors
-        assert not sweep_lab.sweeps()
+@pytest.mark.parametrize(
+    ("launcher", "fix"),
+    [("submitit_slurm", "fix: type it where sbatch and srun are"), ("ray", "fix: pip install 'aiexp[ray]'")],
+)
+def test_what_is_missing_is_one_line(sweep_lab: SweepLab, launcher: str, fix: str) -> None:
+    """On a machine that has them too: neither Ray nor Slurm's programs are found."""
+    hidden = sweep_lab.lab.root / "stand-in/ray.py"
+    hidden.write_text("raise ModuleNotFoundError('No module named ray', name='ray')")
+    sweep_lab.environment["PATH"] = str(sweep_lab.lab.root)
+    code, errors = sweep_lab.aiexp("run", "-m", f"hydra/launcher={launcher}", "seed=0,1")
+    assert code == 5, errors
+    assert errors.splitlines()[-1].startswith("aiexp: error[hardware]: ")
+    assert fix in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+    assert not sweep_lab.sweeps()
 
 
 def test_a_preempted_run_saves_before_it_leaves(tmp_path: Path) -> None:

@@ -151,17 +151,33 @@ def test_class_weights() -> None:
     assert weigh_classes([1.0, 5.0], counts).tolist() == [1.0, 5.0]  # pyright: ignore[reportOptionalMemberAccess]
     with pytest.raises(ConfigError, match=r"class_weights is \[1.0\]"):
         weigh_classes([1.0], counts)
-    heavy, dataset = make(class_weights=[100.0, 1.0, 1.0])
-    plain, _ = make()
+    heavy, dataset = make(class_weights=[100.0, 2.0, 1.0])
     batch = next(dataset.train_batches(0))
-    assert next(iter(heavy.train_step(batch))).loss.item() != next(iter(plain.train_step(batch))).loss.item()
+    losses, labels = surprises(heavy, batch), batch["labels"]
+    factors = torch.tensor([100.0, 2.0, 1.0])[labels]
+    assert set(labels.tolist()) == {0, 1, 2}
+    wanted = (factors * losses[range(len(labels)), labels]).sum() / factors.sum()
+    assert next(iter(heavy.train_step(batch))).loss.item() == pytest.approx(wanted.item(), rel=1e-5)
+    plain, _ = make()
+    with torch.inference_mode():
+        assert heavy.evaluate(dataset, "eval").metrics == plain.evaluate(dataset, "eval").metrics
+
+
+def surprises(task: TextClassification, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """(B, C): minus the logarithm of each class's probability, by the definition of softmax."""
+    with torch.no_grad():
+        powers = task(batch).double().exp()
+    return -(powers / powers.sum(1, keepdim=True)).log()
 
 
 def test_label_smoothing_changes_the_training_loss_only() -> None:
+    """A fifth of each label is spread evenly over the classes (Szegedy et al. 2016, section 7)."""
     smooth, dataset = make(label_smoothing=0.2)
     plain, _ = make()
     batch = next(dataset.train_batches(0))
-    assert next(iter(smooth.train_step(batch))).loss.item() != next(iter(plain.train_step(batch))).loss.item()
+    losses, labels = surprises(smooth, batch), batch["labels"]
+    wanted = 0.8 * losses[range(len(labels)), labels] + 0.2 * losses.mean(1)
+    assert next(iter(smooth.train_step(batch))).loss.item() == pytest.approx(wanted.mean().item(), rel=1e-5)
     with torch.inference_mode():
         assert smooth.evaluate(dataset, "eval").metrics == plain.evaluate(dataset, "eval").metrics
 
