@@ -141,4 +141,6 @@ def test_sizes_that_do_not_fit(changes: dict[str, Any], where: str, fix: str) ->
 def test_the_smallest_size_that_is_suggested_works() -> None:
     networks = make(image_size=24).train()
     assert networks.discriminator_a(torch.randn(1, 3, 24, 24)).shape == (1, 1, 1, 1)
-    networks.generator_ab(torch.randn(1, 3, 24, 24)).sum().backward()
+    networks.generator_ab(torch.randn(1, 3, 24, 24)).square().sum().backward()
+    gradients = [p.grad for p in networks.generator_ab.parameters()]
+    assert all(g is not None and g.isfinite().all() and g.any() for g in gradients)

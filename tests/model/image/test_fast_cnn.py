@@ -28,7 +28,12 @@ def correlated_images(channels: int) -> torch.Tensor:
 def test_one_vector_an_image(channels: int, size: int) -> None:
     model = make(channels=channels, image_size=size)
     images = torch.randn(4, channels, size, size)
-    assert model(images).shape == (4, model.feature_size) == (4, 16)
+    features = model(images)
+    assert features.shape == (4, model.feature_size) == (4, 16)
+    twice = make(channels=channels, image_size=size, scale=2 * model.scale)
+    torch.testing.assert_close(twice(images), 2 * features)
+    model.eval()
+    torch.testing.assert_close(model(images)[:1], model(images[:1]))
 
 
 def test_the_shipped_size() -> None:

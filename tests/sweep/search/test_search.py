@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -307,7 +308,10 @@ def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:
     os.read(reader, 1)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+    begin = time.monotonic()
     assert len(finish(make_search(tmp_path, n_trials=3))) == 2
+    assert states(tmp_path) == ["COMPLETE"] * 3
+    assert time.monotonic() - begin < 20, "waited for the dead"
 
 
 def test_optuna_dashboard_opens_the_journal(tmp_path: Path) -> None:
