@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from aiexp.config.address import addresses
 from aiexp.config.build import build
 from aiexp.config.composed import Composed
+from aiexp.rundir.code_record import record_imports, record_targets
 from aiexp.rundir.directory import RunDirectory, slug
 from aiexp.session.job import Job
 from aiexp.text.secrets import redact, redact_text
@@ -60,7 +61,10 @@ def train(
             dataset = build(config["dataset"])
             task = build(config["task"], model=build(config["model"]), dataset=dataset)
             session.follow(build(config["tracker"]), hardware, task, dataset, changes or [])
+        for line in record_imports(directory.path, is_start=True):
+            session.say(line)
         metrics = trainer.fit(task, dataset, hardware, session)
+        record_imports(directory.path, is_start=False)
         session.finish(metrics)
     return 0
 
@@ -96,5 +100,6 @@ def make_directory(composed: Composed, config: dict[str, Any], job: Job | None) 
     else:
         environment = job.environment | {"sweep": job.sweep_dir.name, "differs": job.overrides}
     directory.write_environment(**environment)
+    record_targets(directory.path, config)
     directory.point_latest(outputs)
     return directory

@@ -15,7 +15,10 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
-def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quiet_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setenv(
+        "XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config")
+    )  # no key in your home
     for name in ("AIEXP_TRUST", "AIEXP_CONF", "AIEXP_FAULT"):
         monkeypatch.delenv(name, raising=False)
 

@@ -53,10 +53,24 @@ def main(argv: list[str]) -> int:
         from aiexp.sweep.sweep import resume_sweep
 
         return resume_sweep(Path(path), overrides)
+    from aiexp.rundir.code_record import own_code_of
+
+    directory = RunDirectory.open(Path(path))
+    with own_code_of(directory.path):
+        return resume_run(directory, path, overrides)
+
+
+def resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int:
+    """Resumes a run; its config may name only code that it recorded as the user's own.
+
+    Args:
+        directory: The run's.
+        path: As typed.
+        overrides: What may change.
+    """
     from aiexp.config.build import build
     from aiexp.run import train
 
-    directory = RunDirectory.open(Path(path))
     old = directory.read_config()
     config = apply_overrides(validate(old, source=str(directory.path / "config.yaml")), overrides)
     state = directory.read_json("status.json").get("state")

@@ -83,12 +83,7 @@ class RunDirectory:
                 f"not a run directory: it has no {' and no '.join(missing)}", where=str(path),
                 fix="name the folder that holds config.yaml, such as outputs/latest",
             )  # fmt: skip
-        links = [p for p in path.rglob("*") if p.is_symlink() and "wandb" not in p.relative_to(path).parts]
-        if links:
-            raise SecurityError(
-                "a run directory with a link in it is not resumed: the link may lead to files of yours",
-                where=str(links[0]), fix="remove the link",
-            )  # fmt: skip
+        refuse_links(path)
         return cls(path)
 
     def write_config(self, config: dict[str, Any], choices: dict[str, str], overrides: list[str]) -> None:
@@ -176,6 +171,16 @@ class RunDirectory:
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         return file
+
+
+def refuse_links(path: Path) -> None:
+    """Raises `SecurityError` if a link lies in the directory of a run or a sweep."""
+    links = [p for p in path.rglob("*") if p.is_symlink() and "wandb" not in p.relative_to(path).parts]
+    if links:
+        raise SecurityError(
+            "a directory with a link in it is not resumed: the link may lead to files of yours",
+            where=str(links[0]), fix="remove the link",
+        )  # fmt: skip
 
 
 def new_name(slug: str) -> str:

@@ -12,6 +12,7 @@ from aiexp.config.build import build
 from aiexp.config.validate import validate
 from aiexp.dataset.base import ImageData
 from aiexp.errors import AiexpError, ConfigError
+from aiexp.rundir.code_record import own_code_of
 from aiexp.rundir.directory import RunDirectory
 from aiexp.runs.standard_classifier import RUN_KEY, standard_classifier
 from aiexp.task.adversarial.sample_quality import Judgement
@@ -73,9 +74,10 @@ class TrainedClassifier:
 def load(path: Path, dataset: ImageData) -> tuple[Any, str]:
     """The task with its best weights, in evaluation mode, and the sha256 of the file of weights."""
     directory = RunDirectory.open(path)
-    config = validate(directory.read_config(), source=str(directory.path / "config.yaml"))
-    check(config, directory, dataset)
-    task = build(config["task"], model=build(config["model"]), dataset=dataset)
+    with own_code_of(directory.path):
+        config = validate(directory.read_config(), source=str(directory.path / "config.yaml"))
+        check(config, directory, dataset)
+        task = build(config["task"], model=build(config["model"]), dataset=dataset)
     store = CheckpointStore(directory.path / "checkpoints")
     step = directory.read_json("status.json").get("best_step")
     if step not in store.steps():

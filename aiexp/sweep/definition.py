@@ -1,5 +1,7 @@
 """`sweep.yaml`: what a sweep is, as typed and as composed, so that it can be resumed and compared."""
 
+import os
+import shlex
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -8,12 +10,14 @@ from typing import Any, Self, cast, final
 import yaml
 
 from aiexp.config.folders import shown
-from aiexp.errors import CheckpointError
+from aiexp.errors import CheckpointError, SecurityError
 from aiexp.rundir.changes import flatten, show
+from aiexp.rundir.ownership import is_signed, sign
 from aiexp.storage.files import storage_errors, write_text
 from aiexp.text.secrets import MASK
 
 DEFINITION = "sweep.yaml"
+_SIGNATURE = "signature: "  # begins the last line; what stands before it is signed
 
 
 @final
@@ -29,6 +33,7 @@ class Definition:
         launcher: Option of `hydra/launcher`.
         sweeper: Option of `hydra/sweeper`.
         config: Resolved config of the first job; secrets masked.
+        working_directory: Where it was started: its conf/ and code lie there.
         started: When.
     """
 
@@ -39,14 +44,14 @@ class Definition:
     launcher: str
     sweeper: str
     config: dict[str, Any]
+    working_directory: str = field(default_factory=os.getcwd)
     started: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%S%z"))
 
     def write(self, directory: Path) -> None:
-        """Writes `sweep.yaml`."""
+        """Writes `sweep.yaml`, signed for this user."""
+        text = yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True)
         with storage_errors("writing the sweep's definition", directory):
-            write_text(
-                directory / DEFINITION, yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True)
-            )
+            write_text(directory / DEFINITION, f"{text}{_SIGNATURE}{sign(text)}\n")
 
     @classmethod
     def read(cls, directory: Path) -> Self:
@@ -57,11 +62,30 @@ class Definition:
         """
         path = directory / DEFINITION
         try:
-            value = yaml.safe_load(path.read_text(encoding="utf-8"))
+            value = yaml.safe_load(_split(path)[0])
             return cls(**cast(dict[str, Any], value))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise CheckpointError(f"cannot be read: {reason}", where=str(path)) from error
+
+    def check_own(self, directory: Path) -> None:
+        """Raises unless this user started the sweep here: what it says chooses files, code and commands.
+
+        Raises:
+            SecurityError: Someone else wrote it, or it was changed, or moved.
+        """
+        if self.working_directory != os.getcwd() or not is_signed(*_split(directory / DEFINITION)):
+            raise SecurityError(
+                "you have not started this sweep in this folder: it chooses files and code by itself",
+                where=shown(directory / DEFINITION),
+                fix=f"read it, then type its overrides yourself: {self.command}",
+            )
+
+    @property
+    def command(self) -> str:
+        """What to type to go on with it."""
+        extra = [] if self.config_dir is None else ["--config-dir", self.config_dir]
+        return shlex.join(["aiexp", "run", "-m", *map(str, self.overrides), *extra, "--resume"])
 
     def check_same(self, now: Self, directory: Path) -> None:
         """Raises unless a sweep composed now has the same jobs.
@@ -84,3 +108,10 @@ class Definition:
                 f"the sweep's definition has changed since it was started: {what}", where=shown(directory),
                 fix="restore the files of conf/, or start a new sweep",
             )  # fmt: skip
+
+
+def _split(path: Path) -> tuple[str, str]:
+    """A definition's text and its signature, which is "" where there is none."""
+    content = path.read_text(encoding="utf-8")
+    text, mark, signature = content.rpartition(_SIGNATURE)
+    return (text, signature.strip()) if mark else (content, "")

@@ -2,12 +2,13 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from omegaconf import OmegaConf
 
 from aiexp.config.compose import Merged, compose
 from aiexp.config.composed import Composed
+from aiexp.config.target.allowed import targets_in
 from aiexp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,17 +64,4 @@ def plan(jobs: list[list[str]], *, config_dir: str | None, merged: Merged) -> Ge
 
 def targets_of(composed: Composed) -> set[str]:
     """Every `_target_` of a config."""
-    found: set[str] = set()
-
-    def walk(node: Any) -> None:
-        if isinstance(node, dict):
-            if isinstance(node.get("_target_"), str):
-                found.add(node["_target_"])
-            for value in node.values():
-                walk(value)
-        elif isinstance(node, list):
-            for value in node:
-                walk(value)
-
-    walk(OmegaConf.to_container(composed.config, resolve=True))
-    return found
+    return targets_in(OmegaConf.to_container(composed.config, resolve=True))

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from aiexp.errors import CheckpointError
+from aiexp.config.folders import shown
+from aiexp.errors import CheckpointError, SecurityError
 from aiexp.rundir.directory import RunDirectory
 from aiexp.storage.files import storage_errors
 from aiexp.sweep.result import Result
@@ -108,7 +109,11 @@ class Ledger:
             os.fsync(file.fileno())
 
     def entries(self) -> dict[int, Entry]:
-        """Every job by its number; lines that are torn are passed over."""
+        """Every job by its number; lines that are torn are passed over.
+
+        Raises:
+            SecurityError: A run directory is named that lies elsewhere: the jobs would write there.
+        """
         entries: dict[int, Entry] = {}
         try:
             lines = self.path.read_bytes().splitlines()
@@ -118,6 +123,7 @@ class Ledger:
             try:
                 event = json.loads(line)
                 index = int(event["job"])
+                self._check_name(event.get("directory", ""))
                 if event["event"] == "planned":
                     entries.setdefault(index, Entry(event["overrides"], event["config"]))
                 elif event["event"] == "started":
@@ -138,6 +144,11 @@ class Ledger:
                 if hash_config(RunDirectory(path.parent).read_config()) == config:
                     return path.parent.name
         return ""
+
+    def _check_name(self, directory: str) -> None:
+        if directory and (os.path.basename(directory) != directory or directory.strip(".") == ""):
+            what = f"a job's directory {directory!r} is refused: it does not lie in the sweep's"
+            raise SecurityError(what, where=shown(self.path), fix="start a new sweep")
 
     def _finished(self, index: int, entry: Entry) -> Result | None:
         """The result of a run that finished, though nobody was left to write it here."""

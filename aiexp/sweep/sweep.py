@@ -13,7 +13,7 @@ from aiexp.config.folders import ConfDirs, conf_dirs, shown
 from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.config.loader import chooses
 from aiexp.errors import CheckpointError, ConfigError, Stopped, SweepError
-from aiexp.rundir.directory import RunDirectory, new_name
+from aiexp.rundir.directory import RunDirectory, new_name, refuse_links
 from aiexp.storage.files import storage_errors
 from aiexp.sweep.definition import DEFINITION, Definition
 from aiexp.sweep.grid import targets_of
@@ -83,6 +83,7 @@ def resume_sweep(directory: Path, changes: list[str]) -> int:
         ConfigError: A change of what the jobs are.
     """
     definition = Definition.read(directory)
+    definition.check_own(directory)
     fixed = own_overrides(changes)
     if fixed:
         what = f"'{fixed[0]}' would make other jobs: a sweep is resumed as it was started"
@@ -119,6 +120,7 @@ def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
     planned = [(p.index, job.own(p.overrides), config_hash(p.composed)) for p in prepared.planned]
     with storage_errors("making the sweep directory", directory):
         directory.mkdir(parents=True, exist_ok=True)
+    refuse_links(directory)
     lock = RunDirectory(directory).lock()
     say(f"sweep in {shown(directory)}")
     try:

@@ -2,15 +2,18 @@
 
 Allowed are classes of aiexp's own rooms, what a file of the built-in conf/ names, the names of `library.py`,
 code below the working directory, and packages the user trusts with `--trust` or `AIEXP_TRUST`. Nothing inside
-a config can widen this list.
+a config can widen this list. A config from a run directory narrows it: see code_record.py.
 """
 
 import os
 import re
 import sys
 import sysconfig
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, cast
 
 from aiexp.config.folders import GROUPS, builtin_dirs, shown
 from aiexp.config.target.find import NotFoundError, locate, public_names
@@ -20,6 +23,7 @@ from aiexp.config.target.working_directory import WORKING_DIRECTORY
 from aiexp.errors import ConfigError, SecurityError, nearest
 
 _NOT_USER_CODE = {"site-packages", "dist-packages", "node_modules", "outputs", "wandb"}
+_recorded: frozenset[Path] | None = None  # of a run that goes on: the files that are its own code
 _RUN_FILES = ("status.json", "config.yaml")  # in every run directory, whatever the outputs folder is called
 
 
@@ -96,6 +100,53 @@ def shipped_targets() -> frozenset[str]:
 
 
 def is_user_code(path: Path) -> bool:
+    """Whether a file is the user's own code: written here and, of a run that goes on, recorded by it."""
+    if _recorded is None:
+        return is_written_here(path)
+    path = path.resolve()
+    # A namespace package has no file of its own: its folder is the user's if one of theirs lies in it.
+    is_around = not path.exists() and any(file.is_relative_to(path.parent) for file in _recorded)
+    return is_written_here(path) and (path in _recorded or is_around)
+
+
+@contextmanager
+def only_files(files: frozenset[Path]) -> Generator[None]:
+    """A body in which no other files are the user's own code: a config from elsewhere may name any."""
+    global _recorded
+    before, _recorded = _recorded, files
+    try:
+        yield
+    finally:
+        _recorded = before
+
+
+def user_modules(config: object) -> dict[str, Path]:
+    """The user's own modules that the `_target_`s of a config lie in, and the packages they begin with."""
+    found: dict[str, Path] = {}
+    for target in targets_in(config):
+        with suppress(NotFoundError):
+            module = read(target, skip_packages=target in LIBRARY).module
+            top = locate(target.split(".")[0])
+            found |= {top.name: top.path, module.name: module.path}
+    return {
+        name: path
+        for name, path in found.items()
+        if name.split(".")[0] != "aiexp" and path.is_file() and is_written_here(path)
+    }
+
+
+def targets_in(config: object) -> set[str]:
+    """Every `_target_` of a plain config."""
+    if isinstance(config, list):
+        return {t for value in cast(list[Any], config) for t in targets_in(value)}
+    if not isinstance(config, dict):
+        return set()
+    node = cast(dict[str, Any], config)
+    own = {node["_target_"]} if isinstance(node.get("_target_"), str) else set[str]()
+    return own.union(*(targets_in(value) for value in node.values()))
+
+
+def is_written_here(path: Path) -> bool:
     """Whether a file lies below the working directory and was written there, not installed or produced."""
     here, path = Path.cwd().resolve(), path.resolve()
     if (
@@ -147,8 +198,11 @@ def _refusal(signature: Signature, group: str | None) -> str | None:
 
 
 def _in_a_run(path: Path) -> str:
-    """What to add about a file in a run directory."""
-    return ", inside a run directory, whose code is never run" if _is_in_run(path) else ""
+    """What to add about a file in a run directory, or one that the run which goes on did not record."""
+    if _is_in_run(path):
+        return ", inside a run directory, whose code is never run"
+    is_unknown = _recorded is not None and is_written_here(path)
+    return ", which this run has not recorded as your own code" if is_unknown else ""
 
 
 def _rooms(group: str | None) -> str:
@@ -157,6 +211,8 @@ def _rooms(group: str | None) -> str:
 
 def _fix(target: str, group: str | None) -> str:
     """What the user can do about a refused target."""
+    if _recorded is not None:
+        return f"go on where you began the run; if you know this code, add --trust {target.split('.')[0]}"
     likely = nearest(target, LIBRARY).strip()
     if likely:
         return likely
