@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from aiexp.config.address import addresses
 from aiexp.config.build import build
 from aiexp.config.composed import Composed
-from aiexp.rundir.code_record import record_imports, record_targets
+from aiexp.config.own_code import record_imports, record_targets
 from aiexp.rundir.directory import RunDirectory, slug
 from aiexp.session.job import Job
 from aiexp.text.secrets import redact, redact_text

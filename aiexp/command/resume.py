@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
         from aiexp.sweep.sweep import resume_sweep
 
         return resume_sweep(Path(path), overrides)
-    from aiexp.rundir.code_record import own_code_of
+    from aiexp.config.own_code import own_code_of
 
     directory = RunDirectory.open(Path(path))
     with own_code_of(directory.path):

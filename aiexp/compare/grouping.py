@@ -119,8 +119,10 @@ def _bundles(
             bundle.lost.append(record)
             continue
         key = (*cell(record, others), record.seed)
-        if key in bundle.runs:
-            repeated.append(bundle.runs[key])
+        if (older := bundle.runs.pop(key, None)) is not None:
+            bundle.runs[*key, older.code] = older  # of other code it counts, but is nobody's pair
+        if (older := bundle.runs.pop((*key, record.code), None)) is not None:
+            repeated.append(older)
         bundle.runs[key] = record  # the newest stays
     return [*bundles.values(), _set_apart(list(bundles.values()), has_others=bool(others))], repeated
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import yaml
 
+from aiexp.rundir.code_record import code_digest
 from aiexp.rundir.flat_config import read_flat_config
 
 FILES = ("config.yaml", "status.json")  # a run has both; one of them missing means that it is damaged
@@ -39,6 +40,7 @@ class RunRecord:
         sweep: The sweep directory it belongs to.
         seed: `seed` of its config.
         hardware: What environment.json says of it: device, threads, ...
+        code: Digest of the user's own code that it ran; empty for none.
         problem: Why it cannot be read, when it is damaged; else its error, if it ended with one.
     """
 
@@ -56,6 +58,7 @@ class RunRecord:
     sweep: Path | None = None
     seed: int | None = None
     hardware: dict[str, Any] = field(default_factory=lambda: {})
+    code: str = ""
     problem: str = ""
 
 
@@ -123,6 +126,7 @@ def read_record(path: Path) -> RunRecord:
         sweep=sweep,
         seed=seed if isinstance(seed, int) else None,
         hardware=_read_hardware(path / "environment.json"),
+        code=code_digest(path),
         problem=str(status.get("error") or ""),
     )
 

@@ -161,6 +161,18 @@ def test_a_repeated_config_and_seed_counts_once(folder: Path, compare: Any) -> N
     assert said.notes == ["1 left out because a newer run has the same config and seed: old"]
 
 
+def test_a_run_of_other_code_is_no_repetition(folder: Path, compare: Any) -> None:
+    for name, score, sha in (("a", 0.1, "1"), ("b", 0.6, "2"), ("c", 0.8, "1")):
+        file = {"path": "net.py", "module": "net", "sha256": sha}
+        code = make_run(folder, score, "seed=0", name=name) / "code"
+        code.mkdir()
+        version = {"working_directory": "/x", "files": [file], "signature": ""}
+        (code / "record.json").write_text(json.dumps({"versions": [version]}))
+    said = compare()
+    assert float(said.rows[1][0]) == 0.7  # of b and c
+    assert said.notes == ["1 left out because a newer run has the same config and seed: a"]
+
+
 def test_one_seed_has_no_interval_and_no_sentence(folder: Path, compare: Any) -> None:
     make_run(folder, 0.8, "task.optimizer.lr=0.1")
     make_run(folder, 0.9, "task.optimizer.lr=0.01")
