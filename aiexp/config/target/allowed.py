@@ -122,6 +122,7 @@ def only_files(files: frozenset[Path]) -> Generator[None]:
 
 def user_modules(config: object) -> dict[str, Path]:
     """The user's own modules that the `_target_`s of a config lie in, and the packages they begin with."""
+    WORKING_DIRECTORY.enter()
     found: dict[str, Path] = {}
     for target in targets_in(config):
         with suppress(NotFoundError):
