@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import OmegaConf
 
-from aiexp.config.address import addresses
-from aiexp.config.build import build
 from aiexp.config.composed import Composed
-from aiexp.config.own_code import record_imports, record_targets
+from aiexp.config.objects.address import addresses
+from aiexp.config.objects.build import build
+from aiexp.rundir.code.own_code import record_imports, record_targets
 from aiexp.rundir.directory import RunDirectory, slug
 from aiexp.session.job import Job
 from aiexp.text.secrets import redact, redact_text

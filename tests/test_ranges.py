@@ -8,9 +8,9 @@ import pytest
 from omegaconf import OmegaConf
 
 import aiexp
-from aiexp.config.address import addresses
-from aiexp.config.build import build
 from aiexp.config.compose import compose
+from aiexp.config.objects.address import addresses
+from aiexp.config.objects.build import build
 from aiexp.config.target.arguments import check_arguments
 from aiexp.config.target.signature import read
 from aiexp.errors import AiexpError, ConfigError

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from aiexp.command.run import split
-from aiexp.config.address import addresses
-from aiexp.config.build import build
 from aiexp.config.compose import compose
+from aiexp.config.objects.address import addresses
+from aiexp.config.objects.build import build
 from aiexp.text.terminal import out, out_lines
 
 if TYPE_CHECKING:

@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
         from aiexp.sweep.sweep import resume_sweep
 
         return resume_sweep(Path(path), overrides)
-    from aiexp.config.own_code import own_code_of
+    from aiexp.rundir.code.own_code import own_code_of
 
     directory = RunDirectory.open(Path(path))
     with own_code_of(directory.path):
@@ -68,7 +68,7 @@ def resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int:
         path: As typed.
         overrides: What may change.
     """
-    from aiexp.config.build import build
+    from aiexp.config.objects.build import build
     from aiexp.run import train
 
     old = directory.read_config()

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import yaml
 
-from aiexp.rundir.code_record import code_digest
+from aiexp.rundir.code.record import code_digest
 from aiexp.rundir.flat_config import read_flat_config
 
 FILES = ("config.yaml", "status.json")  # a run has both; one of them missing means that it is damaged

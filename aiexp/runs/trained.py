@@ -8,11 +8,11 @@ from torch import Tensor
 
 from aiexp.checkpoint.state import load_random_state, random_state
 from aiexp.checkpoint.store import CheckpointStore
-from aiexp.config.build import build
-from aiexp.config.own_code import own_code_of
+from aiexp.config.objects.build import build
 from aiexp.config.validate import validate
 from aiexp.dataset.base import ImageData
 from aiexp.errors import AiexpError, ConfigError
+from aiexp.rundir.code.own_code import own_code_of
 from aiexp.rundir.directory import RunDirectory
 from aiexp.runs.standard_classifier import RUN_KEY, standard_classifier
 from aiexp.task.adversarial.sample_quality import Judgement

@@ -12,7 +12,7 @@ import yaml
 from aiexp.config.folders import shown
 from aiexp.errors import CheckpointError, SecurityError
 from aiexp.rundir.changes import flatten, show
-from aiexp.rundir.ownership import is_signed, sign
+from aiexp.rundir.code.ownership import is_signed, sign
 from aiexp.storage.files import storage_errors, write_text
 from aiexp.text.secrets import MASK
 

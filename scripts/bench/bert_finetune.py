@@ -37,7 +37,7 @@ Side = tuple[Callable[[], float], Callable[[], float]]  # seconds of an epoch, s
 
 def ours(limit: int) -> tuple[Side, dict[str, Any]]:
     """Through the shipped config, Trainer, Task and Dataset; nothing is special to the benchmark."""
-    from aiexp.config.build import build
+    from aiexp.config.objects.build import build
 
     config, hardware = compose_ours([*OVERRIDES, f"dataset.limit={limit}"])
     import torch

@@ -68,8 +68,8 @@ def stock(epochs: int, seed: int, limit: int | None) -> Result:
     from torch import nn
     from torch.utils.data import DataLoader
 
-    from aiexp.config.build import build
     from aiexp.config.compose import compose
+    from aiexp.config.objects.build import build
 
     torch.manual_seed(seed)
     changes = [] if limit is None else [f"dataset.limit={limit}"]

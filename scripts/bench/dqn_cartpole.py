@@ -44,7 +44,7 @@ def ours(seed: int, same_updates: int | None, threads: int) -> Result:
     import torch
 
     from aiexp.checkpoint.state import seed_everything
-    from aiexp.config.build import build
+    from aiexp.config.objects.build import build
     from aiexp.rundir.directory import RunDirectory
     from aiexp.session.session import Session
 

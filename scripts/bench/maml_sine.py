@@ -28,7 +28,7 @@ def build_parts(steps: int, overrides: list[str]) -> tuple[Any, Any, Any, Any]:
     config, hardware = compose_ours([*fixed, *overrides])
     import torch
 
-    from aiexp.config.build import build
+    from aiexp.config.objects.build import build
 
     torch.manual_seed(0)
     return config, hardware, build(config["model"]), build(config["dataset"])
@@ -37,7 +37,7 @@ def build_parts(steps: int, overrides: list[str]) -> tuple[Any, Any, Any, Any]:
 def ours(steps: int, overrides: list[str]) -> Action:
     """Through the shipped Trainer, Task and Dataset; nothing is special to the benchmark."""
     config, hardware, model, dataset = build_parts(steps, overrides)
-    from aiexp.config.build import build
+    from aiexp.config.objects.build import build
 
     task = build(config["task"], model=model, dataset=dataset)
     return lambda: fit_seconds(config, task, dataset, hardware)

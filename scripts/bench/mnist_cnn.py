@@ -35,7 +35,7 @@ def ours(limit: int) -> Action:
     config, hardware = compose_ours(overrides)
     import torch
 
-    from aiexp.config.build import build
+    from aiexp.config.objects.build import build
 
     torch.manual_seed(0)
     dataset = build(config["dataset"])
@@ -47,8 +47,8 @@ def network() -> Any:
     """The trunk of `model=mnist_cnn` and the task's linear head."""
     from torch import nn
 
-    from aiexp.config.build import build
     from aiexp.config.compose import compose
+    from aiexp.config.objects.build import build
 
     model = build(compose(["task=mnist_cnn"]).config["model"])
     return nn.Sequential(model, nn.Linear(model.feature_size, 10))
@@ -56,8 +56,8 @@ def network() -> Any:
 
 def pictures(limit: int) -> tuple[Any, Any]:
     """The first `limit` training images (N, 1, 28, 28) uint8 and labels (N,) int64."""
-    from aiexp.config.build import build
     from aiexp.config.compose import compose
+    from aiexp.config.objects.build import build
 
     dataset = build(compose(["task=mnist_cnn", "dataset.num_eval=0"]).config["dataset"])
     return dataset.images("train")[:limit], dataset.labels("train")[:limit]

@@ -109,8 +109,8 @@ class TrainOnly:
 
 def compose_ours(overrides: list[str]) -> tuple[Any, Any]:
     """The shipped config with overrides, and its hardware, started."""
-    from aiexp.config.build import build
     from aiexp.config.compose import compose
+    from aiexp.config.objects.build import build
 
     quiet = ["tracker=none", "trainer.log_every=1000000", "trainer.checkpoint.every=1000000"]
     config = compose([*overrides, *quiet]).config
@@ -122,7 +122,7 @@ def compose_ours(overrides: list[str]) -> tuple[Any, Any]:
 
 def fit_seconds(config: Any, task: Any, dataset: Any, hardware: Any) -> float:
     """Seconds of the training steps of one `fit` of the config's trainer, in a throw-away run directory."""
-    from aiexp.config.build import build
+    from aiexp.config.objects.build import build
     from aiexp.rundir.directory import RunDirectory
     from aiexp.session.session import Session
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from aiexp.config.build import build
 from aiexp.config.compose import compose
+from aiexp.config.objects.build import build
 from aiexp.config.validate import validate
 from aiexp.errors import AiexpError, SecurityError
 from tests.lab import Lab, make_lab

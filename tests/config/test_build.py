@@ -12,9 +12,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from aiexp.config.build import build
 from aiexp.config.compose import compose
-from aiexp.config.partners import check_partners, members
+from aiexp.config.objects.build import build
+from aiexp.config.objects.partners import check_partners, members
 from aiexp.errors import ConfigError, DataError
 from aiexp.task.adversarial.cyclegan import CycleGAN
 from aiexp.task.adversarial.gan import GAN

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aiexp.config.build import build
+from aiexp.config.objects.build import build
 from tests.forks import in_fork
 from tests.lab import Lab, make_lab
 

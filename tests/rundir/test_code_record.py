@@ -13,13 +13,13 @@ import pytest
 from omegaconf import OmegaConf
 
 from aiexp import cli
-from aiexp.config.build import build
 from aiexp.config.compose import compose
-from aiexp.config.own_code import own_code_of, record_imports, record_targets
+from aiexp.config.objects.build import build
 from aiexp.config.validate import validate
 from aiexp.dataset.environment.dataset import check_module
 from aiexp.errors import SecurityError
-from aiexp.rundir.code_record import code_digest, read_versions
+from aiexp.rundir.code.own_code import own_code_of, record_imports, record_targets
+from aiexp.rundir.code.record import code_digest, read_versions
 from aiexp.rundir.directory import RunDirectory
 from tests.forks import Ended, in_fork
 

@@ -7,8 +7,8 @@ from omegaconf import OmegaConf
 
 from aiexp.checkpoint.state import seed_everything
 from aiexp.checkpoint.store import CheckpointStore
-from aiexp.config.build import build
 from aiexp.config.compose import compose
+from aiexp.config.objects.build import build
 from aiexp.dataset.image.dataset import ImageDataset
 from aiexp.rundir.directory import RunDirectory
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import OmegaConf
 
-from aiexp.config.address import add_address
 from aiexp.config.compose import Merged, merge_options
 from aiexp.config.composed import Composed
 from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.config.loader import chooses
+from aiexp.config.objects.address import add_address
 from aiexp.config.overrides import parse
 from aiexp.config.problem import raise_all
 from aiexp.errors import AiexpError, ConfigError, nearest
@@ -194,7 +194,7 @@ def evaluated_names(first: Composed, preload: list[str]) -> list[str]:
 
 def try_evaluation(config: dict[str, Any]) -> list[str] | AiexpError:
     """Builds everything and evaluates one batch, in this process."""
-    from aiexp.config.build import build
+    from aiexp.config.objects.build import build
 
     try:
         hardware = build(config["hardware"])

@@ -10,8 +10,8 @@ from typing import Any, cast, final
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from aiexp.config.address import add_address
-from aiexp.config.partners import check_partners
+from aiexp.config.objects.address import add_address
+from aiexp.config.objects.partners import check_partners
 from aiexp.config.problem import Problem, raise_all
 from aiexp.config.target.allowed import check_object, check_target, room
 from aiexp.config.target.arguments import EXTRA_BLOCKS, GIVEN, check_arguments

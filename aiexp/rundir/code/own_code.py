@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aiexp.config.target.allowed import is_written_here, only_files, user_modules
-from aiexp.rundir.code_record import FOLDER, CodeFile, Version, read_versions
+from aiexp.rundir.code.record import FOLDER, CodeFile, Version, read_versions
 from aiexp.storage.files import storage_errors, write_json
 from aiexp.text.secrets import is_secret_name, redact_text, secret_values
 

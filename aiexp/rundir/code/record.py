@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self, final
 
-from aiexp.rundir.ownership import is_signed, sign
+from aiexp.rundir.code.ownership import is_signed, sign
 
 FOLDER = "code"
 LARGEST_RECORD = 10_000_000
