@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from aiexp.config.composed import Composed
 from aiexp.config.objects.address import addresses
 from aiexp.config.objects.build import build
+from aiexp.config.validate import stored
 from aiexp.rundir.code.own_code import record_imports, record_targets
 from aiexp.rundir.directory import RunDirectory, slug
 from aiexp.session.job import Job
@@ -94,7 +95,7 @@ def make_directory(composed: Composed, config: dict[str, Any], job: Job | None) 
         directory = RunDirectory.create(outputs / composed.choices["task"], slug(named))
     else:
         directory = RunDirectory.at(job.directory)
-    directory.write_config(redact(config), composed.choices, typed)
+    directory.write_config(stored(redact(config)), composed.choices, typed)
     if job is None:
         environment = describe_environment()
     else:

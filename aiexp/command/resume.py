@@ -1,13 +1,14 @@
 """`aiexp resume RUN|SWEEP [KEY=VALUE ...]`: continue a run, or a sweep, exactly where it stopped."""
 
+import copy
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from omegaconf._utils import get_yaml_loader
 
-from aiexp.config.validate import validate
+from aiexp.config.validate import stored, validate
 from aiexp.errors import ConfigError, nearest
 from aiexp.rundir.changes import check_changes, flatten
 from aiexp.rundir.directory import RunDirectory
@@ -15,10 +16,8 @@ from aiexp.sweep.definition import DEFINITION
 from aiexp.text.secrets import MASK, redact
 from aiexp.text.terminal import out, out_lines
 
-ENDED = {
-    "finished": "already complete",
-    "pruned": "pruned by its search, which saw better runs (trainer.epochs=N or trainer.steps=N goes on)",
-}
+ENDED = {"finished": "already complete", "pruned": "pruned by its search, which saw better runs"}
+LONGER = ("trainer.steps", "trainer.epochs", "trainer.selection.patience")  # what can make a run go on
 HELP = """\
 usage: aiexp resume RUN|SWEEP [KEY=VALUE ...]
 
@@ -49,7 +48,7 @@ def main(argv: list[str]) -> int:
             f"aiexp resume takes one run or sweep, not {len(paths)}", fix="aiexp resume outputs/latest"
         )
     path = paths[0]
-    if (Path(path) / DEFINITION).is_file():
+    if os.path.isfile(os.path.join(path, DEFINITION)):
         from aiexp.sweep.sweep import resume_sweep
 
         return resume_sweep(Path(path), overrides)
@@ -71,21 +70,22 @@ def resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int:
     from aiexp.config.objects.build import build
     from aiexp.run import train
 
-    old = directory.read_config()
-    config = apply_overrides(validate(old, source=str(directory.path / "config.yaml")), overrides)
+    old = validate(directory.read_config(), source=str(directory.path / "config.yaml"))
+    config = apply_overrides(old, overrides)
     state = directory.read_json("status.json").get("state")
-    if state in ENDED and not overrides:
-        out(f"{ENDED[state]}: {path}")
+    before, after = flatten(old), flatten(config)
+    check_changes(old, redact(config))
+    if state in ENDED and all(before.get(key) == after.get(key) for key in LONGER):
+        out(f"{ENDED[state]}: {path} (trainer.epochs=N or trainer.steps=N makes it longer)")
         return 0
-    masked = [key for key, value in flatten(config).items() if isinstance(value, str) and MASK in value]
+    masked = [key for key, value in after.items() if isinstance(value, str) and MASK in value]
     if masked:
         raise ConfigError(
             f"'{masked[0]}' was masked as a secret when the run was recorded",
             where=str(directory.path / "config.yaml"),
             fix=f"give it again: aiexp resume {path} {masked[0]}=VALUE",
         )
-    check_changes(old, redact(config))
-    validate(config, source="aiexp resume")
+    validate(stored(config), source="aiexp resume")
     return train(directory, config, build(config["hardware"]), overrides)
 
 
@@ -105,7 +105,7 @@ def read_value(text: str) -> Any:
         return yaml.load(text, Loader=get_yaml_loader())  # noqa: S506  a safe loader with YAML 1.2 numbers
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(
-            f"'{text}' cannot be read: {' '.join(str(error).split())}", where="aiexp resume"
+            f"'{text[:100]}' cannot be read: {' '.join(str(error).split())}", where="aiexp resume"
         ) from error
 
 
@@ -115,7 +115,7 @@ def apply_overrides(config: dict[str, Any], overrides: list[str]) -> dict[str, A
     Raises:
         ConfigError: not an assignment, or no such key.
     """
-    config = yaml.safe_load(yaml.safe_dump(config))
+    config = copy.deepcopy(config)
     known = flatten(config)
     for override in overrides:
         key, equals, value = override.partition("=")
@@ -123,9 +123,20 @@ def apply_overrides(config: dict[str, Any], overrides: list[str]) -> dict[str, A
             raise ConfigError(f"'{override}' is not KEY=VALUE", where="aiexp resume")
         if key not in known:
             raise ConfigError(f"unknown key '{key}'.{nearest(key, known)}", where="aiexp resume")
-        *parents, last = key.split(".")
-        node = config
-        for parent in parents:
-            node = node[parent]
-        node[last] = read_value(value)
+        assign(config, key, read_value(value))
     return config
+
+
+def assign(node: dict[Any, Any], key: str, value: Any) -> bool:
+    """Gives a dotted key, as `flatten` names it, another value; false if it is not there.
+
+    YAML has keys that are numbers or hold dots, so the key cannot simply be taken apart.
+    """
+    for name, inner in node.items():
+        if str(name) == key:
+            node[name] = value
+            return True
+        rest = key.removeprefix(f"{name}.")
+        if rest != key and isinstance(inner, dict) and assign(cast(dict[Any, Any], inner), rest, value):
+            return True
+    return False

@@ -71,7 +71,7 @@ def _container(
         return UNREADABLE
     if isinstance(node, DictConfig):
         dot = f"{key}." if key else ""
-        return {str(k): _value(node, k, f"{dot}{k}", problems, root, depth) for k in node}
+        return {cast(str, k): _value(node, k, f"{dot}{k}", problems, root, depth) for k in node}
     return [_value(node, i, f"{key}[{i}]", problems, root, depth) for i in range(len(node))]
 
 

@@ -1,7 +1,8 @@
 """Checks a composed or stored config as a whole and reports all its problems at once."""
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -35,6 +36,20 @@ def check_composed(
     problems = [p for p in problems if p.is_refusal or repeats.get(p.key) not in wrong]
     origin = Origin(overrides=overrides, choices=choices, dirs=dirs)
     return composed, [p.error(origin.where(p.key)) for p in problems]
+
+
+def stored(value: Any) -> Any:
+    """A plain config as `config.yaml` holds it: text that looks like an interpolation, but is none, escaped.
+
+    `validate` gives back what this was given.
+    """
+    if isinstance(value, dict):
+        return {k: stored(v) for k, v in cast(dict[Any, Any], value).items()}
+    if isinstance(value, list):
+        return [stored(item) for item in cast(list[Any], value)]
+    if isinstance(value, str):
+        return re.sub(r"(\\*)\$\{", lambda found: f"{found[1] * 2}\\${{", value)
+    return value
 
 
 def validate(config: DictConfig | Mapping[str, Any], *, source: str = "config.yaml") -> dict[str, Any]:

@@ -27,7 +27,7 @@ def check_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         ConfigError: a fixed key has changed; the message holds every such change.
     """
     before, after = flatten(old), flatten(new)
-    changed = [k for k in {**before, **after} if before.get(k, "nothing") != after.get(k, "nothing")]
+    changed = [k for k in {**before, **after} if differ(before.get(k, "nothing"), after.get(k, "nothing"))]
     fixed = [k for k in changed if not is_below(k, FREE)]
     if fixed:
         raise ConfigError(
@@ -37,6 +37,11 @@ def check_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         )
     notes = {True: " (the result will differ from an uninterrupted run)", False: ""}
     return [show(k, before, after) + notes[is_below(k, INEXACT)] for k in changed]
+
+
+def differ(one: Any, other: Any) -> bool:
+    """Whether two values are not the same; NaN is the same as NaN."""
+    return one != other and repr(one) != repr(other)
 
 
 def is_below(key: str, prefixes: tuple[str, ...]) -> bool:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from aiexp.checkpoint.store import CheckpointStore
+from aiexp.config.validate import stored
 from aiexp.dataset.base import Dataset
 from aiexp.errors import AiexpError, CheckpointError, DataError, HardwareError, MemoryFullError, Stopped
 from aiexp.hardware.hardware import Hardware
@@ -174,7 +175,7 @@ class Session:
         choices, overrides = directory.read_typed()
         if changes:
             overrides += [redact_text(c) for c in changes]
-            directory.write_config(self.config, choices, overrides)
+            directory.write_config(stored(self.config), choices, overrides)
         parameters = sum(p.numel() for p in task.parameters())
         sizes = {split: dataset.num_examples(split) for split in ("train", "eval", "test")}
         self.say(f"run       {self.shown_path}")

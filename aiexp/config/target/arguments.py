@@ -98,7 +98,7 @@ def _inside(value: Any, key: str) -> list[Problem]:
 def _reserved(node: dict[str, Any], key: str, group: str | None) -> list[Problem]:
     """Problems of the keys that are not arguments: `_partial_`, `_args_`, `reference`."""
     problems: list[Problem] = []
-    for name in node:
+    for name in map(str, node):  # YAML has keys that are numbers
         if name.startswith("_") and name not in ("_target_", "_partial_"):
             fix = "name each argument" if name == "_args_" else "remove it"
             problems.append(Problem(key=f"{key}.{name}", what=f"'{key}.{name}' is not supported", fix=fix))
@@ -130,7 +130,7 @@ def check_arguments(
     """
     parameters = signature.parameters or {}
     problems: list[Problem] = []
-    for name, value in node.items():
+    for name, value in zip(map(str, node), node.values(), strict=True):
         if name.startswith("_") or (name in blocks and name not in parameters):
             continue
         full = f"{key}.{name}"
