@@ -1,6 +1,6 @@
 """One run, from a composed config to a finished run directory. READ THIS FIRST.
 
-torch is imported inside `train`, after what can fail without it has been checked.
+torch is imported inside `train`, after what can fail without it has been checked and signals are heard.
 """
 
 import importlib
@@ -19,6 +19,8 @@ from aiexp.config.validate import stored
 from aiexp.rundir.code.own_code import record_imports, record_targets
 from aiexp.rundir.directory import RunDirectory, slug
 from aiexp.session.job import Job
+from aiexp.session.session import Session
+from aiexp.session.stop import StopSignal
 from aiexp.text.secrets import redact, redact_text
 
 if TYPE_CHECKING:
@@ -30,14 +32,19 @@ def run(composed: Composed, job: Job | None = None) -> int:
     """Runs a composed config in a new run directory; returns the exit code 0 or raises."""
     config = cast(dict[str, Any], OmegaConf.to_container(composed.config, resolve=True))
     hardware = build(config["hardware"])
-    directory = make_directory(composed, config, job)
-    return train(directory, config, hardware, pruning=None if job is None else job.pruning)
+    from aiexp.rundir.environment import describe_environment
+
+    environment = describe_environment() if job is None else job.environment
+    with StopSignal() as stop:  # from now on there is something that has to know how it ended
+        directory = make_directory(composed, config, job, environment)
+        return train(directory, config, hardware, stop, pruning=None if job is None else job.pruning)
 
 
 def train(
     directory: RunDirectory,
     config: dict[str, Any],
     hardware: "Hardware",
+    stop: StopSignal,
     changes: list[str] | None = None,
     pruning: "Pruning | None" = None,
 ) -> int:
@@ -47,15 +54,16 @@ def train(
         directory: Where everything goes.
         config: Checked and resolved.
         hardware: Built from it.
+        stop: Hears the signals that end the run.
         changes: What was typed when resuming.
         pruning: Who may end the run early.
     """
-    hardware.set_environment()
-    from aiexp.checkpoint.state import seed_everything
-    from aiexp.session.session import Session
-
-    with imports_behind(), Session(directory, config, pruning) as session, addresses(config):
+    with imports_behind() as behind, Session(directory, config, pruning, stop) as session, addresses(config):
         with session.preparing():
+            hardware.set_environment()
+            from aiexp.checkpoint.state import seed_everything
+
+            behind.start()
             hardware.start()
             seed_everything(config["seed"])
             trainer = build(config["trainer"])
@@ -71,23 +79,23 @@ def train(
 
 
 @contextmanager
-def imports_behind() -> Generator[None]:
-    """Imports, in a thread, what the first step will need while data and weights are read.
+def imports_behind() -> Generator[threading.Thread]:
+    """A thread, to be started, that imports what the first step will need while data and weights are read.
 
     An optimizer's first step imports torch's compiler though nothing is compiled: 1.7 s.
     """
     thread = threading.Thread(target=importlib.import_module, args=("torch._dynamo",), daemon=True)
-    thread.start()
     try:
-        yield
+        yield thread
     finally:
-        thread.join()  # Python must not end in the middle of an import
+        if thread.ident:
+            thread.join()  # Python must not end in the middle of an import
 
 
-def make_directory(composed: Composed, config: dict[str, Any], job: Job | None) -> RunDirectory:
+def make_directory(
+    composed: Composed, config: dict[str, Any], job: Job | None, environment: dict[str, Any]
+) -> RunDirectory:
     """A new run directory with the config and the environment written into it, secrets masked."""
-    from aiexp.rundir.environment import describe_environment
-
     outputs = Path(config["outputs"]).expanduser()
     typed = [redact_text(o) for o in composed.overrides]
     if job is None:
@@ -96,10 +104,8 @@ def make_directory(composed: Composed, config: dict[str, Any], job: Job | None) 
     else:
         directory = RunDirectory.at(job.directory)
     directory.write_config(stored(redact(config)), composed.choices, typed)
-    if job is None:
-        environment = describe_environment()
-    else:
-        environment = job.environment | {"sweep": job.sweep_dir.name, "differs": job.overrides}
+    if job is not None:
+        environment = environment | {"sweep": job.sweep_dir.name, "differs": job.overrides}
     directory.write_environment(**environment)
     record_targets(directory.path, config)
     directory.point_latest(outputs)

@@ -210,8 +210,9 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor]) -> dict[str, int |
     The library's own writer gives files mode 0600, does not fsync and would need a second read for
     the hash. Layout: u64 header length, JSON header, raw little-endian data (safetensors format 1).
     """
-    # Wide elements first, as the library does, so that every tensor starts aligned.
-    tensors = dict(sorted(tensors.items(), key=lambda item: -item[1].element_size()))
+    # Wide elements first, as the library does, so that every tensor starts aligned; then by name, so that
+    # the same state is the same bytes in whatever order it was collected.
+    tensors = dict(sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0])))
     header: dict[str, Any] = {}
     offset = 0
     for name, tensor in tensors.items():

@@ -69,6 +69,7 @@ def resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int:
     """
     from aiexp.config.objects.build import build
     from aiexp.run import train
+    from aiexp.session.stop import StopSignal
 
     old = validate(directory.read_config(), source=str(directory.path / "config.yaml"))
     config = apply_overrides(old, overrides)
@@ -86,7 +87,9 @@ def resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int:
             fix=f"give it again: aiexp resume {path} {masked[0]}=VALUE",
         )
     validate(stored(config), source="aiexp resume")
-    return train(directory, config, build(config["hardware"]), overrides)
+    hardware = build(config["hardware"])
+    with StopSignal() as stop:
+        return train(directory, config, hardware, stop, overrides)
 
 
 def is_path(word: str) -> bool:

@@ -5,31 +5,36 @@ import resource
 import sys
 import time
 import traceback
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, final
+from typing import TYPE_CHECKING, Any, Self, final
 
-from aiexp.checkpoint.store import CheckpointStore
+from aiexp.checkpoint.manifest import saved_steps
 from aiexp.config.validate import stored
-from aiexp.dataset.base import Dataset
 from aiexp.errors import AiexpError, CheckpointError, DataError, HardwareError, MemoryFullError, Stopped
-from aiexp.hardware.hardware import Hardware
 from aiexp.limits import limit_error
 from aiexp.rundir.changes import check_changes
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.metrics import MetricsFile
 from aiexp.session.display import Display
-from aiexp.session.pruning import Pruning
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.storage.files import storage_errors
-from aiexp.task.base import Task
 from aiexp.task.report import Evaluation
 from aiexp.text.csv import csv_text
 from aiexp.text.secrets import redact, redact_text
 from aiexp.text.terminal import resume_command
-from aiexp.tracker.base import RunInfo, Tracker, telling_name
+from aiexp.tracker.base import Tracker
 from aiexp.tracker.guard import GuardedTracker
+from aiexp.tracker.run_info import describe_run
+
+if TYPE_CHECKING:  # a session begins, and hears signals, before torch is imported
+    from aiexp.checkpoint.store import CheckpointStore
+    from aiexp.dataset.base import Dataset
+    from aiexp.hardware.hardware import Hardware
+    from aiexp.session.pruning import Pruning
+    from aiexp.task.base import Task
 
 
 @final
@@ -40,20 +45,25 @@ class Session:
         directory: The run directory; locked for this process.
         config: Checked and resolved; written down with secrets masked.
         pruning: Who may end the run early; None for nobody.
+        stop: Watches for signals already; None for one that begins to.
 
     Raises:
         StorageError: another process works on the directory, or it cannot be written.
     """
 
     def __init__(
-        self, directory: RunDirectory, config: dict[str, Any], pruning: Pruning | None = None
+        self,
+        directory: RunDirectory,
+        config: dict[str, Any],
+        pruning: "Pruning | None" = None,
+        stop: StopSignal | None = None,
     ) -> None:
         self.directory = directory
         self.is_pruned = False
         self._pruning = pruning
         self.config: dict[str, Any] = redact(config)
-        self.checkpoints = CheckpointStore(directory.path / "checkpoints")
-        self.stop = StopSignal()
+        self.stop = stop or StopSignal()
+        self._watch = nullcontext() if stop else self.stop
         self._exit = ExitStack()
         self._tracker: GuardedTracker | None = None
         self._started = time.monotonic()
@@ -69,14 +79,12 @@ class Session:
     def _open(self, entered: ExitStack) -> None:
         directory = self.directory
         entered.callback(directory.lock().close)
-        entered.enter_context(self.stop)
+        entered.enter_context(self._watch)
         self.display = Display(directory.path / "run.log")
         entered.callback(self.display.close)
         entered.enter_context(self.display.repeat_warnings())
         self.metrics = MetricsFile(directory.path / "metrics.jsonl")
         entered.callback(self.metrics.close)
-        with storage_errors("tidying the checkpoints", self.checkpoints.directory):
-            self.checkpoints.clean()
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         directory.write_status(state="running", pid=os.getpid(), started=started, exit_code=None, error=None)
 
@@ -99,8 +107,11 @@ class Session:
                 seconds=round(self._elapsed_before + time.monotonic() - self._started, 1),
                 peak_memory_bytes=peak_memory_bytes(),
             )  # fmt: skip
+            self.stop.outcome = exit_code
             if self._tracker is not None:  # last: its upload may take a minute
-                self._tracker.close(exit_code)
+                asked = bool(self.stop.requested)  # then it is a second Ctrl-C that ends the upload
+                with suppress(StopRequested), nullcontext() if asked else self.stop.interruptible():
+                    self._tracker.close(exit_code)
         finally:
             self._exit.close()
         if problem is not None and problem is not error:
@@ -129,8 +140,8 @@ class Session:
 
     def explain(self, error: BaseException) -> BaseException:
         """The user's error behind an exception, or the exception itself if it is a bug."""
-        if isinstance(error, StopRequested | KeyboardInterrupt):
-            steps = self.checkpoints.steps()
+        if isinstance(error, StopRequested | KeyboardInterrupt) or self.stop.has_raised:
+            steps = saved_steps(self.directory.path / "checkpoints")
             saved = f"step {steps[-1]} is saved" if steps else "before the first checkpoint"
             return Stopped(
                 f"stopped, {saved}",
@@ -155,12 +166,19 @@ class Session:
         relative = os.path.relpath(self.directory.path)
         return str(self.directory.path) if relative.startswith("..") else relative
 
+    @cached_property
+    def checkpoints(self) -> "CheckpointStore":
+        """Those of the run directory."""
+        from aiexp.checkpoint.store import CheckpointStore
+
+        return CheckpointStore(self.directory.path / "checkpoints")
+
     def preparing(self) -> AbstractContextManager[None]:
         """The time before the first step: a stop request ends it at once."""
         return self.stop.interruptible()
 
     def follow(
-        self, tracker: Tracker, hardware: Hardware, task: Task, dataset: Dataset, changes: list[str]
+        self, tracker: Tracker, hardware: "Hardware", task: "Task", dataset: "Dataset", changes: list[str]
     ) -> None:
         """Says and records what the run consists of, and starts the tracker.
 
@@ -186,15 +204,6 @@ class Session:
         self.say(f"dataset   {choices.get('dataset')}: {counts}")
         self.say(f"model     {choices.get('model')}: {parameters:,} parameters")
         environment = directory.read_json("environment.json")
-        info = RunInfo(
-            directory=directory.path,
-            task=choices["task"],
-            name=telling_name(choices["task"], environment.get("differs", overrides)),
-            group=environment.get("sweep"),
-            tags=[choices[group] for group in ("task", "model", "dataset") if group in choices],
-            config=self.config | task.describe(),
-            previous=environment.get("tracker"),
-        )
         fingerprint = dataset.fingerprint()
         if environment.get("dataset", {}).get("fingerprint", fingerprint) != fingerprint:
             raise DataError(
@@ -202,6 +211,7 @@ class Session:
                 where=f"dataset={choices.get('dataset')}",
                 fix="restore its files, or start a new run",
             )
+        info = describe_run(directory, self.config, task.describe())
         self._tracker = GuardedTracker(tracker)
         directory.write_environment(
             hardware=hardware.record(),
@@ -238,7 +248,8 @@ class Session:
         self.metrics.append(step, metrics)
         if self._tracker is not None:
             self._tracker.log(step, metrics)
-        self._throughput = f"{metrics['time/examples_per_second']:.0f} examples/s"
+        if "time/examples_per_second" in metrics:
+            self._throughput = f"{metrics['time/examples_per_second']:.0f} examples/s"
         self.display.say(f"step {step}  " + brief(metrics), terminal=False)
         losses = {
             k.removeprefix("train/"): [v, 1.0] for k, v in metrics.items() if k.startswith("train/loss")
@@ -314,6 +325,8 @@ class Session:
         Raises:
             CheckpointError: there are checkpoints and none is intact.
         """
+        with storage_errors("tidying the checkpoints", self.checkpoints.directory):
+            self.checkpoints.clean()
         step, problems = self.checkpoints.newest_valid()
         for problem in problems:
             self.say(f"warning: {problem.what} ({problem.where}); falling back to an older checkpoint")
@@ -338,9 +351,8 @@ def brief(metrics: dict[str, float]) -> str:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch failed to allocate, on a GPU or the CPU."""
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError):
+    torch = sys.modules.get("torch")  # not imported here: what runs out of memory has done so
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 

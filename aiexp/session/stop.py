@@ -1,12 +1,16 @@
-"""Ctrl-C and SIGTERM: finish the step, save, leave; at once where there is nothing to finish."""
+"""Ctrl-C, SIGTERM and their like: finish the step, save, leave; at once where there is nothing to finish."""
 
 import os
 import signal
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Self, final
+
+# What ends jobs: a user, a scheduler, a terminal that is closed, a scheduler's warning (SLURM --signal=USR1).
+ALWAYS = (signal.SIGINT, signal.SIGTERM)
+UNLESS_TAKEN = (signal.SIGHUP, signal.SIGUSR1)  # left alone where nohup or a launcher has plans for them
 
 
 class StopRequested(BaseException):
@@ -15,7 +19,7 @@ class StopRequested(BaseException):
 
 @final
 class StopSignal:
-    """Watches SIGINT and SIGTERM while a run is alive.
+    """Watches the signals that end a run while it is alive.
 
     The first signal asks: `requested` becomes its number, and inside `interruptible()` the body ends
     with `StopRequested`. A second Ctrl-C, or a third signal of any kind, leaves at once; checkpoints
@@ -24,6 +28,8 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.requested: int | None = None
+        self.has_raised = False  # then whatever ends the body comes of it, even an ImportError of C code
+        self.outcome: int | None = None  # exit code of a run whose end is recorded: no signal changes it
         self._signals = 0
         self._interruptible = False
         self._saving = False
@@ -31,7 +37,8 @@ class StopSignal:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            free = [number for number in UNLESS_TAKEN if signal.getsignal(number) == signal.SIG_DFL]
+            for number in (*ALWAYS, *free):
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
@@ -41,19 +48,21 @@ class StopSignal:
 
     @property
     def exit_code(self) -> int:
-        """130 after Ctrl-C, 143 after SIGTERM."""
-        return 128 + (self.requested or 0)
+        """130 after Ctrl-C, 143 after any other signal."""
+        return 130 if self.requested == signal.SIGINT else 143
 
     @contextmanager
     def interruptible(self) -> Generator[None]:
         """A body that a stop request ends at once, with `StopRequested`."""
         if self.requested:
             raise StopRequested
-        self._interruptible = True
+        before, self._interruptible = self._interruptible, True
         try:
             yield
         finally:
-            self._interruptible = False
+            self._interruptible = before
+        if self.requested:  # the body has swallowed the exception, as callbacks of C code do
+            raise StopRequested
 
     @contextmanager
     def saving(self) -> Generator[None]:
@@ -68,10 +77,23 @@ class StopSignal:
         self._signals += 1
         impatient = number == signal.SIGINT and self._signals == 2 and not self._saving
         if impatient or self._signals >= 3:
-            os.write(2, b"\naiexp: stopped at once; the last checkpoint is intact\n")
-            os._exit(128 + number)
+            self._leave(130 if number == signal.SIGINT else 143)
         if self.requested is None:
             self.requested = number
         if self._interruptible:
-            self._interruptible = False
+            self._interruptible, self.has_raised = False, True
             raise StopRequested
+        if number == signal.SIGINT and self.outcome is None:
+            tell("aiexp: finishing this step; Ctrl-C again stops at once")
+
+    def _leave(self, exit_code: int) -> None:
+        """Ends this process without another word to Python."""
+        if self.outcome is None:
+            tell("aiexp: stopped at once; the last checkpoint is intact")
+        os._exit(exit_code if self.outcome is None else self.outcome)
+
+
+def tell(line: str) -> None:
+    """A line to stderr from inside a signal handler; nothing where the terminal is gone."""
+    with suppress(OSError):
+        os.write(2, f"\n{line}\n".encode())

@@ -13,15 +13,18 @@ class RunInfo:
 
     Args:
         directory: The run directory.
+        id: Ten letters and digits that no other run has, on disk before a tracker starts.
         task: Option name of the task (`bert_finetune`): W&B job type and tag.
         name: Telling name made of the task and the overrides that differ from its defaults.
         group: Name of the sweep directory for a job of a sweep, else None.
         tags: Option names of task, model and dataset.
         config: The full resolved config, secrets redacted.
-        previous: What `start` returned when this run directory was tracked before, else None.
+        previous: What `start` returned when this run directory was tracked before; only the id if the
+            process was killed meanwhile; None in a new run directory.
     """
 
     directory: Path
+    id: str
     task: str
     name: str
     group: str | None

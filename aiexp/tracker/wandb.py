@@ -2,7 +2,6 @@
 
 import os
 import threading
-import uuid
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -221,7 +220,7 @@ class WandbTracker:
         tags = dict.fromkeys(redact_text(tag)[:MAX_TAG_CHARACTERS] for tag in [*run.tags, *self.tags] if tag)
         self.run = wandb.init(
             mode=mode,  # pyright: ignore[reportArgumentType]
-            id=None if in_sweep else previous.get("id") or uuid.uuid4().hex[:10],
+            id=None if in_sweep else previous.get("id") or run.id,
             resume="allow" if previous.get("id") and not in_sweep else None,
             project=None if in_sweep else project,
             entity=None if in_sweep else previous.get("entity") or self.entity,

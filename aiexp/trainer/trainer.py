@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, final
 
 import torch
@@ -80,7 +81,11 @@ class Trainer:
             Stopped: Ctrl-C or SIGTERM; a checkpoint of the last finished step is written.
             DivergedError: a loss or gradient is not finite.
         """
-        return Loop(self, task, dataset, hardware, session).run()
+        with session.stop.interruptible():  # there is nothing to save yet
+            loop = Loop(self, task, dataset, hardware, session)
+            loop.check_metrics()
+            loop.resume()
+        return loop.run()
 
 
 @final
@@ -107,8 +112,6 @@ class Loop:
 
     def run(self) -> dict[str, float]:
         """The order of events, top to bottom."""
-        self.check_metrics()
-        self.resume()
         self.session.begin(self.step, self.total_steps)
         try:
             self.train()
@@ -120,8 +123,7 @@ class Loop:
             self.save()
         if self.session.is_pruned:
             return self.metrics
-        with self.session.stop.interruptible():
-            return self.metrics | self.final_evaluation()
+        return self.metrics | self.final_evaluation()
 
     def train(self) -> None:
         """Steps until the end, a stop request, or the end of patience."""
@@ -131,7 +133,8 @@ class Loop:
         self.task.train()
         clock = Clock(self.step)
         while self.step < self.total_steps and not (self.selection.exhausted or session.is_pruned):
-            self.stepper.step(self.step + 1, next_batches(batches, trainer.accumulate))
+            with self.stoppable():
+                self.stepper.step(self.step + 1, next_batches(batches, trainer.accumulate))
             self.step += 1
             self.evaluated = False
             if self.step % trainer.log_every == 0 or self.step == self.total_steps:
@@ -145,14 +148,20 @@ class Loop:
         if self.stepper.window:  # ended early, between two lines
             self.log(clock)
 
+    def stoppable(self) -> AbstractContextManager[None]:
+        """A step that a stop request ends at once if it is the first since a checkpoint: none is lost then.
+
+        The first step of a run may be a long one: an agent acts until it has something to learn from.
+        """
+        return self.session.stop.interruptible() if self.saved_step == self.step else nullcontext()
+
     def finish_step(self) -> None:
         """Evaluates and saves if due at this step."""
         if self.evaluated:
             return
         is_best = False
         if self.has_eval and self.is_due(self.trainer.evaluate_every):
-            with self.session.stop.interruptible():
-                evaluation = self.evaluate("eval")
+            evaluation = self.evaluate("eval")
             is_best = self.selection.update(self.step, evaluation.metrics)
             if is_best or self.selection.monitor is None:
                 self.metrics = evaluation.metrics
@@ -178,8 +187,10 @@ class Loop:
         batches = self.step * trainer.accumulate
         metrics["train/epoch"] = batches / self.dataset.batches_per_epoch()
         seconds, steps = clock.lap(self.step)
-        metrics["time/step_seconds"] = seconds / steps
-        metrics["time/examples_per_second"] = steps * trainer.accumulate * self.dataset.batch_size / seconds
+        if steps:  # none after resuming where training has ended, between two lines
+            metrics["time/step_seconds"] = seconds / steps
+            examples = steps * trainer.accumulate * self.dataset.batch_size
+            metrics["time/examples_per_second"] = examples / seconds
         self.session.log(self.step, metrics)
 
     def evaluate(self, split: str, *, report: bool = False, dataset: Dataset | None = None) -> Evaluation:
@@ -187,7 +198,8 @@ class Loop:
         was_training, random = self.task.training, random_state()
         self.task.eval()
         try:
-            with torch.inference_mode(), self.hardware.autocast():
+            # Innermost: a stop request must not fall between changing and restoring anything.
+            with torch.inference_mode(), self.hardware.autocast(), self.session.stop.interruptible():
                 result = self.task.evaluate(dataset or self.dataset, split, report=report)
         finally:
             self.task.train(was_training)
@@ -215,8 +227,10 @@ class Loop:
         best = self.selection.best
         if best is not None and best.step != self.step:
             try:
-                model, _ = self.session.checkpoints.load(best.step)
-                self.task.load_state_dict(model)
+                with self.session.stop.interruptible():
+                    model, state = self.session.checkpoints.load(best.step)
+                    self.task.load_state_dict(model)
+                    self.task.load_extra_state(state["task"])
             except CheckpointError as error:
                 self.session.say(f"warning: {error.what} ({error.where}); testing the last weights instead")
         split = "test" if self.dataset.num_examples("test") else "eval"
@@ -271,6 +285,8 @@ class Loop:
         self.step = self.saved_step = state["step"]
         self.evaluated, self.metrics = state["evaluated"], state["metrics"]
         load_random_state(state["random"])
+        if self.selection.exhausted:
+            self.session.say("early stopping has ended the training; trainer.selection.patience=N goes on")
 
 
 @final

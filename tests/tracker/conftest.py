@@ -52,6 +52,7 @@ def make_run(tmp_path: Path) -> Callable[..., RunInfo]:
         directory.mkdir(exist_ok=True)
         values: dict[str, Any] = {
             "directory": directory,
+            "id": "1a2b3c4d5e",
             "task": "bert_finetune",
             "name": "bert_finetune lr=0.001",
             "group": "2026-01-01_sweep",
