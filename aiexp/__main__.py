@@ -1,10 +1,24 @@
-"""`python -m aiexp` is `aiexp`."""
+"""The process `aiexp`, which is also `python -m aiexp`: its first and last moments."""
 
+import signal
 import sys
 
-if __name__ == "__main__":
-    if not sys.flags.safe_path:
-        del sys.path[0]  # the working directory, which `-m` puts before everything: see working_directory.py
-    from aiexp.cli import main
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while Python imports, Ctrl-C ends it without a traceback
 
-    sys.exit(main())
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # the working directory, which `-m` puts before everything: see working_directory.py
+
+from aiexp.cli import main
+
+
+def start() -> int:
+    """Runs the process's command line; returns its exit code."""
+    try:
+        return main()
+    finally:  # the exit code is decided: Ctrl-C while Python tidies up must not make another of it
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    sys.exit(start())

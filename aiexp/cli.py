@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -23,6 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     # Python processes that libraries start (`python -c ...`) would import from the working directory first.
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
+        if argv is None and signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see `__main__`
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         return _dispatch(arguments)
     except AiexpError as e:
         return _refuse(e)

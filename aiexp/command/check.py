@@ -110,7 +110,7 @@ def probe(task: "Task", dataset: Any, trainer: "Trainer", hardware: "Hardware") 
     import torch
 
     from aiexp.dataset.preview import first_batch
-    from aiexp.session.session import peak_memory_bytes
+    from aiexp.hardware.memory import peak_memory_bytes
     from aiexp.trainer.stepper import Stepper
 
     hardware.prepare(task)

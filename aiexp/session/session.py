@@ -1,8 +1,6 @@
 """A run directory while a process works on it: lock, log, signals, status, metrics, tracker."""
 
 import os
-import resource
-import sys
 import time
 import traceback
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 from aiexp.checkpoint.manifest import saved_steps
 from aiexp.config.validate import stored
 from aiexp.errors import AiexpError, CheckpointError, DataError, HardwareError, MemoryFullError, Stopped
+from aiexp.hardware.memory import is_out_of_memory, peak_memory_bytes
 from aiexp.limits import limit_error
 from aiexp.rundir.changes import check_changes
 from aiexp.rundir.directory import RunDirectory
@@ -347,17 +346,3 @@ class Session:
 def brief(metrics: dict[str, float]) -> str:
     """Metrics on one line."""
     return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch failed to allocate, on a GPU or the CPU."""
-    torch = sys.modules.get("torch")  # not imported here: what runs out of memory has done so
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-
-
-def peak_memory_bytes() -> int:
-    """Largest resident size of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -142,7 +142,7 @@ class WandbTracker:
         watchdog.start()
         try:
             self._finish(run, exit_code)
-        except Exception:
+        except BaseException:  # a stop request too: nothing is to wait for the service when Python ends
             discard_service()
             raise
         finally:

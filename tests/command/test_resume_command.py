@@ -127,3 +127,34 @@ def test_a_network_whose_layers_have_an_order_is_resumed_as_itself(folder: Path)
     assert lines(directory) == lines(expected)
     assert digest(directory) == digest(expected)
     assert directory.read_config() | {"outputs": ""} == expected.read_config() | {"outputs": ""}
+
+
+EARLY = ["trainer.selection.monitor=eval/accuracy", "trainer.selection.patience=1", "trainer.epochs=30"]
+
+
+def test_an_early_stopped_run_is_resumed_as_the_line_after_ctrl_c_says(folder: Path) -> None:
+    expected = run("whole", *EARLY, "trainer.log_every=7")
+    assert expected.read_json("status.json")["step"] < 300
+    ended = aiexp(*RUN, *EARLY, "trainer.log_every=7", before=stop_in_the_final_evaluation)
+    assert ended.code == 130, ended.stderr
+    command = ["resume", *ended.stderr.rpartition("aiexp resume ")[2].split()]
+    ended = aiexp(*command)
+    assert ended.code == 0, ended.stderr
+    assert "early stopping has ended the training" in ended.stdout
+    assert lines(latest("outputs")) == lines(expected)
+    ended = aiexp(*command, "trainer.epochs=31")
+    assert ended.code == 0, ended.stderr
+    assert lines(latest("outputs")) == lines(expected)
+    ended = aiexp(*command, "trainer.selection.patience=null", "trainer.epochs=10")
+    assert ended.code == 0, ended.stderr
+    assert latest("outputs").read_json("status.json")["step"] == 100
+
+
+@pytest.mark.parametrize("change", ["trainer.epochs=2", "trainer.log_every=3"])
+def test_an_ended_run_with_nothing_to_do_is_left_alone(folder: Path, change: str) -> None:
+    directory = run("outputs", "trainer.epochs=2")
+    before = lines(directory)
+    ended = aiexp("resume", "outputs/latest", change)
+    assert (ended.code, ended.stdout.split(":")[0]) == (0, "already complete"), ended.stderr
+    assert lines(directory) == before
+    assert "test/accuracy" in before[-1]

@@ -105,7 +105,7 @@ def test_no_key_never_prompts_on_a_terminal(home: Path, tmp_path: Path) -> None:
         "from aiexp.tracker.base import RunInfo\n"
         "from tests.tracker.conftest import make_tracker\n"
         "run = RunInfo(\n"
-        "    directory=Path.cwd(), id='1a2b', task='t', name='n', group=None, tags=[], config={}, previous=None\n"
+        "    directory=Path.cwd(), id='1', task='t', name='', group=None, tags=[], config={}, previous=None\n"
         ")\n"
         "tracker = make_tracker(mode='online')\n"
         "print(tracker.start(run)['mode'])\n"
@@ -163,7 +163,7 @@ from aiexp.tracker.base import RunInfo
 from aiexp.tracker.guard import GuardedTracker
 from tests.tracker.conftest import make_tracker
 
-run = RunInfo(directory=Path.cwd(), id="1a2b", task="t", name="n", group=None, tags=[], config={}, previous=None)
+run = RunInfo(directory=Path.cwd(), id="1", task="t", name="", group=None, tags=[], config={}, previous=None)
 tracker = GuardedTracker(make_tracker(mode="offline"))
 tracker.start(run)
 tracker.log_table(0, "test/errors", Table(columns=["text"], rows=[["bad film"]]))

@@ -143,7 +143,7 @@ from aiexp.tracker.base import RunInfo
 from tests.tracker.conftest import make_tracker
 
 guard.DRAIN_SECONDS = tracker_module.GRACE_SECONDS = 0.3
-run = RunInfo(directory=Path.cwd(), id="1a2b", task="t", name="n", group=None, tags=[], config={}, previous=None)
+run = RunInfo(directory=Path.cwd(), id="1", task="t", name="", group=None, tags=[], config={}, previous=None)
 tracker = guard.GuardedTracker(make_tracker(finish_timeout_seconds=0.3))
 print(tracker.start(run)["mode"])
 os.kill(wandb.setup()._connection._proc._process.pid, signal.SIG%s)

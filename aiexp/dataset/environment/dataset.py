@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
@@ -12,12 +13,14 @@ from torch import Tensor
 from aiexp.dataset.draws import example_seeds
 from aiexp.dataset.environment.copies import EnvironmentCopies
 from aiexp.dataset.environment.episodes import Episodes
-from aiexp.dataset.environment.space import as_arrays, read_spaces
+from aiexp.dataset.environment.space import as_arrays, has_time_limit, read_spaces
 from aiexp.errors import AiexpError, ConfigError, DataError, HardwareError, SecurityError, nearest
 from aiexp.ranges import NonNegativeInt, PositiveInt
 
 if TYPE_CHECKING:
     import gymnasium
+
+logger = logging.getLogger(__name__)
 
 BATCHES_PER_EPOCH = 1000
 PLAYED_AT_ONCE = 50  # evaluation episodes
@@ -70,6 +73,11 @@ class Environments:
         )
         self._players = [self.make()]
         self.spaces = read_spaces(self._players[0])
+        if not has_time_limit(self._players[0]):
+            logger.warning(
+                "%s has no time limit: an episode that never ends is played for ever; "
+                "dataset.max_episode_steps=1000 sets one", env_id,
+            )  # fmt: skip
 
     @property
     def observation_shape(self) -> tuple[int, ...]:

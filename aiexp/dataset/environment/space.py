@@ -69,3 +69,15 @@ def as_arrays(env: "gymnasium.Env[Any, Any]", env_id: str) -> "gymnasium.Env[Any
             fix="an environment whose observations are numbers or pixels",
         )  # fmt: skip
     return FlattenObservation(env)
+
+
+def has_time_limit(env: "gymnasium.Env[Any, Any]") -> bool:
+    """Whether its episodes are truncated some time, whatever the environment and the agent do."""
+    from gymnasium import Wrapper
+    from gymnasium.wrappers import TimeLimit
+
+    while isinstance(env, Wrapper):
+        if isinstance(env, TimeLimit):
+            return True
+        env = env.env
+    return False
