@@ -16,7 +16,10 @@ from aiexp.sweep.definition import DEFINITION
 from aiexp.text.secrets import MASK, redact
 from aiexp.text.terminal import out, out_lines
 
-ENDED = {"finished": "already complete", "pruned": "pruned by its search, which saw better runs"}
+ENDED = {
+    "finished": "already complete",
+    "pruned": "pruned by its search, which saw better runs (trainer.epochs=N or trainer.steps=N goes on)",
+}
 LONGER = ("trainer.steps", "trainer.epochs", "trainer.selection.patience")  # what can make a run go on
 HELP = """\
 usage: aiexp resume RUN|SWEEP [KEY=VALUE ...]
@@ -77,7 +80,7 @@ def resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int:
     before, after = flatten(old), flatten(config)
     check_changes(old, redact(config))
     if state in ENDED and all(before.get(key) == after.get(key) for key in LONGER):
-        out(f"{ENDED[state]}: {path} (trainer.epochs=N or trainer.steps=N makes it longer)")
+        out(f"{ENDED[state]}: {path}")
         return 0
     masked = [key for key, value in after.items() if isinstance(value, str) and MASK in value]
     if masked:
