@@ -1,0 +1,113 @@
+"""Every phase of a run hears the first signal, and the end of a run cannot be changed by one."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from aiexp.checkpoint.store import write_safetensors
+from aiexp.rundir.directory import RunDirectory
+from aiexp.session.session import Session
+from aiexp.session.stop import StopSignal
+from aiexp.trainer.selection import Selection
+from tests.forks import in_fork
+from tests.toys import Points, make_hardware, make_trainer, new_run
+from tests.trainer.test_trainer import Plain, Scripted, fit
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_a_closed_terminal_and_a_schedulers_warning_stop_a_run(number: int) -> None:
+    with StopSignal() as stop:
+        os.kill(os.getpid(), number)
+        assert (stop.requested, stop.exit_code) == (number, 143)
+    assert signal.getsignal(number) == signal.SIG_DFL
+
+
+def test_nohup_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignal() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.requested is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+class Endless(Plain):
+    """The phase named by the file `where` never ends, and asks to be stopped."""
+
+    where = ""
+
+    def hang(self, where: str) -> None:
+        if where == self.where:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(20)
+
+    def evaluate(self, dataset: Any, split: str, *, report: bool = False) -> Any:
+        self.hang("preview" if not isinstance(dataset, Points) else split)
+        return super().evaluate(dataset, split, report=report)
+
+    def batches(self, dataset: Any, start: int) -> Any:
+        self.hang("acting")
+        yield from super().batches(dataset, start)
+
+
+@pytest.mark.parametrize("where", ["preview", "acting", "eval", "test"])
+def test_an_episode_that_never_ends_is_stopped_by_the_first_signal(tmp_path: Path, where: str) -> None:
+    task = type("Task", (Endless,), {"where": where})()
+    began = time.monotonic()
+    ended = in_fork(lambda: fit(task, tmp_path, steps=4, evaluate_every=4), tmp_path)
+    assert ended.code == 143, ended.stderr
+    assert time.monotonic() - began < 15
+    (path,) = tmp_path.glob("*/status.json")
+    status = RunDirectory(path.parent).read_json("status.json")
+    assert (status["state"], status["exit_code"]) == ("stopped", 143)
+
+
+def test_no_signal_changes_a_recorded_end(tmp_path: Path) -> None:
+    def body() -> None:
+        with StopSignal() as stop:
+            stop.outcome = 0
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(20)
+
+    ended = in_fork(body, tmp_path)
+    assert (ended.code, ended.stderr) == (0, "")
+
+
+class Counted(Scripted):
+    """Its test score is in no buffer, but in its extra state."""
+
+    def evaluate(self, dataset: Any, split: str, *, report: bool = False) -> Any:
+        evaluation = super().evaluate(dataset, split, report=report)
+        if split == "eval":
+            self.extra = self.score.item()
+        evaluation.metrics["extra"] = self.extra
+        return evaluation
+
+    def extra_state(self) -> dict[str, Any]:
+        return {"extra": self.extra}
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        self.extra = state["extra"]
+
+
+def test_the_best_checkpoint_is_tested_with_its_own_extra_state(tmp_path: Path) -> None:
+    directory = new_run(tmp_path)
+    selection = Selection(monitor="eval/score", mode="max", patience=None)
+    with Session(directory, directory.read_config()) as session:
+        trainer = make_trainer(steps=6, evaluate_every=2, selection=selection)
+        metrics = trainer.fit(Counted([0.1, 0.9, 0.3]), Points(), make_hardware(), session)
+    assert metrics["test/extra"] == metrics["test/score"] == 0.9
+
+
+def test_the_same_tensors_are_the_same_bytes_in_any_order(tmp_path: Path) -> None:
+    tensors = {name: torch.full((2,), float(i)) for i, name in enumerate("badc")}
+    write_safetensors(tmp_path / "one", tensors)
+    write_safetensors(tmp_path / "other", dict(sorted(tensors.items())))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
