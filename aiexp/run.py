@@ -16,6 +16,7 @@ from aiexp.config.composed import Composed
 from aiexp.config.objects.address import addresses
 from aiexp.config.objects.build import build
 from aiexp.config.validate import stored
+from aiexp.experiment import Experiment
 from aiexp.rundir.code.own_code import record_imports, record_targets
 from aiexp.rundir.directory import RunDirectory, slug
 from aiexp.session.job import Job
@@ -61,18 +62,12 @@ def train(
     with imports_behind() as behind, Session(directory, config, pruning, stop) as session, addresses(config):
         with session.preparing():
             hardware.set_environment()
-            from aiexp.checkpoint.state import seed_everything
-
             behind.start()
-            hardware.start()
-            seed_everything(config["seed"])
-            trainer = build(config["trainer"])
-            dataset = build(config["dataset"])
-            task = build(config["task"], model=build(config["model"]), dataset=dataset)
-            session.follow(build(config["tracker"]), hardware, task, dataset, changes or [])
+            experiment = Experiment.of(config, hardware)
+            session.follow(build(config["tracker"]), experiment, changes or [])
         for line in record_imports(directory.path, is_start=True):
             session.say(line)
-        metrics = trainer.fit(task, dataset, hardware, session)
+        metrics = experiment.fit(session)
         record_imports(directory.path, is_start=False)
         session.finish(metrics)
     return 0

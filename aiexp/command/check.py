@@ -1,38 +1,37 @@
 """`aiexp check [overrides] [-m]`: everything short of training, with a bill of what training would take."""
 
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from aiexp.command.run import split
 from aiexp.config.compose import compose
 from aiexp.config.objects.address import addresses
-from aiexp.config.objects.build import build
+from aiexp.errors import ConfigErrors
 from aiexp.text.terminal import out, out_lines
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from aiexp.hardware.hardware import Hardware
-    from aiexp.task.base import Task
-    from aiexp.trainer.trainer import Trainer
+    from aiexp.experiment import Experiment
+    from aiexp.runs.rehearsal import Rehearsal
 
 HELP = """\
-usage: aiexp check [KEY=VALUE ...] [-m]
+usage: aiexp check [KEY=VALUE ...] [--resume] [-m]
 
-Composes the config, binds every constructor's arguments, counts the parameters on the meta device,
-builds everything, and runs a few batches. Nothing is written. Prints parameters, memory, steps and
-the estimated time. Takes the same overrides as aiexp run:
+Composes the config, binds every constructor's arguments, builds everything, and runs a few batches.
+Nothing is written. Prints parameters, memory, steps and the estimated time. Takes the same
+overrides as aiexp run:
   aiexp check task=bert_finetune dataset.batch_size=64
+With --resume it also saves after a few steps, builds everything again, loads, and compares with
+going on; makes the final report of one batch; and names whatever breaks the contract of tasks and
+data sets, one line each. Run it once on a task of your own:
+  aiexp check task=my_task --resume
 With -m it lists every job of the sweep, composes each, and estimates the time
 of each and of the whole:
   aiexp check -m task=mnist_cnn seed=0,1,2 task.optimizer.lr=1e-3,1e-2
 """
+FLAGS = ("--resume", "--config-dir", "--multirun", "--help")
 PROBE_STEPS = 5
 
 
@@ -69,28 +68,31 @@ def main(argv: list[str]) -> int:
     config = compose(line.overrides, config_dir=line.config_dir).config
     say("config", "valid: every key, type and target")
     with addresses(config):
-        check(config)
+        check(config, resume="resume" in line.flags)
     return 0
 
 
-def check(config: DictConfig) -> Bill:
-    """Builds everything a config names and runs a few steps; says what it finds."""
-    hardware: Hardware = build(config["hardware"])
-    hardware.set_environment()
-    import torch
+def check(config: DictConfig, *, resume: bool = False) -> Bill:
+    """Builds everything a config names and runs a few steps; says what it finds.
 
-    from aiexp.checkpoint.state import seed_everything
+    Raises:
+        AiexpError: what a run would raise; with `resume` also every way in which a resumed run would differ.
+    """
+    from aiexp.experiment import Experiment
 
-    hardware.start()
-    say("hardware", hardware.describe())
-    seed_everything(config["seed"])
-    dataset = build(config["dataset"])
-    say("dataset", ", ".join(f"{dataset.num_examples(s)} {s}" for s in ("train", "eval", "test")))
-    with torch.device("meta"):
-        say("model", describe_parameters(build(config["model"])))
-    task: Task = build(config["task"], model=build(config["model"]), dataset=dataset)
-    trainer: Trainer = build(config["trainer"])
-    return probe(task, dataset, trainer, hardware)
+    plain = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+    experiment = Experiment.of(plain)
+    say("hardware", experiment.hardware.describe())
+    say("dataset", ", ".join(f"{count} {name}" for name, count in experiment.sizes.items()))
+    say("model", describe_parameters(experiment.num_parameters))
+    from aiexp.runs.rehearsal import Rehearsal
+
+    rehearsal = Rehearsal(experiment)
+    evaluate(experiment)
+    bill = probe(rehearsal)
+    if resume:
+        check_resume(plain, rehearsal)
+    return bill
 
 
 def say(name: str, value: str) -> None:
@@ -98,42 +100,48 @@ def say(name: str, value: str) -> None:
     out(f"{name:<10}{value}")
 
 
-def describe_parameters(module: "nn.Module") -> str:
-    """Parameters of a module, and the memory that training them in fp32 with Adam takes."""
-    count = sum(p.numel() for p in module.parameters())
+def describe_parameters(count: int) -> str:
+    """So many parameters, and the memory that training them in fp32 with Adam takes."""
     # weights, gradients and two moments, 4 bytes each; activations come on top
     return f"{count:,} parameters, {count * 16 / 2**20:.0f} MiB with gradients and Adam's moments"
 
 
-def probe(task: "Task", dataset: Any, trainer: "Trainer", hardware: "Hardware") -> Bill:
-    """Runs a few training steps and one evaluation batch on weights that are thrown away."""
-    import torch
-
-    from aiexp.dataset.preview import first_batch
-    from aiexp.hardware.memory import peak_memory_bytes
-    from aiexp.trainer.stepper import Stepper
-
-    hardware.prepare(task)
-    total_steps = trainer.total_steps(dataset)
-    stepper = Stepper(task, hardware, schedule=trainer.schedule, total_steps=total_steps, clip=trainer.clip)
-    task.eval()
-    if dataset.num_examples("eval"):
-        with torch.inference_mode(), hardware.autocast():
-            names = [f"eval/{n}" for n in task.evaluate(first_batch(dataset), "eval").metrics]
-        trainer.selection.check(names)
+def evaluate(experiment: "Experiment") -> None:
+    """Evaluates one batch."""
+    if experiment.sizes["eval"]:
+        names = list(experiment.try_evaluation("eval").metrics)
+        experiment.trainer.selection.check(names)
         say("evaluates", ", ".join(names))
-    task.train()
-    batches: Iterator[Any] = task.batches(dataset, 0)
-    seconds: list[float] = []
-    for number in range(1, PROBE_STEPS + 1):
-        taken = list(islice(batches, trainer.accumulate))
-        start = time.perf_counter()
-        stepper.step(number, taken)
-        seconds.append(time.perf_counter() - start)
-    step = median(seconds[1:])  # the first step allocates
+
+
+def probe(rehearsal: "Rehearsal") -> Bill:
+    """Runs a few training steps on weights that are thrown away."""
+    from aiexp.hardware.memory import peak_memory_bytes
+
+    step = median(rehearsal.advance(PROBE_STEPS)[1:])  # the first step allocates
+    bill = Bill(
+        total_steps=rehearsal.total_steps, step_seconds=step, examples=rehearsal.experiment.sizes["train"]
+    )
     say(
         "steps",
-        f"{total_steps} of {step:.3f} s: about {total_steps * step / 60:.1f} min, evaluations besides",
+        f"{bill.total_steps} of {step:.3f} s: about {bill.seconds / 60:.1f} min, evaluations besides",
     )
     say("memory", f"{peak_memory_bytes() / 2**30:.1f} GiB at most so far")
-    return Bill(total_steps=total_steps, step_seconds=step, examples=dataset.num_examples("train"))
+    return bill
+
+
+def check_resume(config: dict[str, Any], rehearsal: "Rehearsal") -> None:
+    """Makes a report and compares going on with resuming; raises every breach found."""
+    from aiexp.runs.rehearsal import STEPS, check_resuming
+    from aiexp.task.contract import checked_fingerprint
+
+    experiment = rehearsal.experiment
+    checked_fingerprint(experiment.dataset)
+    split_name = "test" if experiment.sizes["test"] else "eval"
+    if experiment.sizes[split_name]:
+        report = experiment.try_evaluation(split_name, report=True)
+        say("report", ", ".join([*report.metrics, *report.pictures, *report.tables]))
+    errors = check_resuming(rehearsal, lambda: type(experiment).of(config, experiment.hardware))
+    if errors:
+        raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
+    say("resume", f"exact: saved, built again and loaded; {STEPS} steps further everything is equal")

@@ -96,13 +96,14 @@ def _for_command(before: list[str], word: str) -> Iterable[str]:
 
 def _overrides(command: str, before: list[str], word: str) -> list[str]:
     """Flags, groups and their options, keys and the values that a key allows."""
+    from aiexp.command.check import FLAGS as CHECK_FLAGS
     from aiexp.command.run import FLAGS
     from aiexp.config.folders import conf_dirs
 
     dirs = conf_dirs()
     options = dirs.options()
     if word.startswith("-"):
-        return [*FLAGS] if command == "run" else ["--help"]
+        return [*FLAGS] if command == "run" else [*CHECK_FLAGS]
     name, equals, value = word.partition("=")
     if equals and name.lstrip("+") in options:
         done = value.rpartition(",")[0]

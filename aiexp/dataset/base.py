@@ -1,12 +1,16 @@
 """The contract of a data set: batches by number, so that resuming needs no state at all."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol, TypedDict, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, runtime_checkable
 
 from numpy.typing import NDArray
 from torch import Tensor
 
 from aiexp.ranges import NonNegativeInt, PositiveInt
+
+if TYPE_CHECKING:
+    from aiexp.dataset.environment.copies import EnvironmentCopies
+    from aiexp.dataset.environment.space import Spaces
 
 
 class Batching(TypedDict):
@@ -88,6 +92,42 @@ class ImageData(Dataset, Protocol):
 
     def names(self, split: str) -> list[str]:
         """A name for each of them."""
+        ...
+
+
+class FewShotData(Dataset, Protocol):
+    """Small tasks to learn each from a few examples; see the room `dataset.few_shot`.
+
+    A batch holds support_x, support_y, query_x and query_y of several tasks.
+    """
+
+    ways: int  # classes of a task; 0 for regression
+
+
+class EnvironmentData(Dataset, Protocol):
+    """Environments to act in: `Environments`, or any other with these members."""
+
+    env_id: str
+    num_envs: int
+    frame_stack: int
+    seed: int
+    spaces: "Spaces"
+
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        """(S, ...): of what the network sees, S being `frame_stack`."""
+        ...
+
+    def make(self, render_mode: str | None = None) -> Any:
+        """A new environment with array observations."""
+        ...
+
+    def training_envs(self) -> "EnvironmentCopies":
+        """The copies to act in, before their first episodes."""
+        ...
+
+    def players(self, count: int) -> list[Any]:
+        """Environments for evaluation."""
         ...
 
 

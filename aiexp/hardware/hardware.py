@@ -112,7 +112,10 @@ class Hardware:
         """Moves a task to the device, filters in the layout that convolves fastest; compiles if asked."""
         import torch
 
-        task.to(self.device).to(memory_format=torch.channels_last)
+        task.to(self.device)
+        for tensor in (*task.parameters(), *task.buffers()):
+            if tensor.dim() == 4:  # a layout for filters of images: those of videos have none, nor has text
+                tensor.data = tensor.data.to(memory_format=torch.channels_last)
         if self.compile:
             for module in (task, *task.children()):
                 module.compile()

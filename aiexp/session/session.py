@@ -1,5 +1,6 @@
 """A run directory while a process works on it: lock, log, signals, status, metrics, tracker."""
 
+import math
 import os
 import time
 import traceback
@@ -9,31 +10,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, final
 
-from aiexp.checkpoint.manifest import saved_steps
 from aiexp.config.validate import stored
-from aiexp.errors import AiexpError, CheckpointError, DataError, HardwareError, MemoryFullError, Stopped
-from aiexp.hardware.memory import is_out_of_memory, peak_memory_bytes
-from aiexp.limits import limit_error
+from aiexp.errors import AiexpError, DataError
+from aiexp.hardware.memory import peak_memory_bytes
 from aiexp.rundir.changes import check_changes
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.metrics import MetricsFile
 from aiexp.session.display import Display
+from aiexp.session.failure import explain
+from aiexp.session.parts import Parts
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.storage.files import storage_errors
 from aiexp.task.report import Evaluation
 from aiexp.text.csv import csv_text
 from aiexp.text.secrets import redact, redact_text
-from aiexp.text.terminal import resume_command
 from aiexp.tracker.base import Tracker
 from aiexp.tracker.guard import GuardedTracker
 from aiexp.tracker.run_info import describe_run
 
 if TYPE_CHECKING:  # a session begins, and hears signals, before torch is imported
     from aiexp.checkpoint.store import CheckpointStore
-    from aiexp.dataset.base import Dataset
-    from aiexp.hardware.hardware import Hardware
     from aiexp.session.pruning import Pruning
-    from aiexp.task.base import Task
 
 
 @final
@@ -92,7 +89,9 @@ class Session:
     ) -> None:
         try:
             self.display.end()
-            problem = None if error is None else self.explain(error)
+            problem = (
+                None if error is None else explain(error, self.directory.path, self.shown_path, self.stop)
+            )
             exit_code = 0 if problem is None else getattr(problem, "exit_code", 1)
             ended = "pruned" if self.is_pruned else "finished"
             state = {0: ended, 130: "stopped", 143: "stopped"}.get(exit_code, "failed")
@@ -137,28 +136,6 @@ class Session:
         except OSError:
             return
 
-    def explain(self, error: BaseException) -> BaseException:
-        """The user's error behind an exception, or the exception itself if it is a bug."""
-        if isinstance(error, StopRequested | KeyboardInterrupt) or self.stop.has_raised:
-            steps = saved_steps(self.directory.path / "checkpoints")
-            saved = f"step {steps[-1]} is saved" if steps else "before the first checkpoint"
-            return Stopped(
-                f"stopped, {saved}",
-                exit_code=self.stop.exit_code if self.stop.requested else 130,
-                fix=resume_command(self.shown_path),
-            )
-        if isinstance(error, MemoryError) or is_out_of_memory(error):
-            return MemoryFullError(
-                f"out of memory: {' '.join(str(error).split())[:200]}",
-                fix="halve dataset.batch_size and double trainer.accumulate, or a smaller model",
-            )
-        if isinstance(error, RuntimeError) and "does not currently support double backward" in str(error):
-            return HardwareError(
-                "compiled networks have no second derivatives, which this loss needs",
-                where="hardware.compile", fix="hardware.compile=false",
-            )  # fmt: skip
-        return limit_error(error) or error
-
     @property
     def shown_path(self) -> str:
         """The run directory as a user would type it."""
@@ -176,25 +153,23 @@ class Session:
         """The time before the first step: a stop request ends it at once."""
         return self.stop.interruptible()
 
-    def follow(
-        self, tracker: Tracker, hardware: "Hardware", task: "Task", dataset: "Dataset", changes: list[str]
-    ) -> None:
+    def follow(self, tracker: Tracker, experiment: Parts, changes: list[str]) -> None:
         """Says and records what the run consists of, and starts the tracker.
 
         Args:
             tracker: Not started yet.
-            hardware: Started.
-            task: Built.
-            dataset: Built.
+            experiment: Built.
             changes: What was typed when resuming.
         """
+        from aiexp.task.contract import checked_fingerprint
+
         directory = self.directory
         choices, overrides = directory.read_typed()
         if changes:
             overrides += [redact_text(c) for c in changes]
             directory.write_config(stored(self.config), choices, overrides)
-        parameters = sum(p.numel() for p in task.parameters())
-        sizes = {split: dataset.num_examples(split) for split in ("train", "eval", "test")}
+        hardware, parameters, sizes = experiment.hardware, experiment.num_parameters, experiment.sizes
+        description = experiment.task.describe()
         self.say(f"run       {self.shown_path}")
         self.say(f"hardware  {hardware.describe()}")
         counts = ", ".join(f"{n} {split}" for split, n in sizes.items())
@@ -203,20 +178,20 @@ class Session:
         self.say(f"dataset   {choices.get('dataset')}: {counts}")
         self.say(f"model     {choices.get('model')}: {parameters:,} parameters")
         environment = directory.read_json("environment.json")
-        fingerprint = dataset.fingerprint()
+        fingerprint = checked_fingerprint(experiment.dataset)
         if environment.get("dataset", {}).get("fingerprint", fingerprint) != fingerprint:
             raise DataError(
                 "the data set is not the one that this run began with",
                 where=f"dataset={choices.get('dataset')}",
                 fix="restore its files, or start a new run",
             )
-        info = describe_run(directory, self.config, task.describe())
+        info = describe_run(directory, self.config, description)
         self._tracker = GuardedTracker(tracker)
         directory.write_environment(
             hardware=hardware.record(),
             dataset={"examples": sizes, "fingerprint": fingerprint},
             parameters=parameters,
-            task=task.describe(),
+            task=description,
             tracker=self._tracker.start(info),
         )
 
@@ -261,6 +236,9 @@ class Session:
         if self._tracker is not None:
             self._tracker.log(step, evaluation.metrics)
         self.display.say(f"step {step}  {brief(evaluation.metrics)}{'  best so far' if is_best else ''}")
+        undefined = [name for name, value in evaluation.metrics.items() if not math.isfinite(value)]
+        if undefined:
+            self.say(f"warning: not finite at step {step}: {', '.join(undefined)}")
         for name, picture in evaluation.pictures.items():
             path = self._figure_path(step, name, "gif" if picture.startswith(b"GIF8") else "png")
             with storage_errors("writing a picture", path):
@@ -318,29 +296,38 @@ class Session:
         self.metrics.cut(state["metrics_bytes"])
         self._elapsed_before = state["elapsed_seconds"]
 
-    def checkpoint_to_resume(self) -> int | None:
-        """The newest step whose checkpoint verifies; damaged newer ones are named and set apart.
+    def save(
+        self, step: int, model: dict[str, Any], training: dict[str, Any], *, keep_last: int, best: int | None
+    ) -> None:
+        """Writes a checkpoint and deletes those no longer kept.
+
+        Args:
+            step: Its number.
+            model: Tensors by name.
+            training: The rest of the state; the session adds its own.
+            keep_last: How many of the newest to keep.
+            best: The step of one to keep besides, if any.
+        """
+        with self.stop.saving():
+            self.checkpoints.save(step, model, training | {"session": self.state()})
+            self.checkpoints.prune(keep_last, best)
+            self.directory.write_status(step=step, best_step=best)
+
+    def restore(self) -> tuple[dict[str, Any], Any] | None:
+        """What `save` was given last, as tensors and the rest; None at the beginning of a run.
 
         Raises:
             CheckpointError: there are checkpoints and none is intact.
         """
+        from aiexp.session.resumption import newest_intact
+
         with storage_errors("tidying the checkpoints", self.checkpoints.directory):
             self.checkpoints.clean()
-        step, problems = self.checkpoints.newest_valid()
-        for problem in problems:
-            self.say(f"warning: {problem.what} ({problem.where}); falling back to an older checkpoint")
-        if step is None and problems:
-            raise CheckpointError(
-                f"no intact checkpoint: {problems[0].what}", where=problems[0].where,
-                fix="start a new run with the same config: the steps are lost",
-            )  # fmt: skip
-        for damaged in [s for s in self.checkpoints.steps() if step is not None and s > step]:
-            self.checkpoints.set_apart(damaged)
+        step = newest_intact(self.checkpoints, self.say)
         if step is None:
             self.metrics.cut(0)
-        else:
-            self.say(f"resuming from step {step}")
-        return step
+            return None
+        return self.checkpoints.load(step)
 
 
 def brief(metrics: dict[str, float]) -> str:

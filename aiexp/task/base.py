@@ -1,9 +1,11 @@
 """The contract between what is learned (a task) and the loop that runs it (the trainer)."""
 
+import copy
+import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,41 @@ from aiexp.task.report import Evaluation
 OptimizerFactory = Callable[[Iterable[Any]], torch.optim.Optimizer]
 
 
+@dataclass(frozen=True, slots=True)
+class Last:
+    """A metric whose newest value is logged, where others are averaged: a count so far, a state."""
+
+    value: Tensor | float
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A metric whose values since the last line are added up: how often something happened."""
+
+    value: Tensor | float
+
+
+Metric = Tensor | float | Last | Sum
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far training is.
+
+    Args:
+        step: Optimizer steps finished.
+        total_steps: Length of the run in optimizer steps.
+    """
+
+    step: int
+    total_steps: int
+
+    @property
+    def fraction(self) -> float:
+        """From 0 at the start to 1 at the end."""
+        return self.step / max(self.total_steps, 1)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Update:
     """One optimiser step a task asks for: minimise `loss` over the parameters of `optimizer`.
@@ -21,29 +58,47 @@ class Update:
     Args:
         loss: () float tensor with a graph.
         optimizer: Key of `Task.make_optimizers()`.
-        metrics: Scalars to average and log as `train/<name>`; `env/<name>` and `time/<name>` keep theirs.
+        metrics: Numbers to log as `train/<name>`; `env/<name>` and `time/<name>` keep theirs. A plain one is
+            averaged over the updates since the last line; see `Last` and `Sum`.
     """
 
     loss: Tensor
     optimizer: str = "model"
-    metrics: dict[str, Tensor | float] = field(default_factory=lambda: {})
+    metrics: Mapping[str, Metric] = field(default_factory=lambda: {})
 
 
 class Task(nn.Module, ABC):
-    """What is learned: owns the networks and their losses; never sees device, precision or the loop."""
+    """What is learned: owns the networks and their losses; never sees device, precision or the loop.
+
+    What the trainer keeps to:
+        `progress` says how far training is, in every method it calls, after resuming too.
+        Precision: `train_step` and `evaluate` run in that of `hardware.precision` (autocast); `batches` runs
+            in full precision, since it makes data. A task that acts in `batches` and compares what it
+            computed there with what `train_step` computes turns autocast off in `train_step`.
+        Batches: tensors in lists, tuples, mappings and dataclasses are moved to the device, and so is
+            whatever has a method `to(device)`.
+    """
+
+    progress = Progress(step=0, total_steps=0)
 
     @abstractmethod
     def train_step(self, batch: Any) -> Iterator[Update]:
         """Yields the updates of one step in order; after a `yield` returns, that update has been applied.
 
-        With gradient accumulation the generators of all micro-batches advance in lockstep, so yield
-        the same optimizers in the same order whatever the batch. Never `yield` inside `torch.no_grad()`
-        or `torch.autocast()`: the mode would leak into the trainer.
+        With gradient accumulation there is one generator for each micro-batch, and they advance in lockstep:
+        the first runs to its first `yield` and back through that loss, then the second, ...; the optimizer
+        steps once; all run on to their second `yield`. So yield the same optimizers in the same order
+        whatever the batch. What stands after a `yield` runs once for each micro-batch; what belongs to an
+        optimizer's step, such as a moving average, belongs into its `register_step_post_hook`.
+        Never `yield` inside `torch.no_grad()` or `torch.autocast()`: the mode would leak into the trainer.
         """
 
     @abstractmethod
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """The optimizers by name, made once the parameters are on their device."""
+        """The optimizers by name, made once the parameters are on their device.
+
+        Every parameter with `requires_grad` is in one of them.
+        """
 
     def batches(self, dataset: Dataset, start: int) -> Iterator[Any]:
         """Endless training batches from number `start` on (`start` batches were consumed before)."""
@@ -82,16 +137,39 @@ class Task(nn.Module, ABC):
         return next(self.parameters()).device
 
     def to_device(self, batch: Any) -> Any:
-        """`batch` with every tensor in its dicts, lists and tuples on the task's device."""
+        """`batch` with every tensor in it on the task's device."""
         return to_device(batch, self.device)
 
 
 def to_device(value: Any, device: torch.device) -> Any:
-    """`value` with every tensor in nested dicts, lists and tuples moved to `device`."""
+    """`value` with every tensor in it moved to `device`; containers are copied, not changed."""
     if isinstance(value, Tensor):
         return value.to(device, non_blocking=True)
-    if isinstance(value, dict):
-        return {k: to_device(v, device) for k, v in value.items()}
+    if type(value) is dict:
+        return {k: to_device(v, device) for k, v in cast(dict[Any, Any], value).items()}
+    if type(value) in (tuple, list):
+        return type(value)(to_device(v, device) for v in cast(list[Any], value))
+    if not isinstance(value, type) and callable(getattr(value, "to", None)):
+        return value.to(device)  # such as packed sequences and the batches of other libraries
+    if isinstance(value, Mapping):
+        moved = {k: to_device(v, device) for k, v in cast(Mapping[Any, Any], value).items()}
+        return _refilled(value, moved)
     if isinstance(value, tuple | list):
-        return type(value)(to_device(v, device) for v in value)
+        parts = [to_device(v, device) for v in cast(list[Any], value)]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        moved = copy.copy(value)
+        for each in dataclasses.fields(value):
+            object.__setattr__(moved, each.name, to_device(getattr(value, each.name), device))
+        return moved
     return value
+
+
+def _refilled(mapping: Any, items: dict[Any, Any]) -> Any:
+    """A copy of a mapping with other values; a dict where it cannot be written to."""
+    if not hasattr(mapping, "__setitem__"):
+        return items
+    copied = copy.copy(mapping)
+    for key, item in items.items():
+        copied[key] = item
+    return copied

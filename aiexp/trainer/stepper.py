@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from aiexp.errors import ConfigError, DivergedError
 from aiexp.hardware.hardware import Hardware
-from aiexp.task.base import Task, Update, to_device
+from aiexp.task.base import Last, Metric, Sum, Task, Update, to_device
+from aiexp.task.contract import YIELD, as_number, broken, check_loss, checked_optimizers, misfit
 from aiexp.trainer.schedule import Schedule
 
 
@@ -33,7 +34,7 @@ class Stepper:
         self.device = hardware.device
         autocast = hardware.autocast()
         self.autocast = None if isinstance(autocast, nullcontext) else autocast
-        self.optimizers = task.make_optimizers()
+        self.optimizers = checked_optimizers(task)
         self.parameters = {name: trainable(o) for name, o in self.optimizers.items()}
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
@@ -67,34 +68,30 @@ class Stepper:
             self._apply(names.pop(), number)
             updates += 1
         if not updates:
-            raise contract_error(self.task, "yielded nothing")
+            raise broken(self.task, "train_step", "yielded nothing", fix=YIELD)
 
     def _start(self, batch: Any) -> Iterator[Update]:
         generator = self.task.train_step(batch)
         if not hasattr(generator, "__next__"):
-            raise contract_error(self.task, f"returned a {type(generator).__name__}")
+            raise broken(self.task, "train_step", f"returned a {type(generator).__name__}", fix=YIELD)
         return generator
 
     def _backward(self, generator: Iterator[Update], number: int, num_batches: int) -> str | None:
         """Adds the gradient of a generator's next update; returns its optimizer, or None at the end."""
-        if self.autocast is None:
-            update = next(generator, None)
-        else:
-            with self.autocast:
-                update = next(generator, None)
+        update = self._next(generator)
         if update is None:
             return None
         if type(update) is not Update:
-            raise contract_error(self.task, f"yielded a {type(update).__name__}")
+            raise broken(self.task, "train_step", f"yielded a {type(update).__name__}", fix=YIELD)
         if not torch.is_grad_enabled():
-            raise contract_error(self.task, "yielded inside torch.no_grad()")
+            raise broken(self.task, "train_step", "yielded inside torch.no_grad()", fix=YIELD)
         if torch.is_autocast_enabled(self.device.type):
-            raise contract_error(self.task, "yielded inside torch.autocast()")
+            raise broken(self.task, "train_step", "yielded inside torch.autocast()", fix=YIELD)
         parameters = self.parameters.get(update.optimizer)
         if parameters is None:
-            raise contract_error(
-                self.task, f"names the optimizer '{update.optimizer}', not in {list(self.parameters)}"
-            )
+            what = f"names the optimizer '{update.optimizer}', not in {list(self.parameters)}"
+            raise broken(self.task, "train_step", what, fix=YIELD)
+        check_loss(self.task, update)
         loss = update.loss
         value = loss.item()
         if not math.isfinite(value):
@@ -111,8 +108,21 @@ class Stepper:
         single = len(self.parameters) == 1
         self._count("loss" if single else f"loss/{update.optimizer}", value)
         for name, metric in update.metrics.items():
-            self._count(name, metric.item() if isinstance(metric, Tensor) else metric)
+            self._count(name, metric)
         return update.optimizer
+
+    def _next(self, generator: Iterator[Update]) -> Update | None:
+        """Runs a generator on to its next update, in the run's precision."""
+        try:
+            if self.autocast is None:
+                return next(generator, None)
+            with self.autocast:
+                return next(generator, None)
+        except RuntimeError as error:
+            problem = misfit(error)
+            if problem is None:
+                raise
+            raise problem from error
 
     def _apply(self, name: str, number: int) -> None:
         optimizer = self.optimizers[name]
@@ -147,16 +157,19 @@ class Stepper:
                 fix="clip the gradient (trainer.clip=1.0) or lower the learning rate",
             )
 
-    def _count(self, name: str, value: float) -> None:
-        total = self.window.get(name)
-        if total is None:
+    def _count(self, name: str, metric: Metric) -> None:
+        """Adds a metric to the window, as the total and the number that it is divided by."""
+        plain = metric.value if isinstance(metric, Last | Sum) else metric
+        value = as_number(self.task, "train_step", name, plain)
+        entry = self.window.get(name)
+        if entry is None or isinstance(metric, Last):
             self.window[name] = [value, 1]
         else:
-            total[0] += value
-            total[1] += 1
+            entry[0] += value
+            entry[1] += 0 if isinstance(metric, Sum) else 1
 
     def take_metrics(self) -> dict[str, float]:
-        """Means since the last call, as `train/...` unless named `env/` or `time/`, and learning rates."""
+        """Metrics since the last call, as `train/...` unless named `env/` or `time/`, and learning rates."""
         means = {name: total / count for name, (total, count) in self.window.items()}
         own = ("env/", "time/")
         metrics = {n if n.startswith(own) else f"train/{n}": mean for n, mean in means.items()}
@@ -195,11 +208,3 @@ def lay_out_alike(optimizer: torch.optim.Optimizer) -> None:
 def trainable(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     """Parameters of an optimizer that take gradients."""
     return [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
-
-
-def contract_error(task: Task, what: str) -> ConfigError:
-    """The error for a task that breaks the contract of `train_step`."""
-    return ConfigError(
-        f"{type(task).__name__}.train_step {what}",
-        fix="train_step must yield Update(loss=...), outside no_grad",
-    )

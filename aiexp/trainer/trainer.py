@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, final
 
-import torch
-
 from aiexp.checkpoint.state import load_random_state, random_state
 from aiexp.checkpoint.store import CheckpointPolicy
 from aiexp.dataset.base import Dataset
@@ -16,8 +14,10 @@ from aiexp.hardware.hardware import Hardware
 from aiexp.ranges import PositiveFloat, PositiveInt
 from aiexp.session.session import Session
 from aiexp.session.stop import StopRequested
-from aiexp.task.base import Task
+from aiexp.task.base import Progress, Task
+from aiexp.task.contract import training_batches
 from aiexp.task.report import Evaluation
+from aiexp.trainer.evaluation import evaluate
 from aiexp.trainer.schedule import Schedule
 from aiexp.trainer.selection import Selection
 from aiexp.trainer.stepper import Stepper
@@ -109,6 +109,7 @@ class Loop:
         self.saved_step = 0
         self.evaluated = True  # whether the evaluation due at `step` is done
         self.metrics: dict[str, float] = {}
+        self.tell_progress()
 
     def run(self) -> dict[str, float]:
         """The order of events, top to bottom."""
@@ -128,14 +129,16 @@ class Loop:
     def train(self) -> None:
         """Steps until the end, a stop request, or the end of patience."""
         trainer, session = self.trainer, self.session
+        self.tell_progress()
         self.finish_step()  # what was due at the step we resumed from
-        batches = self.task.batches(self.dataset, self.step * trainer.accumulate)
+        batches = training_batches(self.task, self.dataset, self.step * trainer.accumulate)
         self.task.train()
         clock = Clock(self.step)
         while self.step < self.total_steps and not (self.selection.exhausted or session.is_pruned):
             with self.stoppable():
                 self.stepper.step(self.step + 1, next_batches(batches, trainer.accumulate))
             self.step += 1
+            self.tell_progress()
             self.evaluated = False
             if self.step % trainer.log_every == 0 or self.step == self.total_steps:
                 self.log(clock)
@@ -147,6 +150,10 @@ class Loop:
                 raise StopRequested
         if self.stepper.window:  # ended early, between two lines
             self.log(clock)
+
+    def tell_progress(self) -> None:
+        """Lets the task know how far training is."""
+        self.task.progress = Progress(step=self.step, total_steps=self.total_steps)
 
     def stoppable(self) -> AbstractContextManager[None]:
         """A step that a stop request ends at once if it is the first since a checkpoint: none is lost then.
@@ -195,19 +202,9 @@ class Loop:
 
     def evaluate(self, split: str, *, report: bool = False, dataset: Dataset | None = None) -> Evaluation:
         """The task's evaluation of a split, everything under its full name (`eval/accuracy`)."""
-        was_training, random = self.task.training, random_state()
-        self.task.eval()
-        try:
-            # Innermost: a stop request must not fall between changing and restoring anything.
-            with torch.inference_mode(), self.hardware.autocast(), self.session.stop.interruptible():
-                result = self.task.evaluate(dataset or self.dataset, split, report=report)
-        finally:
-            self.task.train(was_training)
-            load_random_state(random)  # training draws the same numbers however often it is evaluated
-        return Evaluation(
-            metrics={f"{split}/{name}": float(value) for name, value in result.metrics.items()},
-            pictures={f"{split}/{name}": picture for name, picture in result.pictures.items()},
-            tables={f"{split}/{name}": table for name, table in result.tables.items()},
+        watch = self.session.stop.interruptible
+        return evaluate(
+            self.task, dataset or self.dataset, split, self.hardware, report=report, interruptible=watch
         )
 
     def check_metrics(self) -> None:
@@ -242,7 +239,7 @@ class Loop:
 
     def save(self) -> None:
         """Writes a checkpoint of this step and deletes those no longer kept."""
-        store, best = self.session.checkpoints, self.selection.best
+        best = self.selection.best
         if self.step == 0:
             return
         state: dict[str, Any] = {
@@ -255,20 +252,16 @@ class Loop:
             "task": self.task.extra_state(),
         }
         self.stepper.check_weights(self.step)
-        with self.session.stop.saving():
-            state["session"] = self.session.state()
-            store.save(self.step, self.task.state_dict(), state)
-            best_step = None if best is None else best.step
-            store.prune(self.trainer.checkpoint.keep_last, best_step)
-            self.session.directory.write_status(step=self.step, best_step=best_step)
+        keep_last, best_step = self.trainer.checkpoint.keep_last, None if best is None else best.step
+        self.session.save(self.step, self.task.state_dict(), state, keep_last=keep_last, best=best_step)
         self.saved_step = self.step
 
     def resume(self) -> None:
         """Continues from the newest checkpoint that verifies."""
-        step = self.session.checkpoint_to_resume()
-        if step is None:
+        restored = self.session.restore()
+        if restored is None:
             return
-        model, state = self.session.checkpoints.load(step)
+        model, state = restored
         try:
             self.task.load_state_dict(model)
             self.stepper.load_state(state["stepper"])
@@ -276,7 +269,7 @@ class Loop:
             lines = str(error).splitlines()
             raise CheckpointError(
                 f"checkpoint does not fit this model or optimizer: {' '.join(lines[:3])[:300]}",
-                where=str(self.session.checkpoints.path(step)),
+                where=str(self.session.checkpoints.path(state["step"])),
                 fix="resume with the config the run was started with",
             ) from error
         self.task.load_extra_state(state["task"])

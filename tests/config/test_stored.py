@@ -1,4 +1,4 @@
-"""A config comes back from a run directory as it went in: order, types, numbers, text that looks like them."""
+"""A config comes back from a run directory as it went in: order, types, numbers, text like them."""
 
 import math
 import random
@@ -17,7 +17,8 @@ from aiexp.text.secrets import redact
 from tests.lab import Lab, make_lab
 
 TEXTS = (
-    "", "1", "1e-4", "0x1F", "1_000", "12:30", "2026-01-31", "yes", "No", "null", "~", ".inf", "=", "<<", "- a",
+    "", "1", "1e-4", "0x1F", "1_000", "12:30", "2026-01-31", "yes", "No", "null", "~", ".inf", "=", "<<",
+    "- a",
     "#x", "a: b", " b ", "a\nb\n", "\t", "é", "🙂", "\u2028", "\x07", "${x}", "\\${x}", "\\\\${a.b}", "$",
     "{", "'", '"', "%d", "!!python/name:os.system", "&a", "*a", "a,b", "true", "1.", "0o17", "\\",
 )  # fmt: skip

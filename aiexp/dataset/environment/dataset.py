@@ -98,9 +98,9 @@ class Environments:
 
         check_module(self.env_id)
         try:
-            env = gymnasium.make(
-                self.env_id, render_mode=render_mode, disable_env_checker=True, **self._options
-            )
+            # Most people's own environments take no render_mode: it is given only where it is needed.
+            render = {} if render_mode is None else {"render_mode": render_mode}
+            env = gymnasium.make(self.env_id, disable_env_checker=True, **render, **self._options)
         except Exception as error:
             raise explain(error, self.env_id, self._options) from error
         return as_arrays(env, self.env_id)
@@ -206,6 +206,8 @@ def explain(error: Exception, env_id: str, options: dict[str, Any]) -> AiexpErro
             fix=what if isinstance(error, errors.DeprecatedEnv | errors.VersionNotFound) else
             f"one of {', '.join(known[:8])}, ...; others after installing their package",
         )  # fmt: skip
+    if isinstance(error, TypeError) and "'render_mode'" in what:
+        return ConfigError(f"{env_id} takes no render_mode, so it draws nothing", where="dataset.env_id")
     if isinstance(error, TypeError):
         return ConfigError(
             f"{env_id} refuses the options {options}: {what}", where="Environments.env_options",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 
-from aiexp.errors import CheckpointError, DataError
+from aiexp.errors import AiexpError, CheckpointError, DataError
 
 if TYPE_CHECKING:
     import gymnasium
@@ -43,6 +43,8 @@ class Episodes:
         self.seed, self.actions, self.total = self.seed_of(self.episode), [], 0.0
         try:
             observation, _ = self.env.reset(seed=self.seed)
+        except AiexpError:
+            raise
         except Exception as error:
             raise self.problem(f"raised in reset: {type(error).__name__}: {error}") from error
         self.is_over = False
@@ -55,6 +57,8 @@ class Episodes:
         self.actions.append(action)
         try:
             observation, reward, terminated, truncated, _ = self.env.step(action)
+        except AiexpError:
+            raise
         except Exception as error:
             raise self.problem(f"raised in step: {type(error).__name__}: {error}") from error
         self.total += float(reward)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from aiexp.errors import ConfigError
+from aiexp.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import gymnasium
@@ -58,7 +58,8 @@ def as_arrays(env: "gymnasium.Env[Any, Any]", env_id: str) -> "gymnasium.Env[Any
         ConfigError: its observations have no fixed size, such as texts and graphs.
     """
     from gymnasium.spaces import Box
-    from gymnasium.wrappers import FlattenObservation
+    from gymnasium.spaces.utils import flatten, flatten_space
+    from gymnasium.wrappers import TransformObservation
 
     space = env.observation_space
     if isinstance(space, Box) and space.shape:
@@ -68,7 +69,17 @@ def as_arrays(env: "gymnasium.Env[Any, Any]", env_id: str) -> "gymnasium.Env[Any
             f"observations of {env_id} have no fixed size: {space}", where="Environments.env_id",
             fix="an environment whose observations are numbers or pixels",
         )  # fmt: skip
-    return FlattenObservation(env)
+
+    def as_array(observation: Any) -> Any:
+        try:
+            return flatten(space, observation)
+        except Exception as error:
+            raise DataError(
+                f"{env_id} returned {str(observation)[:80]}, which is not in its observation space {space}",
+                where="dataset.env_id", fix="the space must hold whatever reset and step return",
+            ) from error  # fmt: skip
+
+    return TransformObservation(env, as_array, flatten_space(space))
 
 
 def has_time_limit(env: "gymnasium.Env[Any, Any]") -> bool:

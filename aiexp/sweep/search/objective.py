@@ -194,29 +194,17 @@ def evaluated_names(first: Composed, preload: list[str]) -> list[str]:
 
 def try_evaluation(config: dict[str, Any]) -> list[str] | AiexpError:
     """Builds everything and evaluates one batch, in this process."""
-    from aiexp.config.objects.build import build
+    from aiexp.experiment import Experiment
 
     try:
-        hardware = build(config["hardware"])
-        hardware.set_environment()
-        import torch
-
-        from aiexp.checkpoint.state import seed_everything
-        from aiexp.dataset.preview import first_batch
-
-        hardware.start()
-        seed_everything(config["seed"])
-        dataset = build(config["dataset"])
-        task = build(config["task"], model=build(config["model"]), dataset=dataset)
-        hardware.prepare(task)
-        task.eval()
-        splits = [split for split in ("eval", "test") if dataset.num_examples(split)]
-        with torch.inference_mode(), hardware.autocast():
-            names = task.evaluate(first_batch(dataset), splits[0]).metrics if splits else {}
+        experiment = Experiment.of(config)
+        splits = [split for split in ("eval", "test") if experiment.sizes[split]]
+        names = experiment.try_evaluation(splits[0]).metrics if splits else {}
     except AiexpError as error:
         add_address(error, config, "")
         return error
-    return [f"{split}/{name}" for split in splits for name in names]
+    short = [name.partition("/")[2] for name in names]
+    return [f"{split}/{name}" for split in splits for name in short]
 
 
 def _quoted(names: list[str]) -> str:

@@ -8,9 +8,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from aiexp.dataset.environment.dataset import Environments
+from aiexp.dataset.base import EnvironmentData
 from aiexp.errors import ConfigError
 from aiexp.ranges import NonNegativeInt, PositiveInt
+from aiexp.task.base import Last, Metric
 from aiexp.task.control.exploration import Exploration
 from aiexp.task.control.replay import Replay
 from aiexp.task.control.replay_buffer import NOTHING, RUNNING, TERMINATED, TRUNCATED
@@ -68,7 +69,7 @@ class Actor:
     def __init__(
         self,
         *,
-        dataset: Environments,
+        dataset: EnvironmentData,
         replay: Replay,
         exploration: Exploration,
         learning_starts: int,
@@ -86,7 +87,7 @@ class Actor:
         self.repeated = np.zeros((2, self.num_envs), np.int64)
         self.seen: NDArray[Any] | None = None  # (E, S, ...), what the next actions are chosen by
 
-    def act(self, policy: Policy, count: int) -> dict[str, float]:
+    def act(self, policy: Policy, count: int) -> dict[str, Metric]:
         """Takes `count` steps in each environment; returns what there is to say about them.
 
         Raises:
@@ -119,9 +120,9 @@ class Actor:
         seconds = max(time.perf_counter() - started, 1e-9)
         return self.report(ended) | {"time/env_steps_per_second": (self.num_steps - num_before) / seconds}
 
-    def report(self, ended: list[Ended]) -> dict[str, float]:
+    def report(self, ended: list[Ended]) -> dict[str, Metric]:
         """Metrics after a turn of acting in which these episodes ended."""
-        metrics = {"env/steps": float(self.num_steps), "env/exploration": self.rate()}
+        metrics: dict[str, Metric] = {"env/steps": Last(self.num_steps), "env/exploration": self.rate()}
         if ended:
             returns, lengths = zip(*ended, strict=True)
             metrics["env/return"] = sum(returns) / len(returns)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from typing import Annotated, Any, Protocol, final
+from typing import Annotated, Any, Protocol, cast, final
 
 import numpy as np
 import torch
@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from aiexp.dataset.base import Dataset
+from aiexp.dataset.base import Dataset, EnvironmentData
 from aiexp.errors import ConfigError
 from aiexp.ranges import PositiveInt, Probability, Range
-from aiexp.task.base import OptimizerFactory, Task, Update
+from aiexp.task.base import Metric, OptimizerFactory, Task, Update
 from aiexp.task.control.acting import Actor, Rhythm
 from aiexp.task.control.exploration import Exploration
 from aiexp.task.control.replay import Replay
@@ -47,8 +47,8 @@ class DQN(Task):
     Networks compute in float32 whatever hardware.precision says: bf16 would round away the differences
     between actions.
 
-    Logs: train/loss (Huber), train/q_value (mean value of the actions taken); env/steps, env/exploration,
-    env/return and env/episode_length (means over turns of acting in which episodes ended),
+    Logs: train/loss (Huber), train/q_value (mean value of the actions taken); env/steps (so far),
+    env/exploration, env/return and env/episode_length (means over turns of acting in which episodes ended),
     time/env_steps_per_second (while acting); eval/ and test/: return_mean, return_std, return_min,
     episode_length of greedy episodes; test/ also a table of episodes and an animated picture of the first.
 
@@ -71,8 +71,8 @@ class DQN(Task):
     def __init__(
         self,
         *,
-        model: Any,
-        dataset: Any,
+        model: QNetwork,
+        dataset: EnvironmentData,
         optimizer: OptimizerFactory,
         discount: Probability,
         double: bool,
@@ -83,10 +83,10 @@ class DQN(Task):
         replay: Replay,
     ) -> None:
         super().__init__()
-        check_environments(dataset)
-        model.build(dataset.observation_shape, dataset.spaces.num_actions)
-        self.model: nn.Module = model
-        self.target: nn.Module = copy.deepcopy(model).requires_grad_(False)
+        num_actions = check_actions(dataset)
+        model.build(dataset.observation_shape, num_actions)
+        self.model = cast(nn.Module, model)
+        self.target = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer, self.is_double, self.rhythm, self.replay = optimizer, double, rhythm, replay
         self.target_interval, self.target_rate = target_interval, target_rate
         self.steps_each = rhythm.steps_each(dataset.num_envs)
@@ -102,7 +102,7 @@ class DQN(Task):
             learning_starts=rhythm.learning_starts, random=self.random,
         )  # fmt: skip
         self.batches_left = 0  # of this turn of learning
-        self.news: dict[str, Tensor | float] = {}  # about the last turn of acting, to be logged
+        self.news: dict[str, Metric] = {}  # about the last turn of acting, to be logged
 
     def batches(self, dataset: Dataset, start: int) -> Iterator[dict[str, Tensor]]:
         """Batches drawn from memory; each turn's first is preceded by acting."""
@@ -227,19 +227,19 @@ class DQN(Task):
         self.batches_left = state["batches_left"]
 
 
-def check_environments(dataset: Any) -> None:
-    """Raises `ConfigError` unless the data set is one of environments with discrete actions."""
-    spaces = getattr(dataset, "spaces", None)
-    if spaces is None:
+def check_actions(dataset: EnvironmentData) -> int:
+    """The number of actions.
+
+    Raises:
+        ConfigError: there are infinitely many.
+    """
+    count = dataset.spaces.num_actions
+    if count is None:
         raise ConfigError(
-            f"DQN acts in environments, and {type(dataset).__name__} has none", where="dataset",
-            fix="dataset=cartpole, or dataset=gymnasium dataset.env_id=...",
-        )  # fmt: skip
-    if spaces.num_actions is None:
-        raise ConfigError(
-            f"DQN chooses one of several actions, and those of {dataset.env_id} are {spaces.actions}",
+            f"DQN chooses one of several actions, and those of {dataset.env_id} are {dataset.spaces.actions}",
             where="dataset", fix="an environment with a Discrete action space, e.g. dataset=cartpole",
         )  # fmt: skip
+    return count
 
 
 def check_size(replay: Replay, rhythm: Rhythm) -> None:

@@ -1,6 +1,7 @@
 """Greedy episodes from given seeds: their returns, a table, and an animated picture of one."""
 
 import io
+import logging
 import os
 import warnings
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aiexp.dataset.environment.dataset import Environments
+from aiexp.dataset.base import EnvironmentData
 from aiexp.errors import AiexpError, DataError
 from aiexp.task.report import Table
 
@@ -39,7 +40,7 @@ class Episode:
 
 
 def play(
-    dataset: Environments,
+    dataset: EnvironmentData,
     seeds: list[int],
     policy: Policy,
     *,
@@ -91,15 +92,17 @@ def play(
     return episodes
 
 
-def guarded(dataset: Environments, episode: Episode, name: str, call: Callable[[], Any]) -> Any:
+def guarded(dataset: EnvironmentData, episode: Episode, name: str, call: Callable[[], Any]) -> Any:
     """The result of a call into an environment; whatever it raises becomes a `DataError` that says where."""
     try:
         return call()
+    except AiexpError:
+        raise
     except Exception as error:
         raise problem(dataset, episode, f"raised in {name}: {type(error).__name__}: {error}") from error
 
 
-def problem(dataset: Environments, episode: Episode, what: str) -> DataError:
+def problem(dataset: EnvironmentData, episode: Episode, what: str) -> DataError:
     """An error that names the environment, the step and the seed."""
     return DataError(
         f"{dataset.env_id} {what}", where=f"evaluation, step {episode.length}, seed {episode.seed}"
@@ -107,7 +110,7 @@ def problem(dataset: Environments, episode: Episode, what: str) -> DataError:
 
 
 def report_episodes(
-    dataset: Environments, episodes: list[Episode], policy: Policy
+    dataset: EnvironmentData, episodes: list[Episode], policy: Policy
 ) -> tuple[dict[str, bytes], dict[str, Table]]:
     """A table of the episodes, and the first of them as an animated picture if it can be drawn."""
     rows: list[list[str | int | float]] = [[e.seed, e.total, e.length, e.ended] for e in episodes]
@@ -115,12 +118,12 @@ def report_episodes(
     try:
         picture = film(dataset, episodes[0].seed, policy)
     except AiexpError as error:  # a picture is no reason to lose the result
-        warnings.warn(f"no picture of an episode: {error.line()}", stacklevel=2)
+        logging.getLogger(__name__).warning("no picture of an episode: %s", error.what)
         return {}, tables
     return {"episode": picture}, tables
 
 
-def film(dataset: Environments, seed: int, policy: Policy) -> bytes:
+def film(dataset: EnvironmentData, seed: int, policy: Policy) -> bytes:
     """An animated GIF of the episode from a seed.
 
     Raises:

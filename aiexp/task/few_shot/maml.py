@@ -3,13 +3,13 @@
 import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Annotated, Any, Literal, final
+from typing import Annotated, Any, Literal, Protocol, cast, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aiexp.dataset.base import Dataset
+from aiexp.dataset.base import Dataset, FewShotData
 from aiexp.errors import ConfigError
 from aiexp.ranges import Length, NonNegativeInt, PositiveFloat, PositiveInt
 from aiexp.task.base import OptimizerFactory, Task, Update
@@ -22,6 +22,16 @@ from aiexp.task.report import Evaluation, Table
 # Step sizes from which the baseline takes its best, as factors on the inner one: the paper tunes it too.
 BASELINE_LR_FACTORS = (0.1, 0.3, 1.0, 2.0, 5.0, 10.0)
 Batch = dict[str, Tensor]
+
+
+class FewShotModel(Protocol):
+    """What these tasks need of a model, which is a module without a last layer."""
+
+    feature_size: int
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """(B, feature_size) float of a batch of inputs."""
+        ...
 
 
 @final
@@ -57,14 +67,14 @@ class MAML(Task):
         num_pictures: Tasks in the picture of adaptation.
 
     Raises:
-        ConfigError: the values do not fit each other, or the data are no tasks.
+        ConfigError: the values do not fit each other.
     """
 
     def __init__(
         self,
         *,
-        model: Any,
-        dataset: Any,
+        model: FewShotModel,
+        dataset: FewShotData,
         optimizer: OptimizerFactory,
         algorithm: Literal["maml", "fomaml", "reptile"],
         inner_lr: PositiveFloat,
@@ -75,7 +85,7 @@ class MAML(Task):
         num_pictures: PositiveInt,
     ) -> None:
         super().__init__()
-        self.ways = ways_of(dataset)
+        self.ways = dataset.ways
         check(eval_steps)
         if baseline is not None and self.ways:
             raise ConfigError(
@@ -83,7 +93,7 @@ class MAML(Task):
                 where="baseline", fix="baseline=null",
             )  # fmt: skip
         loss = F.cross_entropy if self.ways else F.mse_loss
-        self.learner = nn.Sequential(model, nn.Linear(model.feature_size, self.ways or 1))
+        self.learner = nn.Sequential(cast(nn.Module, model), nn.Linear(model.feature_size, self.ways or 1))
         check_stateless(self.learner)
         self.baseline = None if baseline is None else copy.deepcopy(self.learner)
         self.adaptation = Adaptation(self.learner, loss, inner_lr)
@@ -235,21 +245,6 @@ class MAML(Task):
 def straight_through(shared: Parameters, adapted: Parameters) -> Parameters:
     """The values of `adapted` (M, ...), whose derivative by `shared` is one."""
     return {name: adapted[name] + (shared[name] - shared[name].detach()) for name in shared}
-
-
-def ways_of(dataset: Any) -> int:
-    """Classes of a task of the data set, 0 for regression.
-
-    Raises:
-        ConfigError: its batches are no tasks.
-    """
-    ways = getattr(dataset, "ways", None)
-    if ways is None:
-        raise ConfigError(
-            "few-shot learning needs a data set of tasks", where="dataset",
-            fix="dataset=sinusoids, dataset=glyphs or dataset=omniglot",
-        )  # fmt: skip
-    return ways
 
 
 def check_stateless(network: nn.Module) -> None:

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import vmap  # pyright: ignore[reportUnknownVariableType]
 
-from aiexp.dataset.base import Dataset
+from aiexp.dataset.base import Dataset, FewShotData
 from aiexp.errors import ConfigError
 from aiexp.task.base import OptimizerFactory, Task, Update
-from aiexp.task.few_shot.maml import ways_of
+from aiexp.task.few_shot.maml import FewShotModel
 from aiexp.task.few_shot.report import episode_picture, mean_with_interval
 from aiexp.task.report import Evaluation
 
@@ -40,9 +40,9 @@ class ProtoNet(Task):
         ConfigError: the data are no episodes of classes.
     """
 
-    def __init__(self, *, model: Any, dataset: Any, optimizer: OptimizerFactory) -> None:
+    def __init__(self, *, model: FewShotModel, dataset: FewShotData, optimizer: OptimizerFactory) -> None:
         super().__init__()
-        self.ways = ways_of(dataset)
+        self.ways = dataset.ways
         if not self.ways:
             raise ConfigError(
                 "prototypes are those of classes, and the data have none", where="dataset",

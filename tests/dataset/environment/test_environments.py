@@ -2,8 +2,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium.spaces import Box, Dict, Discrete
 
 from aiexp.dataset.environment.dataset import check_module
 from aiexp.errors import AiexpError, CheckpointError, ConfigError, DataError, HardwareError, SecurityError
@@ -200,3 +202,40 @@ def test_a_failure_says_where(tmp_path: Path) -> None:
     assert "Counting-v0 raised in step: RuntimeError: no power" in line
     assert "step 3" in line
     assert "seed" in line
+
+
+class Plain(gymnasium.Env[Any, Any]):
+    """Takes no render_mode, as most people's own; a Dict observation whose goal may leave its space."""
+
+    def __init__(self, goal: int = 1) -> None:
+        self.observation_space = Dict({"place": Box(-1, 1, (2,)), "goal": Discrete(3)})
+        self.action_space = Discrete(2)
+        self.goal = goal
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return {"place": np.zeros(2, np.float32), "goal": self.goal}, {}
+
+    def step(self, action: Any) -> Any:
+        return *self.reset(), 1.0, True, False, {}
+
+
+def plain(goal: int) -> Any:
+    if "Plain-v0" not in gymnasium.registry:
+        gymnasium.register("Plain-v0", entry_point=Plain)  # pyright: ignore[reportArgumentType]
+    return environments("Plain-v0", env_options={"goal": goal})
+
+
+@pytest.mark.filterwarnings("ignore:.*render_mode")  # gymnasium's, which `film` ignores too
+def test_an_environment_that_takes_no_render_mode() -> None:
+    dataset = plain(1)
+    assert dataset.observation_shape == (1, 5)
+    envs = dataset.training_envs()
+    assert envs.reset().tolist() == [[0, 1, 0, 0, 0]] * 2
+    with pytest.raises(ConfigError, match="Plain-v0 takes no render_mode, so it draws nothing"):
+        dataset.make(render_mode="rgb_array")
+
+
+def test_an_observation_outside_its_space_names_the_space() -> None:
+    with pytest.raises(DataError, match="not in its observation space Dict") as error:
+        plain(7).training_envs().reset()
+    assert "'goal': 7" in error.value.line()

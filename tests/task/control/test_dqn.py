@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from aiexp.checkpoint.state import seed_everything
+from aiexp.config.objects.partners import check_partners
 from aiexp.errors import AiexpError, CheckpointError, ConfigError, DataError
 from aiexp.model.control.q_network import QCnn, QMlp
+from aiexp.model.few_shot.sine_mlp import SineMlp
 from aiexp.rundir.directory import RunDirectory
 from aiexp.session.session import Session
 from aiexp.task.control.acting import Rhythm
@@ -299,7 +301,9 @@ def test_greedy_episodes_a_table_and_an_animated_picture() -> None:
     assert not task.evaluate(dataset, "eval").pictures
 
 
-def test_without_a_picture_the_result_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_picture_the_result_stays(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     from gymnasium.error import DependencyNotInstalled
 
     from tests.counting_env import Counting
@@ -311,8 +315,8 @@ def test_without_a_picture_the_result_stays(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(Counting, "render", render)
     dataset = environments()
-    with pytest.warns(UserWarning, match="no picture of an episode.*pygame"):
-        evaluation = make_task(dataset).evaluate(dataset, "test", report=True)
+    evaluation = make_task(dataset).evaluate(dataset, "test", report=True)
+    assert "no picture of an episode: Counting-v0 needs a package: pygame" in caplog.text
     assert not evaluation.pictures
     assert evaluation.tables
 
@@ -321,7 +325,8 @@ def test_without_a_picture_the_result_stays(monkeypatch: pytest.MonkeyPatch) -> 
     ("make", "where"),
     [
         (lambda: make_task(environments("Pendulum-v1")), "dataset"),
-        (lambda: make_task(Points()), "dataset"),
+        (lambda: check_partners(DQN, {"dataset": Points()}), "dataset"),
+        (lambda: check_partners(DQN, {"model": SineMlp(input_size=1, hidden_sizes=[2])}), "model"),
         (lambda: make_task(train_freq=7), "Rhythm.train_freq"),
         (lambda: make_task(train_freq=100), "replay.size"),
         (lambda: make_task(model=QCnn(hidden_size=8, dueling=False)), "model"),

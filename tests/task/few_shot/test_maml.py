@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from aiexp.checkpoint.state import seed_everything
+from aiexp.config.objects.partners import check_partners
 from aiexp.dataset.few_shot.dataset import EpisodeShape
 from aiexp.dataset.few_shot.sinusoids import Sinusoids
 from aiexp.errors import ConfigError
 from aiexp.model.few_shot.conv4 import Conv4
 from aiexp.model.few_shot.sine_mlp import SineMlp
 from aiexp.task.few_shot.maml import BASELINE_LR_FACTORS, MAML
+from aiexp.task.few_shot.protonet import ProtoNet
 from aiexp.trainer.schedule import Schedule
 from aiexp.trainer.stepper import Stepper
 from tests.task.episodes import episodes
@@ -288,11 +290,18 @@ class Counting(nn.Module):
         self.norm = nn.BatchNorm1d(1)
 
 
+def test_partners_are_those_of_few_shot_learning() -> None:
+    for task in (MAML, ProtoNet):
+        for name in ("model", "dataset"):
+            with pytest.raises(ConfigError, match="object has no") as caught:
+                check_partners(task, {name: object()})
+            assert caught.value.where == name
+
+
 @pytest.mark.parametrize(
     ("changes", "where"),
     [
         ({"eval_steps": [1, 0]}, "eval_steps"),
-        ({"dataset": object()}, "dataset"),
         ({"model": Counting()}, "model"),
         ({"dataset": episodes(), "model": conv4(), "baseline": ADAM}, "baseline"),
     ],

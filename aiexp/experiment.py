@@ -1,0 +1,78 @@
+"""What a config describes, built: hardware, trainer, data set and task, always in the same order."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, final
+
+from aiexp.config.objects.build import build
+
+if TYPE_CHECKING:
+    from aiexp.dataset.base import Dataset
+    from aiexp.hardware.hardware import Hardware
+    from aiexp.session.session import Session
+    from aiexp.task.base import Task
+    from aiexp.task.report import Evaluation
+    from aiexp.trainer.trainer import Trainer
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Experiment:
+    """The parts of a run, before its first step."""
+
+    hardware: "Hardware"
+    trainer: "Trainer"
+    dataset: "Dataset"
+    task: "Task"
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers that the task holds in its networks."""
+        return sum(p.numel() for p in self.task.parameters())
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Examples in each split."""
+        return {split: self.dataset.num_examples(split) for split in ("train", "eval", "test")}
+
+    @classmethod
+    def of(cls, config: dict[str, Any], hardware: "Hardware | None" = None) -> Self:
+        """Builds what a config describes; the same config gives the same weights.
+
+        Args:
+            config: Checked and resolved.
+            hardware: Built from it, its environment set; None to do that here.
+
+        Raises:
+            AiexpError: a part cannot be built, does not fit the others, or breaks its contract.
+        """
+        made: Hardware = hardware or build(config["hardware"])
+        if hardware is None:
+            made.set_environment()  # before torch is imported
+        from aiexp.checkpoint.state import seed_everything
+        from aiexp.task.contract import check_dataset, check_task
+
+        made.start()
+        seed_everything(config["seed"])
+        trainer = build(config["trainer"])
+        dataset = build(config["dataset"])
+        check_dataset(dataset)
+        task = build_task(config, dataset)
+        check_task(task)
+        return cls(hardware=made, trainer=trainer, dataset=dataset, task=task)
+
+    def fit(self, session: "Session") -> dict[str, float]:
+        """Trains to the end; see `Trainer.fit`."""
+        return self.trainer.fit(self.task, self.dataset, self.hardware, session)
+
+    def try_evaluation(self, split: str, *, report: bool = False) -> "Evaluation":
+        """The evaluation of the first batch of a split: which metrics there are, in a moment."""
+        from aiexp.dataset.preview import first_batch
+        from aiexp.trainer.evaluation import evaluate
+
+        self.hardware.prepare(self.task)
+        return evaluate(self.task, first_batch(self.dataset), split, self.hardware, report=report)
+
+
+def build_task(config: dict[str, Any], dataset: Any) -> Any:
+    """The task of a config on a data set, which need not be the config's."""
+    return build(config["task"], model=build(config["model"]), dataset=dataset)

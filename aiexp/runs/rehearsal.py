@@ -1,0 +1,147 @@
+"""A run in small: some steps, a checkpoint, and the same steps again from it, which must be equal."""
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, final
+
+from torch import Tensor
+
+from aiexp.checkpoint.digest import differing, digests
+from aiexp.checkpoint.state import load_random_state, random_state
+from aiexp.checkpoint.store import CheckpointStore
+from aiexp.errors import AiexpError
+from aiexp.experiment import Experiment
+from aiexp.task.base import Progress, Task
+from aiexp.task.contract import broken, training_batches
+from aiexp.trainer.stepper import Stepper
+
+STEPS = 3  # before the checkpoint, and after it
+
+
+@final
+class Rehearsal:
+    """An experiment that takes steps as the trainer would; nothing is written unless asked for.
+
+    Args:
+        experiment: Built; its weights change.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        trainer, self.task = experiment.trainer, experiment.task
+        self.experiment = experiment
+        experiment.hardware.prepare(self.task)
+        self.total_steps = trainer.total_steps(experiment.dataset)
+        self.stepper = Stepper(
+            self.task, experiment.hardware,
+            schedule=trainer.schedule, total_steps=self.total_steps, clip=trainer.clip,
+        )  # fmt: skip
+        self.step = 0
+        self.seen: dict[str, str] = {}  # digests of the batches
+        self._batches: Iterator[Any] | None = None
+
+    def advance(self, count: int) -> list[float]:
+        """Takes so many steps; returns the seconds of each, without waiting for data."""
+        accumulate = self.experiment.trainer.accumulate
+        if self._batches is None:
+            start = self.step * accumulate
+            self._batches = training_batches(self.task, self.experiment.dataset, start)
+        self.task.train()
+        seconds: list[float] = []
+        self.tell_progress()
+        for _ in range(count):
+            taken = list(islice(self._batches, accumulate))
+            self.seen |= digests(taken, f"batch {self.step * accumulate}")
+            start = time.perf_counter()
+            self.stepper.step(self.step + 1, taken)
+            seconds.append(time.perf_counter() - start)
+            self.step += 1
+            self.tell_progress()
+        return seconds
+
+    def tell_progress(self) -> None:
+        """Lets the task know how far this is."""
+        self.task.progress = Progress(step=self.step, total_steps=self.total_steps)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds beside the weights."""
+        stepper = self.stepper.state()
+        window = {name: v for name, v in stepper["window"].items() if not name.startswith("time/")}
+        return {
+            "stepper": stepper | {"window": window}, "task": self.task.extra_state(), "random": random_state()
+        }  # fmt: skip
+
+    def trace(self) -> dict[str, str]:
+        """Digests of everything that a resumed run must have again."""
+        return digests({"model": self.task.state_dict(), **self.state()})
+
+    def load(self, model: dict[str, Tensor], state: dict[str, Any], step: int) -> None:
+        """Goes on where another one saved."""
+        self.task.load_state_dict(model)
+        self.stepper.load_state(state["stepper"])
+        self.step = step
+        self.tell_progress()
+        self.task.load_extra_state(state["task"])
+        load_random_state(state["random"])
+
+    def own(self) -> dict[str, str]:
+        """Digests of the plain attributes of the task and the data set: what they might have to save."""
+        parts = {"task": self.task, "dataset": self.experiment.dataset}
+        return digests({n: {k: v for k, v in vars(p).items() if k[0] != "_"} for n, p in parts.items()})
+
+
+def check_resuming(going: Rehearsal, build_again: Callable[[], Experiment]) -> list[AiexpError]:
+    """What a resumed run would do differently, one error for each kind of breach.
+
+    Args:
+        going: Some steps on; goes on by `STEPS` more.
+        build_again: Makes the experiment anew.
+    """
+    with TemporaryDirectory() as folder:
+        store = CheckpointStore(Path(folder))
+        saved, own = going.trace(), going.own()
+        store.save(going.step, going.task.state_dict(), going.state())
+        random = random_state()
+        again = Rehearsal(build_again())
+        again.load(*store.load(going.step), going.step)
+        lost = [path for path in differing(own, again.own()) if path in own]
+        found = breaches(differing(saved, again.trace()), going.task, lost, "right after loading")
+        if found:
+            return found
+        again.advance(STEPS)
+        after = again.trace()
+        load_random_state(random)
+        going.seen = {}
+        going.advance(STEPS)
+        owner: Any = going.task if type(going.task).batches is not Task.batches else going.experiment.dataset
+        member = "batches" if owner is going.task else "train_batches"
+        if other := differing(going.seen, again.seen):
+            what = f"gives other batches after resuming, first {other[0]}{hint(lost)}"
+            return [broken(owner, member, what, fix="a batch depends on its number and on saved state alone")]
+        # One cause has many effects here: the first says enough.
+        return breaches(differing(going.trace(), after), going.task, lost, f"{STEPS} steps later")[:1]
+
+
+def breaches(paths: list[str], task: Task, lost: list[str], when: str) -> list[AiexpError]:
+    """One error for each part of the state that differs."""
+    kinds = {
+        "model": ("train_step", "comes to other weights", "return what it depends on from extra_state"),
+        "stepper/optimizers": ("make_optimizers", "has other optimizer state", "make the same ones again"),
+        "task": ("load_extra_state", "does not bring back", "restore all that extra_state returned"),
+        "stepper/window": ("train_step", "has other metrics", "return what they depend on from extra_state"),
+        "random": ("train_step", "draws other random numbers", "draw from saved generators only"),
+    }
+    errors: list[AiexpError] = []
+    for part, (member, what, fix) in kinds.items():
+        names = [path.removeprefix(f"{part}/") for path in paths if f"{path}/".startswith(f"{part}/")]
+        if names:
+            more = f" and {len(names) - 1} more" if names[1:] else ""
+            errors.append(broken(task, member, f"{what} {when}: {names[0]}{more}{hint(lost)}", fix=fix))
+    return errors
+
+
+def hint(lost: list[str]) -> str:
+    """Which attributes a checkpoint did not bring back, if any."""
+    return f" (not restored: {', '.join(p.replace('/', '.') for p in lost[:3])})" if lost else ""

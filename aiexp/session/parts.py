@@ -1,0 +1,37 @@
+"""What a session says of the run that it follows: its parts, as `aiexp.experiment` builds them."""
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # a session begins before torch is imported
+    from aiexp.dataset.base import Dataset
+    from aiexp.hardware.hardware import Hardware
+    from aiexp.task.base import Task
+
+
+class Parts(Protocol):
+    """The parts of a run, before its first step."""
+
+    @property
+    def hardware(self) -> "Hardware":
+        """What it computes on."""
+        ...
+
+    @property
+    def dataset(self) -> "Dataset":
+        """What it learns from."""
+        ...
+
+    @property
+    def task(self) -> "Task":
+        """What it learns."""
+        ...
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers that the task holds in its networks."""
+        ...
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Examples in each split."""
+        ...

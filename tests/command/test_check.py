@@ -1,0 +1,128 @@
+"""`aiexp check`: the same experiment as `aiexp run`, and with --resume the whole contract."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from aiexp import cli
+from tests.forks import Ended, in_fork
+
+SMALL = [
+    "dataset=sinusoids", "dataset.num_tasks=40", "dataset.batch_size=4", "hardware.threads=1", "hardware=cpu",
+    "tracker=none", "trainer.epochs=null", "trainer.steps=4", "trainer.selection.monitor=null",
+]  # fmt: skip
+CODE = """
+import torch
+from torch import nn
+from aiexp.task.report import Evaluation
+from aiexp.task.base import Task, Update
+
+class Mine(Task):
+    def __init__(self, *, model, dataset):
+        super().__init__()
+        self.network = nn.Linear(1, 1)
+        self.rates = [x.item() for x in torch.linspace(0.1, 0.2, 3)]
+
+    def train_step(self, batch):
+        yield Update(loss=self.network(batch["query_x"]).square().mean() * self.factor())
+
+    def factor(self):
+        return self.rates[0]
+
+    def make_optimizers(self):
+        return {"model": torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)}
+
+class Forgets(Mine):
+    def factor(self):
+        self.count = getattr(self, "count", 0) + 1
+        return self.count
+
+class Squares(Mine):
+    def make_optimizers(self):
+        return {"model": torch.optim.LBFGS(self.parameters())}
+
+class Breaks(Mine):
+    def describe(self):
+        return {"rates": torch.tensor(self.rates)}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with tasks of the user's own, which need no model."""
+    (tmp_path / "my_lab.py").write_text(CODE)
+    (tmp_path / "conf/task").mkdir(parents=True)
+    for name in ("Mine", "Forgets", "Squares", "Breaks"):
+        text = f"# {name}\ndefaults: [override /model: null, _self_]\n_target_: my_lab.{name}\n"
+        (tmp_path / f"conf/task/{name.lower()}.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def aiexp(folder: Path, *words: str) -> Ended:
+    return in_fork(lambda: cli.main(list(words)), folder, seconds=100)
+
+
+def test_check_and_run_agree_on_a_task_of_ones_own(folder: Path) -> None:
+    ended = aiexp(folder, "check", "task=mine", *SMALL, "--resume")
+    assert ended.code == 0, ended.stderr
+    assert "3 steps further everything is equal" in ended.stdout
+    assert not (folder / "outputs").exists()
+    run = aiexp(folder, "run", "task=mine", *SMALL)
+    assert run.code == 0, run.stderr
+    parameters = json.loads((folder / "outputs/latest/environment.json").read_text())["parameters"]
+    assert re.search(r"model +([\d,]+) parameters", ended.stdout)[1] == f"{parameters:,}"  # pyright: ignore
+
+
+def test_what_a_task_forgets_is_one_line_that_names_its_code(folder: Path) -> None:
+    ended = aiexp(folder, "check", "task=forgets", *SMALL, "--resume")
+    assert ended.code == 2
+    first = ended.stderr.splitlines()[0]
+    assert "Forgets.train_step comes to other weights" in first
+    assert "not restored: task.count" in first
+    assert "my_lab.py:" in first
+    assert aiexp(folder, "check", "task=forgets", *SMALL).code == 0
+
+
+def test_a_breach_is_found_before_the_first_step(folder: Path) -> None:
+    for command in ("check", "run"):
+        ended = aiexp(folder, command, "task=breaks", *SMALL)
+        assert ended.code == 2
+        assert "Breaks.describe is not JSON" in ended.stderr
+        assert ended.stderr.count("\n") == 1
+
+
+def test_a_shipped_task_passes(folder: Path) -> None:
+    ended = aiexp(folder, "check", "task=maml_sine", *SMALL, "--resume")
+    assert ended.code == 0, ended.stderr
+    assert "everything is equal" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["task=mine", *SMALL[3:], "~dataset"], "needs a data set"),
+        (["task=maml_sine", *SMALL[1:], "dataset=null"], "dataset"),
+        (["task=dqn_cartpole", "model=sine_mlp", "hardware=cpu"], "SineMlp has no build"),
+        (["task=protonet_fewshot", "model.channels=3", "hardware=cpu"], "the model does not fit the data"),
+        (
+            ["task=squares", *SMALL],
+            "Squares.make_optimizers uses LBFGS",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_one_line(folder: Path, words: list[str], expected: str) -> None:
+    ended = aiexp(folder, "check", *words)
+    assert ended.code == 2, ended.stderr
+    assert expected in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_completion_and_help_know_the_flag() -> None:
+    from aiexp.command.check import HELP
+    from aiexp.command.completion import candidates
+
+    assert "--resume" in candidates("aiexp check --re")
+    assert "--resume" in HELP
