@@ -3,7 +3,7 @@
 AiexpError
 |-- ConfigError      2    command line, keys, values, unknown names
 |-- DataError        3    missing, damaged or unusable data and weights
-|-- CheckpointError  4    checkpoints and resuming
+|-- CheckpointError  4    checkpoints and resuming; OtherFormatError: written by another aiexp
 |-- HardwareError    5    device, precision, environment, required services
 |-- DivergedError    6    non-finite loss or gradient
 |-- MemoryFullError  7    out of memory
@@ -80,6 +80,10 @@ class CheckpointError(AiexpError):
     """A checkpoint or run directory cannot be resumed."""
 
     exit_code, kind = 4, "checkpoint"
+
+
+class OtherFormatError(CheckpointError):
+    """A checkpoint or run directory of a newer or an older aiexp: nothing is wrong with it."""
 
 
 class HardwareError(AiexpError):

@@ -15,7 +15,6 @@ from omegaconf import OmegaConf
 from aiexp.config.composed import Composed
 from aiexp.config.objects.address import addresses
 from aiexp.config.objects.build import build
-from aiexp.config.validate import stored
 from aiexp.experiment import Experiment
 from aiexp.rundir.code.own_code import record_imports, record_targets
 from aiexp.rundir.directory import RunDirectory, slug
@@ -98,10 +97,10 @@ def make_directory(
         directory = RunDirectory.create(outputs / composed.choices["task"], slug(named))
     else:
         directory = RunDirectory.at(job.directory)
-    directory.write_config(stored(redact(config)), composed.choices, typed)
     if job is not None:
         environment = environment | {"sweep": job.sweep_dir.name, "differs": job.overrides}
     directory.write_environment(**environment)
     record_targets(directory.path, config)
+    directory.write_config(redact(config), composed.choices, typed)  # last: a run that has it can be resumed
     directory.point_latest(outputs)
     return directory

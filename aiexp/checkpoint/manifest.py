@@ -1,54 +1,106 @@
 """The manifest that makes a folder of files a checkpoint. Imports no torch: `aiexp doctor` is quick."""
 
 import hashlib
-import json
 import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from aiexp.errors import CheckpointError
+from aiexp.errors import CheckpointError, OtherFormatError
+from aiexp.storage.reader import StoredFile, read_file
+from aiexp.storage.shape import Shape, anything, fields, flag, list_of, map_of, number, text, whole
 
-FORMAT = 2
-FILES = ("model.safetensors", "training.safetensors", "state.json")
+FORMAT = 2  # a change that an older aiexp would misread gets the next number
+MANIFEST, STATE = "manifest.json", "state.json"
+FILES = ("model.safetensors", "training.safetensors", STATE)
+STEP = re.compile(r"step-([0-9]{8,18})")  # \d would take the digits of every script
+
+_ANY_MAP = map_of(anything)
+_CHECKSUM = fields({"bytes": whole(0), "sha256": text})
+_BLOCKS = fields({"shape": list_of(whole(0)), "dtype": text, "block_rows": whole(1), "num_rows": whole(0)})
+# What the trainer saves.
+_TRAINING: dict[str, Shape] = {
+    "step": whole(0),
+    "evaluated": flag,
+    "metrics": map_of(number),
+    "task": _ANY_MAP,
+    "stepper": _ANY_MAP,
+    "random": fields({"python": _ANY_MAP, "numpy": _ANY_MAP, "torch": _ANY_MAP, "cuda": list_of(anything)}),
+    "selection": fields({"evaluations_since_best": whole(0)}, best=list_of(number)),
+    "session": fields({"metrics_bytes": whole(0), "elapsed_seconds": number, "config": _ANY_MAP}),
+}
 
 
-class OtherFormatError(CheckpointError):
-    """A checkpoint of a newer or an older aiexp: nothing is wrong with it."""
+def _training(value: Any, key: str) -> None:
+    """What the trainer saves; that all is there, it finds out itself."""
+    _ANY_MAP(value, key)
+    for name in _TRAINING.keys() & value.keys():
+        _TRAINING[name](value[name], f"{key}.{name}")
+
+
+_MANIFEST = StoredFile(
+    format=FORMAT,
+    whole="checkpoint",
+    shape=fields({"format": whole(0), "files": map_of(_CHECKSUM)}, step=whole(0), torch=text),
+)
+# A task's own state may be deep and large: its replay buffer may stand in it as lists.
+_STATE = StoredFile(
+    shape=fields({"state": _training, "blocks": list_of(_BLOCKS)}),
+    most_bytes=2_000_000_000,
+    deepest=100,
+)
 
 
 def saved_steps(directory: Path) -> list[int]:
     """Steps with a checkpoint folder below `directory`, oldest first; not yet verified."""
-    names = [p.name for p in directory.glob("step-*") if p.is_dir()]
-    return sorted(int(n[5:]) for n in names if n[5:].isdigit())
+    found = [
+        match for path in directory.glob("step-*") if (match := STEP.fullmatch(path.name)) and path.is_dir()
+    ]
+    return sorted(int(match[1]) for match in found if match[0] == f"step-{int(match[1]):08d}")
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint; raises `CheckpointError` unless it is whole."""
+    return read_file(path / MANIFEST, _MANIFEST)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What is no tensor in a checkpoint; raises `CheckpointError` unless it has its shape."""
+    return read_file(path / STATE, _STATE)
 
 
 def verify(path: Path) -> None:
     """Checks that every file of a checkpoint has its recorded size and sha256.
 
     Raises:
-        CheckpointError: incomplete, damaged, or of a newer format.
+        CheckpointError: incomplete or damaged.
+        OtherFormatError: written by another aiexp, so not damaged.
     """
     try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        files = cast(dict[str, dict[str, Any]], manifest["files"])
-        found = int(manifest["format"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError("checkpoint is incomplete: no readable manifest", where=str(path)) from error
-    if found != FORMAT:
-        raise OtherFormatError(
-            f"checkpoint has format {found}, this aiexp reads {FORMAT}",
-            where=str(path),
-            fix="update aiexp" if found > FORMAT else "resume with the aiexp that wrote it",
-        )
+        files: dict[str, dict[str, Any]] = read_manifest(path)["files"]
+    except OtherFormatError:
+        raise
+    except CheckpointError as error:
+        raise CheckpointError(f"checkpoint is incomplete: {error.what}", where=str(path)) from error
     if names := [name for name in files if name not in FILES and not is_block(name)]:
         raise CheckpointError(f"manifest names a file that is none of ours: {names[0]!r}", where=str(path))
     for name in (*FILES, *(name for name in files if is_block(name))):
         try:
             verify_file(path / name, files[name])
-        except (OSError, KeyError, TypeError) as error:
+        except (OSError, KeyError) as error:
             raise CheckpointError(
                 f"checkpoint file cannot be verified: {error}", where=str(path / name)
             ) from error
+
+
+def verify_state(path: Path) -> None:
+    """Checks that the state.json of a checkpoint says what the trainer writes, not only what was hashed.
+
+    Raises:
+        CheckpointError: it does not.
+    """
+    state = read_state(path)["state"]
+    if state.get("step", int(path.name[5:])) != int(path.name[5:]):
+        raise CheckpointError(f"state.json is of step {state['step']}", where=str(path))
 
 
 def block_name(array: int, block: int) -> str:

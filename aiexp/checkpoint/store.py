@@ -24,11 +24,22 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from aiexp.checkpoint.blocks import Blocks
-from aiexp.checkpoint.manifest import FORMAT, OtherFormatError, block_name, saved_steps, verify
+from aiexp.checkpoint.manifest import (
+    FORMAT,
+    MANIFEST,
+    STATE,
+    block_name,
+    read_manifest,
+    read_state,
+    saved_steps,
+    verify,
+    verify_state,
+)
 from aiexp.checkpoint.state import join, split
-from aiexp.errors import CheckpointError
+from aiexp.errors import CheckpointError, OtherFormatError
 from aiexp.ranges import PositiveInt
 from aiexp.storage.files import storage_errors, sync_directory
+from aiexp.storage.reader import UNPARSABLE
 
 DTYPES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
@@ -84,11 +95,11 @@ class CheckpointStore:
                 files = {
                     "model.safetensors": write_safetensors(temporary / "model.safetensors", model),
                     "training.safetensors": write_safetensors(temporary / "training.safetensors", tensors),
-                    "state.json": write_bytes(temporary / "state.json", json.dumps(state).encode()),
+                    STATE: write_bytes(temporary / STATE, json.dumps(state).encode()),
                 }
                 files |= save_blocks(temporary, blocks)
                 manifest = {"format": FORMAT, "step": step, "torch": str(torch.__version__), "files": files}
-                write_bytes(temporary / "manifest.json", json.dumps(manifest, indent=2).encode())
+                write_bytes(temporary / MANIFEST, json.dumps(manifest, indent=2).encode())
             except OSError:
                 shutil.rmtree(temporary, ignore_errors=True)
                 raise
@@ -114,14 +125,15 @@ class CheckpointStore:
         try:
             model = read_safetensors(path / "model.safetensors")
             tensors = read_safetensors(path / "training.safetensors")
-            state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+            state = read_state(path)
             return model, join(state["state"], tensors, load_blocks(path, state["blocks"]))
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
+        except (SafetensorError, OSError, *UNPARSABLE) as error:
             raise CheckpointError(f"checkpoint cannot be read: {error}", where=str(path)) from error
 
     def verify(self, step: int) -> None:
-        """Raises `CheckpointError` unless every file of the checkpoint has its recorded size and sha256."""
+        """Raises `CheckpointError` unless every file of the checkpoint is what was written, and of use."""
         verify(self.path(step))
+        verify_state(self.path(step))
 
     def newest_valid(self) -> tuple[int | None, list[CheckpointError]]:
         """The newest step whose checkpoint verifies, and what was wrong with the newer ones.
@@ -188,7 +200,7 @@ def save_blocks(folder: Path, arrays: list[Blocks]) -> dict[str, dict[str, int |
 
 def load_blocks(folder: Path, shapes: list[dict[str, Any]]) -> list[Blocks]:
     """The large arrays of a checkpoint that was verified."""
-    recorded = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
+    recorded = read_manifest(folder)["files"]
     arrays: list[Blocks] = []
     for number, shape in enumerate(shapes):
         names = sorted(name for name in recorded if name.startswith(f"blocks/{number}-"))

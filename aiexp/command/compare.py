@@ -140,7 +140,7 @@ def _records(arguments: argparse.Namespace) -> "list[RunRecord]":
             raise DataError(
                 f"no such folder: {path}.{nearest(str(path), siblings)}", fix="aiexp runs lists the runs"
             )
-    records = find_runs(paths)
+    records = find_runs(paths, is_sealed=True)
     if arguments.wandb:
         from aiexp.compare.wandb_runs import fetch_runs
 

@@ -9,11 +9,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
-from aiexp.checkpoint.manifest import saved_steps, verify
+from aiexp.checkpoint.manifest import saved_steps, verify, verify_state
 from aiexp.errors import AiexpError, CheckpointError, HardwareError, StorageError
 from aiexp.hardware.hardware import count_gpus, cpu_flags, cpu_name
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.lock import is_held
+from aiexp.rundir.file import CHECKPOINTS, CONFIG, LOCK, METRICS, STATUS
+from aiexp.rundir.seal import check_seal
+from aiexp.rundir.state import UNDER_WAY, State
+from aiexp.storage.lock import is_held
 from aiexp.text.secrets import redact_text
 from aiexp.text.terminal import out, out_lines, resume_command
 
@@ -101,7 +104,7 @@ def examine_run(directory: RunDirectory) -> Iterator[Check]:
     yield "config", lambda: check_config(directory)
     yield "state", lambda: check_state(directory)
     yield "metrics", lambda: check_metrics(directory)
-    checkpoints = directory.path / "checkpoints"
+    checkpoints = directory.path / CHECKPOINTS
     for step in saved_steps(checkpoints):
         yield f"checkpoint {step}", lambda step=step: verified(checkpoints / f"step-{step:08d}")
     yield "reference", lambda: check_reference(directory)
@@ -111,16 +114,20 @@ def check_config(directory: RunDirectory) -> str:
     """The stored config still composes and may be run."""
     from aiexp.config.validate import validate
 
-    validate(directory.read_config(), source=str(directory.path / "config.yaml"))
+    validate(directory.read_config(), source=str(directory.path / CONFIG))
     return "valid"
 
 
 def check_state(directory: RunDirectory) -> str:
     """What status.json says, and whether a process really works on it."""
-    status = directory.read_json("status.json")
-    state, step, total = status.get("state"), status.get("step", 0), status.get("total_steps", "?")
-    if state in ("running", "starting"):
-        held = is_held(directory.path / ".lock")
+    status = directory.read(STATUS)
+    state, step, total = status.get("state"), status.get("step") or 0, status.get("total_steps") or "?"
+    if state is None:
+        raise CheckpointError(
+            f"{STATUS} says no state", fix=f"aiexp resume {os.path.relpath(directory.path)}"
+        )
+    if state in UNDER_WAY:
+        held = is_held(directory.path / LOCK)
         if held is None:
             return f"says {state} at step {step} of {total}; the lock cannot be read to see if that is true"
         if held:
@@ -129,7 +136,7 @@ def check_state(directory: RunDirectory) -> str:
             f"died at step {step} of {total} without a word",
             fix=resume_command(os.path.relpath(directory.path)),
         )
-    if state == "finished":
+    if state == State.FINISHED:
         return f"finished, {status.get('seconds')} s"
     what, _, _ = str(status.get("error")).partition("; continue with: ")  # typed where the run was started
     where = f"{state} at step {step} of {total}: {what}"
@@ -137,19 +144,18 @@ def check_state(directory: RunDirectory) -> str:
 
 
 def check_metrics(directory: RunDirectory) -> str:
-    """Every line of metrics.jsonl can be read."""
+    """Every line of metrics.jsonl can be read, and a complete run has those that it ended with."""
     from aiexp.rundir.metrics import read_metrics
 
-    try:
-        lines = read_metrics(directory.path / "metrics.jsonl")
-    except ValueError as error:
-        raise CheckpointError(f"a line cannot be read: {error}", where="metrics.jsonl") from error
+    lines = read_metrics(directory.path / METRICS, is_strict=True)
+    check_seal(directory.path, directory.read(STATUS))
     return f"{len(lines)} lines"
 
 
 def verified(path: Path) -> str:
     """A checkpoint whose every byte is as it was written."""
     verify(path)
+    verify_state(path)
     return "intact"
 
 
@@ -165,7 +171,7 @@ def check_reference(directory: RunDirectory) -> str:
     if directory.read_typed()[1]:
         return "not compared: the run has overrides of its own"
     name = str(reference.get("metric"))
-    value = _mapping(directory.read_json("status.json").get("metrics")).get(name)
+    value = (directory.read(STATUS).get("metrics") or {}).get(name)
     if value is None:
         return "not reached yet"
     expected, tolerance = reference.get("value"), reference.get("tolerance")

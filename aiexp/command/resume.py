@@ -8,17 +8,19 @@ from typing import Any, cast
 import yaml
 from omegaconf._utils import get_yaml_loader
 
-from aiexp.config.validate import stored, validate
+from aiexp.config.validate import validate
 from aiexp.errors import ConfigError, nearest
 from aiexp.rundir.changes import check_changes, flatten
 from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.file import STATUS
+from aiexp.rundir.state import State
 from aiexp.sweep.definition import DEFINITION
 from aiexp.text.secrets import MASK, redact
 from aiexp.text.terminal import out, out_lines
 
 ENDED = {
-    "finished": "already complete",
-    "pruned": "pruned by its search, which saw better runs (trainer.epochs=N or trainer.steps=N goes on)",
+    State.FINISHED: "already complete",
+    State.PRUNED: "pruned by its search, which saw better runs (trainer.epochs=N or trainer.steps=N goes on)",
 }
 LONGER = ("trainer.steps", "trainer.epochs", "trainer.selection.patience")  # what can make a run go on
 HELP = """\
@@ -76,7 +78,7 @@ def resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int:
 
     old = validate(directory.read_config(), source=str(directory.path / "config.yaml"))
     config = apply_overrides(old, overrides)
-    state = directory.read_json("status.json").get("state")
+    state = directory.read(STATUS).get("state")
     before, after = flatten(old), flatten(config)
     check_changes(old, redact(config))
     if state in ENDED and all(before.get(key) == after.get(key) for key in LONGER):
@@ -89,7 +91,7 @@ def resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int:
             where=str(directory.path / "config.yaml"),
             fix=f"give it again: aiexp resume {path} {masked[0]}=VALUE",
         )
-    validate(stored(config), source="aiexp resume")
+    validate(config, source="aiexp resume")
     hardware = build(config["hardware"])
     with StopSignal() as stop:
         return train(directory, config, hardware, stop, overrides)

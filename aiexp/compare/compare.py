@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from aiexp.compare.comparison import Comparison, Group
-from aiexp.compare.grouping import DAMAGED, Bundle, Grouped, finished, group_runs, listed
+from aiexp.compare.grouping import Bundle, Grouped, finished, group_runs, listed
 from aiexp.compare.metric import Metric, choose_metric
 from aiexp.compare.shown.sentence import sentences_for
 from aiexp.compare.statistics.difference import compare_pairs
@@ -15,6 +15,7 @@ from aiexp.compare.statistics.importance import FEWEST, MOST_UNASKED, find_impor
 from aiexp.compare.statistics.interval import Interval, center_of, interval_of
 from aiexp.compare.varying import value_of
 from aiexp.rundir.record import RunRecord
+from aiexp.rundir.state import State
 
 LONGEST_NAME = 28  # characters of a label that may stand in a sentence
 
@@ -148,7 +149,7 @@ def _notes(records: Sequence[RunRecord], groups: list[Group], metric: Metric) ->
         notes.append(f"runs of different tasks ({listed(tasks)}) are compared by {metric.name}")
     if not metric.is_direction_known:
         notes.append(f"taken for granted that more {metric.name} is better; --lower says otherwise")
-    if damaged := [record for record in records if record.state == DAMAGED]:
+    if damaged := [record for record in records if record.state == State.DAMAGED]:
         reasons = listed([f"{record.name} ({record.problem})" for record in damaged])
         notes.append(f"{len(damaged)} left out, cannot be read: {reasons}")
     if all(len(group.scores) == 1 for group in groups):

@@ -10,8 +10,7 @@ from aiexp.compare.varying import NOISE, cell, find_key, find_varying, short_nam
 from aiexp.errors import DataError
 from aiexp.rundir.changes import is_below
 from aiexp.rundir.record import RunRecord
-
-COMPLETE, DAMAGED = "finished", "damaged"
+from aiexp.rundir.state import State
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +53,7 @@ def finished(records: Sequence[RunRecord]) -> list[RunRecord]:
     Raises:
         DataError: None has.
     """
-    done = [record for record in records if record.state == COMPLETE]
+    done = [record for record in records if record.state == State.FINISHED]
     if not done:
         raise DataError(
             f"none of the {len(records)} runs is finished ({count_states(records)})",
@@ -81,7 +80,7 @@ def group_runs(records: Sequence[RunRecord], metric: Metric, by: str | None) -> 
         ConfigError: No such key.
         DataError: No run has a usable score.
     """
-    readable = [record for record in records if record.state != DAMAGED]
+    readable = [record for record in records if record.state != State.DAMAGED]
     varying = find_varying(finished(readable))
     columns = varying.keys if by is None else [find_key(by, readable, varying.keys)]
     others = [key for key in varying.keys if key not in columns]
@@ -115,7 +114,7 @@ def _bundles(
     for record in sorted(records, key=lambda r: (r.started or "", r.name)):
         label = " ".join(f"{names[key]}={show_value(value_of(record, key))}" for key in columns)
         bundle = bundles.setdefault(cell(record, columns), Bundle(label=label or "all runs"))
-        if not isfinite(record.metrics.get(metric.name, float("nan"))) or record.state != COMPLETE:
+        if not isfinite(record.metrics.get(metric.name, float("nan"))) or record.state != State.FINISHED:
             bundle.lost.append(record)
             continue
         key = (*cell(record, others), record.seed)
@@ -188,8 +187,8 @@ def _lost(bundles: list[Bundle], metric: Metric) -> list[str]:
     """What happened to the runs without a score."""
     notes: list[str] = []
     lost = [record for bundle in bundles for record in bundle.lost]
-    ended = [record for record in lost if record.state == COMPLETE]
-    if others := [record for record in lost if record.state != COMPLETE]:
+    ended = [record for record in lost if record.state == State.FINISHED]
+    if others := [record for record in lost if record.state != State.FINISHED]:
         notes.append(f"{len(others)} left out, not finished: {count_states(others)}")
     if without := [record for record in ended if metric.name not in record.metrics]:
         notes.append(f"{len(without)} left out, without {metric.name}: {listed([r.name for r in without])}")

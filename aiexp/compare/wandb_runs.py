@@ -7,17 +7,18 @@ from typing import Any
 from aiexp.errors import ConfigError, DataError, HardwareError
 from aiexp.rundir.changes import flatten
 from aiexp.rundir.record import RunRecord
+from aiexp.rundir.state import WRITTEN, State
 from aiexp.tracker.wandb_server import connection_problem
 
 PROBE_SECONDS = 5.0
 API_SECONDS = 30
 # What W&B calls the state of a run, in our words.
 STATES = {
-    "crashed": "failed",
-    "killed": "stopped",
-    "preempted": "stopped",
-    "preempting": "stopped",
-    "pending": "starting",
+    "crashed": State.FAILED,
+    "killed": State.STOPPED,
+    "preempted": State.STOPPED,
+    "preempting": State.STOPPED,
+    "pending": State.STARTING,
 }
 
 
@@ -73,13 +74,18 @@ def _record(run: Any) -> RunRecord:
         name=str(run.name),
         task=str(run.job_type or run.project),
         config=config,
-        state=STATES.get(str(run.state), str(run.state)),
+        state=_state(str(run.state)),
         metrics={k: number for k, v in numbers.items() if (number := _number(v)) is not None},
         seconds=_number(seconds),
         started=str(run.created_at),
         sweep=Path(run.group) if run.group else None,
         seed=seed if isinstance(seed, int) else None,
     )
+
+
+def _state(name: str) -> State:
+    """Our word for a state of W&B."""
+    return STATES.get(name) or (State(name) if name in WRITTEN else State.DAMAGED)
 
 
 def _number(value: object) -> float | None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from aiexp.compare.comparison import Comparison
 from aiexp.compare.page.curves import choose_metrics
 from aiexp.errors import AiexpError, ConfigError, HardwareError
+from aiexp.rundir.file import ENVIRONMENT, read_or_empty
 from aiexp.rundir.record import RunRecord
 
 WHERE = "--workspace"
@@ -189,11 +190,8 @@ def _spans_decades(key: str, records: Sequence[RunRecord]) -> bool:
 
 def _tracked(run: RunRecord) -> dict[str, Any]:
     """What the W&B tracker wrote down of a run."""
-    try:
-        tracked = json.loads((run.path / "environment.json").read_text(encoding="utf-8")).get("tracker")
-    except (OSError, ValueError, AttributeError):
-        return {}
-    return cast(dict[str, Any], tracked) if isinstance(tracked, dict) and "project" in tracked else {}
+    tracked: dict[str, Any] = read_or_empty(run.path / ENVIRONMENT).get("tracker") or {}
+    return tracked if "project" in tracked else {}
 
 
 def _without_ids(value: Any) -> Any:

@@ -5,23 +5,43 @@ outputs/<task>/<time>_<slug of the overrides>_<short id>/
     overrides.yaml    what was typed             run.log         what was said
     status.json       state, step, exit code     checkpoints/    see aiexp.checkpoint.store
     environment.json  versions, git, hardware    figures/        pictures and tables
+    git.diff          what was not committed     config.json     config.yaml for programs
+
+`docs/run_directory.md` says what stands in each of them.
 """
 
-import fcntl
-import json
+import hashlib
 import os
 import re
 import secrets as random_source
+import shlex
 import socket
+import stat
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self, cast, final
-
-import yaml
+from typing import IO, Any, Self, final
 
 from aiexp.errors import CheckpointError, SecurityError, StorageError
+from aiexp.rundir.changes import flatten
+from aiexp.rundir.file import (
+    CONFIG,
+    ENVIRONMENT,
+    FLAT,
+    FORMAT,
+    GIT_DIFF,
+    LOCK,
+    STATUS,
+    TYPED,
+    read_or_empty,
+    read_stored,
+)
+from aiexp.rundir.state import State
 from aiexp.storage.files import storage_error, storage_errors, write_json, write_text
+from aiexp.storage.lock import open_lock, try_lock
+from aiexp.storage.mark import is_run_directory
+from aiexp.storage.reader import to_yaml
 
 SLUG_BYTES = 80
 
@@ -61,7 +81,7 @@ class RunDirectory:
         with storage_errors("making the run directory", path.parent):
             path.mkdir(exist_ok=True)
         directory = cls(path)
-        directory.write_status(state="starting")
+        directory.write_status(format=FORMAT, state=State.STARTING)
         return directory
 
     @classmethod
@@ -77,64 +97,91 @@ class RunDirectory:
             raise CheckpointError(
                 "no such run directory", where=str(path), fix="ls outputs/*/ shows the runs"
             )
-        missing = [name for name in ("config.yaml", "status.json") if not (path / name).is_file()]
+        missing = [name for name in (CONFIG, STATUS) if not (path / name).is_file()]
+        if missing == [CONFIG] and is_run_directory(path):
+            raise CheckpointError(
+                "the run ended before it had written its config: there is nothing to go on from",
+                where=str(path), fix="start it again, and aiexp runs rm this folder",
+            )  # fmt: skip
         if missing:
             raise CheckpointError(
                 f"not a run directory: it has no {' and no '.join(missing)}", where=str(path),
                 fix="name the folder that holds config.yaml, such as outputs/latest",
             )  # fmt: skip
-        refuse_links(path)
-        return cls(path)
+        refuse_odd_files(path)
+        directory = cls(path)
+        try:
+            directory.read(STATUS)
+        except CheckpointError as error:
+            error.fix = error.fix or f"if the rest is whole: echo '{{}}' > {shlex.quote(str(path / STATUS))}"
+            raise
+        return directory
 
     def write_config(self, config: dict[str, Any], choices: dict[str, str], overrides: list[str]) -> None:
-        """Writes the resolved config and what was typed."""
+        """Writes the resolved config and what was typed; config.yaml last, so that with it all is there."""
+        typed = {"choices": choices, "overrides": overrides}
+        texts = {TYPED: to_yaml(typed), CONFIG: to_yaml(config)}
+        made_of = {name: digest(text.encode()) for name, text in texts.items()}
         with storage_errors("writing the config", self.path):
-            write_text(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-            typed = {"choices": choices, "overrides": overrides}
-            write_text(
-                self.path / "overrides.yaml", yaml.safe_dump(typed, sort_keys=False, allow_unicode=True)
-            )
+            write_json(self.path / FLAT, {"made_of": made_of, **typed, "config": flatten(config)})
+            for name, text in texts.items():
+                write_text(self.path / name, text)
 
     def read_config(self) -> dict[str, Any]:
         """The resolved config.
 
         Raises:
-            CheckpointError: it is not a YAML mapping.
+            CheckpointError: it is damaged.
         """
-        return self._read_yaml("config.yaml")
+        return self.read(CONFIG)
 
     def read_typed(self) -> tuple[dict[str, str], list[str]]:
-        """The options chosen for each group, and the overrides typed."""
-        typed = self._read_yaml("overrides.yaml")
-        return typed.get("choices", {}), typed.get("overrides", [])
+        """The options chosen for each group, and the overrides typed.
 
-    def _read_yaml(self, name: str) -> dict[str, Any]:
-        try:
-            value = yaml.safe_load((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())
-            raise CheckpointError(f"cannot be read: {reason}", where=str(self.path / name)) from error
-        if not isinstance(value, dict):
-            raise CheckpointError("is not a mapping", where=str(self.path / name))
-        return cast(dict[str, Any], value)
+        Raises:
+            CheckpointError: they are damaged.
+        """
+        typed = self.read(TYPED)
+        return typed["choices"], typed["overrides"]
+
+    def read(self, name: str) -> dict[str, Any]:
+        """A file of the directory, of its declared shape.
+
+        Raises:
+            CheckpointError: it is missing or damaged.
+        """
+        return read_stored(self.path / name)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the directory, or {} if it is missing or damaged."""
-        try:
-            value = json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return cast(dict[str, Any], value) if isinstance(value, dict) else {}
+        return read_or_empty(self.path / name)
 
     def write_status(self, **changes: Any) -> None:
         """Merges `changes` into status.json."""
-        with storage_errors("writing the status", self.path / "status.json"):
-            write_json(self.path / "status.json", self.read_json("status.json") | changes)
+        with storage_errors("writing the status", self.path / STATUS):
+            write_json(self.path / STATUS, self.read_json(STATUS) | changes)
+
+    def begin(self) -> None:
+        """A process works on it from now on: what an earlier one said of its end no longer holds."""
+        started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        self.write_status(
+            state=State.RUNNING, pid=os.getpid(), started=started, exit_code=None, error=None, seal=None
+        )
+
+    def add_better(self, better: Mapping[str, str]) -> None:
+        """Remembers which way metrics are better ("max" or "min"), by their full names."""
+        known: dict[str, str] = self.read_json(STATUS).get("better") or {}
+        if not better.items() <= known.items():
+            self.write_status(better={**known, **better})
 
     def write_environment(self, **changes: Any) -> None:
-        """Merges `changes` into environment.json."""
-        with storage_errors("writing the environment", self.path / "environment.json"):
-            write_json(self.path / "environment.json", self.read_json("environment.json") | changes)
+        """Merges `changes` into environment.json; the diff, which may be a megabyte, gets its own file."""
+        git = dict(changes.get("git") or {})
+        with storage_errors("writing the environment", self.path / ENVIRONMENT):
+            if "diff" in git:
+                write_text(self.path / GIT_DIFF, git.pop("diff"))
+                changes["git"] = git
+            write_json(self.path / ENVIRONMENT, self.read_json(ENVIRONMENT) | changes)
 
     def point_latest(self, outputs: Path) -> None:
         """Makes `outputs/latest` a link to this run; a folder that cannot hold links is left alone."""
@@ -153,34 +200,49 @@ class RunDirectory:
         Raises:
             StorageError: another process holds it; the message names it.
         """
-        path = self.path / ".lock"
+        path = self.path / LOCK
         try:
-            file = path.open("a+", encoding="utf-8")
+            file = open_lock(path)
         except OSError as error:
             raise storage_error(error, "locking the run directory", path) from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not try_lock(file):
             file.seek(0)
-            holder = file.read().strip() or "another process"
+            holder = file.read(200).strip() or "another process"
             file.close()
             raise StorageError(
                 f"the run directory is in use by {holder}", where=str(self.path), fix="wait for it or stop it"
-            ) from error
+            )
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
+        for leftover in self.path.glob(".*.tmp"):  # of a process that was killed in the middle of a write
+            leftover.unlink(missing_ok=True)
         return file
 
 
-def refuse_links(path: Path) -> None:
-    """Raises `SecurityError` if a link lies in the directory of a run or a sweep."""
-    links = [p for p in path.rglob("*") if p.is_symlink() and "wandb" not in p.relative_to(path).parts]
-    if links:
-        raise SecurityError(
-            "a directory with a link in it is not resumed: the link may lead to files of yours",
-            where=str(links[0]), fix="remove the link",
-        )  # fmt: skip
+def refuse_odd_files(path: Path) -> None:
+    """Refuses a folder with anything in it that is no plain file or folder.
+
+    Raises:
+        SecurityError: a link.
+        CheckpointError: a pipe, a socket or a device, on which a reader may wait for ever.
+    """
+    for item in path.rglob("*"):
+        if "wandb" in item.relative_to(path).parts:
+            continue
+        mode = item.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            raise SecurityError(
+                "a directory with a link in it is not resumed: the link may lead to files of yours",
+                where=str(item), fix="remove the link",
+            )  # fmt: skip
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise CheckpointError("is no regular file, so this is no run directory", where=str(item))
+
+
+def digest(content: bytes) -> str:
+    """sha256 of the content of a file."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def new_name(slug: str) -> str:

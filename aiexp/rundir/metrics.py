@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, final
 
 from aiexp.errors import CheckpointError
+from aiexp.rundir.file import LINE, metrics_bytes
 from aiexp.storage.files import storage_errors
+from aiexp.storage.reader import UNPARSABLE
 
 
 @final
@@ -55,10 +57,25 @@ class MetricsFile:
         self._file.close()
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics file; a torn last line (the process died in the write) is dropped."""
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    return [json.loads(line) for line in lines[:-1] if line.strip()]
+def read_metrics(path: Path, *, is_strict: bool = False) -> list[dict[str, Any]]:
+    """The lines of a metrics file; a torn last one (the process died in the write) is dropped.
+
+    Args:
+        path: A run's metrics.jsonl; a missing one has no lines.
+        is_strict: Whether a line that is not a step and numbers is an error; else it is passed over.
+
+    Raises:
+        CheckpointError: is_strict, and a line or the file is damaged; the message names the line.
+    """
+    lines: list[dict[str, Any]] = []
+    for number, line in enumerate(metrics_bytes(path, is_strict=is_strict).split(b"\n")[:-1], 1):
+        try:
+            value = json.loads(line)
+            LINE(value, "")
+        except UNPARSABLE as error:
+            if is_strict:
+                what = f"line {number} is damaged: {' '.join(str(error).split())[:200]}"
+                raise CheckpointError(f"{path.name} {what}", where=str(path)) from error
+            continue
+        lines.append(value)
+    return lines

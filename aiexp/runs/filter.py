@@ -12,8 +12,9 @@ import yaml
 
 from aiexp.errors import ConfigError, nearest
 from aiexp.rundir.record import RunRecord
+from aiexp.rundir.state import State
 
-STATES = ("starting", "running", "finished", "stopped", "failed", "pruned", "died", "damaged")
+STATES = tuple(State)
 WORD = re.compile(r"(?P<key>[A-Za-z_][\w./@-]*)(?P<sign>!?=)(?P<value>.*)", re.DOTALL)
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MISSING = object()

@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from aiexp.config.folders import shown
+from aiexp.rundir import judged_by
 from aiexp.rundir.lock import actual_state
 from aiexp.rundir.record import RunRecord
+from aiexp.rundir.state import State
 from aiexp.runs.disk import disk_bytes
 from aiexp.text.csv import csv_text
 from aiexp.text.terminal import visible
@@ -32,7 +34,7 @@ class Row:
     """
 
     record: RunRecord
-    state: str
+    state: State
     started: float
     metric: str
     size: int
@@ -59,14 +61,9 @@ def make_rows(records: Sequence[RunRecord], metric: str | None) -> list[Row]:
 
 
 def headline(record: RunRecord) -> str:
-    """The metric that stands for a run: its test value of what it selects by, its task's, or the first."""
-    config, metrics = record.config, record.metrics
-    monitor = str(config.get("trainer.selection.monitor") or "")
-    wanted = (str(config.get("task.reference.metric") or ""), monitor.replace("eval/", "test/"), monitor)
-    for prefix in ("test/", "eval/"):
-        names = [name for name in metrics if name.startswith(prefix)]
-        wanted += (*(name for name in names if not name.endswith("/loss")), *names)
-    return next((name for name in wanted if name in metrics), "")
+    """The metric that stands for a run: what it is judged by, unless it has only logged its training."""
+    names = judged_by.candidates(record.metrics, record.config.get, record.better)
+    return names[0] if names and names[0].startswith(("test/", "eval/")) else ""
 
 
 def started_at(record: RunRecord) -> float:
@@ -159,7 +156,7 @@ def _finite(value: float) -> float | None:
 
 def seconds_of(row: Row, now: float) -> float | None:
     """How long a run has worked."""
-    return now - row.started if row.state == "running" else row.record.seconds
+    return now - row.started if row.state == State.RUNNING else row.record.seconds
 
 
 def duration(seconds: float | None) -> str:

@@ -1,17 +1,18 @@
 """What removing would remove, before anything is: runs, or checkpoints of runs."""
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiexp.checkpoint.manifest import saved_steps
-from aiexp.rundir.lock import actual_state, is_held, is_young
+from aiexp.rundir.file import CHECKPOINTS, LOCK, STATUS, read_or_empty
+from aiexp.rundir.lock import actual_state, is_young
 from aiexp.rundir.record import RunRecord
+from aiexp.rundir.state import UNDER_WAY, State
+from aiexp.storage.lock import is_held
 
 BEST = -1  # for `keep`: the best checkpoint alone, or the newest of a run that has no best
-UNDER_WAY = ("starting", "running")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,9 +52,11 @@ def plan_empty(records: Iterable[RunRecord]) -> Plan:
     """Runs that came to nothing: failed or died, and without a checkpoint to go on from."""
     plan = Plan(removals=[], under_way=[])
     for record, state in _ended(records, plan):
-        is_over = state in ("failed", "died") or (state == "damaged" and _never_began(record.path))
-        if is_over and not saved_steps(record.path / "checkpoints"):
-            reason = f"{'died' if state == 'damaged' else state}, no checkpoint"
+        is_over = state in (State.FAILED, State.DIED) or (
+            state == State.DAMAGED and _never_began(record.path)
+        )
+        if is_over and not saved_steps(record.path / CHECKPOINTS):
+            reason = f"{State.DIED if state == State.DAMAGED else state}, no checkpoint"
             plan.removals.append(Removal(run=record.path, paths=(record.path,), reason=reason))
     return plan
 
@@ -68,11 +71,11 @@ def plan_checkpoints(records: Iterable[RunRecord], keep: int) -> Plan:
     """
     plan = Plan(removals=[], under_way=[])
     for record, state in _ended(records, plan):
-        folder = record.path / "checkpoints"
-        if folder.is_symlink() or state == "damaged":
+        folder = record.path / CHECKPOINTS
+        if folder.is_symlink() or state == State.DAMAGED:
             continue
         steps = saved_steps(folder)
-        kept = _kept(steps, _best_step(record.path), keep, is_finished=state == "finished")
+        kept = _kept(steps, _best_step(record.path), keep, is_finished=state == State.FINISHED)
         gone = [step for step in steps if step not in kept]
         if gone:
             removal = Removal(
@@ -85,11 +88,11 @@ def plan_checkpoints(records: Iterable[RunRecord], keep: int) -> Plan:
     return plan
 
 
-def _ended(records: Iterable[RunRecord], plan: Plan) -> Iterable[tuple[RunRecord, str]]:
+def _ended(records: Iterable[RunRecord], plan: Plan) -> Iterable[tuple[RunRecord, State]]:
     """Runs that no process works on, with their state; the others are noted in the plan."""
     for record in records:
         state = actual_state(record)
-        if state in UNDER_WAY or (state == "damaged" and is_held(record.path / ".lock") is not False):
+        if state in UNDER_WAY or (state == State.DAMAGED and is_held(record.path / LOCK) is not False):
             plan.under_way.append(record.name)
         else:
             yield record, state
@@ -105,13 +108,9 @@ def _kept(steps: list[int], best: int | None, keep: int, *, is_finished: bool) -
 
 
 def _best_step(run: Path) -> int | None:
-    try:
-        best = json.loads((run / "status.json").read_text(encoding="utf-8")).get("best_step")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return best if isinstance(best, int) else None
+    return read_or_empty(run / STATUS).get("best_step")
 
 
 def _never_began(run: Path) -> bool:
     """Whether the folder is what remains of a run killed before it had written its config."""
-    return set(os.listdir(run)) <= {"status.json", ".lock"} and not is_young(run)
+    return set(os.listdir(run)) <= {STATUS, LOCK} and not is_young(run)

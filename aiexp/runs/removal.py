@@ -3,17 +3,17 @@
 A folder is renamed to `.trash-...` before it is emptied: a half-removed one is never taken for a run.
 """
 
-import fcntl
 import os
 import shutil
 from pathlib import Path
 
 from aiexp.checkpoint.manifest import verify
 from aiexp.errors import SecurityError, StorageError
+from aiexp.rundir.file import LOCK
 from aiexp.runs.plan import Removal
 from aiexp.storage.files import storage_errors
-
-OURS = ("config.yaml", "status.json", "overrides.yaml", "environment.json", "metrics.jsonl")
+from aiexp.storage.lock import open_lock, try_lock
+from aiexp.storage.mark import is_run_directory
 
 
 def remove(removal: Removal) -> None:
@@ -26,14 +26,10 @@ def remove(removal: Removal) -> None:
     """
     check_run(removal.run)
     with storage_errors("locking the run", removal.run):
-        lock = (removal.run / ".lock").open("a", encoding="utf-8")
+        lock = open_lock(removal.run / LOCK)
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StorageError(
-                "a process works on it", where=str(removal.run), fix="stop it first"
-            ) from error
+        if not try_lock(lock):
+            raise StorageError("a process works on it", where=str(removal.run), fix="stop it first")
         for checkpoint in removal.intact:
             verify(checkpoint)
         for path in removal.paths:
@@ -56,7 +52,7 @@ def check_run(path: Path) -> None:
         SecurityError: a link, no run directory, or the folder the user stands in.
     """
     check_link(path)
-    if not is_run(path):
+    if not is_run_directory(path):
         fix = (
             f"for every run in it: aiexp runs rm 'state=*' {path}"
             if path.is_dir()
@@ -74,14 +70,6 @@ def check_link(path: Path) -> None:
         raise SecurityError(
             "is a link, and links are not followed", where=str(path), fix=f"name the run itself: {target}"
         )
-
-
-def is_run(path: Path) -> bool:
-    """Whether a folder is a run directory, perhaps a damaged one."""
-    files = [name for name in OURS if (path / name).is_file() and not (path / name).is_symlink()]
-    if "status.json" in files and b'"state"' in (path / "status.json").read_bytes():
-        return True
-    return len(files) >= 2
 
 
 def _forget_latest(run: Path) -> None:

@@ -1,6 +1,5 @@
 """The classifier of a published data set: trained once by our own command, then kept beside the data."""
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -17,8 +16,11 @@ from aiexp.dataset.base import ImageData
 from aiexp.dataset.image.published import CLASS_NAMES
 from aiexp.errors import ConfigError, DataError
 from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.file import CHECKPOINTS, STATUS
+from aiexp.rundir.state import State
 from aiexp.source.cache import data_dir
 from aiexp.storage.files import storage_errors
+from aiexp.storage.lock import open_lock, wait_for
 from aiexp.task.adversarial.sample_quality import KEY
 from aiexp.text.terminal import say
 
@@ -58,24 +60,18 @@ def standard_classifier(dataset: ImageData) -> Path:
 
 def is_whole(path: Path) -> bool:
     """Whether a finished run with an intact checkpoint lies there."""
-    if RunDirectory(path).read_json("status.json").get("state") != "finished":
+    if RunDirectory(path).read_json(STATUS).get("state") != State.FINISHED:
         return False
-    return CheckpointStore(path / "checkpoints").newest_valid()[0] is not None
+    return CheckpointStore(path / CHECKPOINTS).newest_valid()[0] is not None
 
 
 @contextmanager
 def only_one(lock: Path, name: str) -> Generator[None]:
     """A body that one process at a time is in; the others wait."""
     with storage_errors("locking the folder of classifiers", lock):
-        opened = lock.open("a")
+        opened = open_lock(lock)
     with opened as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another process that trains the classifier {name}")
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        except OSError:  # a network file system without locks: whoever is last wins, with a whole run
-            pass
+        wait_for(stream, f"trains the classifier {name}")  # without locks whoever is last wins: a whole run
         yield
 
 

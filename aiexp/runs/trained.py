@@ -6,6 +6,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from aiexp.checkpoint.manifest import read_manifest
 from aiexp.checkpoint.state import load_random_state, random_state
 from aiexp.checkpoint.store import CheckpointStore
 from aiexp.config.objects.build import build
@@ -14,6 +15,7 @@ from aiexp.dataset.base import ImageData
 from aiexp.errors import AiexpError, ConfigError
 from aiexp.rundir.code.own_code import own_code_of
 from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.file import CHECKPOINTS, CONFIG, ENVIRONMENT, STATUS
 from aiexp.runs.standard_classifier import RUN_KEY, standard_classifier
 from aiexp.task.adversarial.sample_quality import Judgement
 
@@ -75,11 +77,11 @@ def load(path: Path, dataset: ImageData) -> tuple[Any, str]:
     """The task with its best weights, in evaluation mode, and the sha256 of the file of weights."""
     directory = RunDirectory.open(path)
     with own_code_of(directory.path):
-        config = validate(directory.read_config(), source=str(directory.path / "config.yaml"))
+        config = validate(directory.read_config(), source=str(directory.path / CONFIG))
         check(config, directory, dataset)
         task = build(config["task"], model=build(config["model"]), dataset=dataset)
-    store = CheckpointStore(directory.path / "checkpoints")
-    step = directory.read_json("status.json").get("best_step")
+    store = CheckpointStore(directory.path / CHECKPOINTS)
+    step = directory.read_json(STATUS).get("best_step")
     if step not in store.steps():
         step, problems = store.newest_valid()
         if step is None:
@@ -93,7 +95,7 @@ def load(path: Path, dataset: ImageData) -> tuple[Any, str]:
             f"the weights do not fit: {' '.join(str(error).split())[:200]}", where=f"{RUN_KEY}={path}",
             fix="name a run on images of this size and these classes",
         ) from error  # fmt: skip
-    manifest = RunDirectory(store.path(step)).read_json("manifest.json")
+    manifest = read_manifest(store.path(step))
     task.eval().requires_grad_(False)
     return task, manifest["files"]["model.safetensors"]["sha256"]
 
@@ -122,8 +124,8 @@ def check(config: dict[str, Any], directory: RunDirectory, dataset: ImageData) -
                 f"the classifier was trained with dataset.{key}={trained}, these images have {wanted}",
                 where=where, fix=f"name another run, or dataset.{key}={trained}",
             )  # fmt: skip
-    classes = directory.read_json("environment.json").get("task", {}).get("id2label", {})
-    if classes and list(classes.values()) != dataset.class_names:
+    classes = (directory.read_json(ENVIRONMENT).get("task") or {}).get("id2label")
+    if isinstance(classes, dict) and list(classes.values()) != dataset.class_names:
         raise ConfigError(
             f"the classifier tells other classes apart: {', '.join(map(str, classes.values()))}"[:300],
             where=where, fix="name a run on the same data set",

@@ -10,12 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, final
 
-from aiexp.config.validate import stored
 from aiexp.errors import AiexpError, DataError
 from aiexp.hardware.memory import peak_memory_bytes
 from aiexp.rundir.changes import check_changes
 from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.file import CHECKPOINTS, ENVIRONMENT, ERROR_LOG, LOG, METRICS
 from aiexp.rundir.metrics import MetricsFile
+from aiexp.rundir.seal import make_seal
+from aiexp.rundir.state import State
 from aiexp.session.display import Display
 from aiexp.session.failure import explain
 from aiexp.session.parts import Parts
@@ -76,13 +78,12 @@ class Session:
         directory = self.directory
         entered.callback(directory.lock().close)
         entered.enter_context(self._watch)
-        self.display = Display(directory.path / "run.log")
+        self.display = Display(directory.path / LOG)
         entered.callback(self.display.close)
         entered.enter_context(self.display.repeat_warnings())
-        self.metrics = MetricsFile(directory.path / "metrics.jsonl")
+        self.metrics = MetricsFile(directory.path / METRICS)
         entered.callback(self.metrics.close)
-        started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        directory.write_status(state="running", pid=os.getpid(), started=started, exit_code=None, error=None)
+        directory.begin()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -93,8 +94,7 @@ class Session:
                 None if error is None else explain(error, self.directory.path, self.shown_path, self.stop)
             )
             exit_code = 0 if problem is None else getattr(problem, "exit_code", 1)
-            ended = "pruned" if self.is_pruned else "finished"
-            state = {0: ended, 130: "stopped", 143: "stopped"}.get(exit_code, "failed")
+            state = State.PRUNED if self.is_pruned and not exit_code else State.of_exit_code(exit_code)
             text = None if problem is None else redact_text(str(problem))
             if problem is not None and problem is error and not isinstance(problem, AiexpError):
                 self._write_traceback(problem)
@@ -132,7 +132,7 @@ class Session:
     def _write_traceback(self, error: BaseException) -> None:
         text = "".join(traceback.format_exception(error))
         try:
-            (self.directory.path / "error.log").write_text(redact_text(text), encoding="utf-8")
+            (self.directory.path / ERROR_LOG).write_text(redact_text(text), encoding="utf-8")
         except OSError:
             return
 
@@ -147,7 +147,7 @@ class Session:
         """Those of the run directory."""
         from aiexp.checkpoint.store import CheckpointStore
 
-        return CheckpointStore(self.directory.path / "checkpoints")
+        return CheckpointStore(self.directory.path / CHECKPOINTS)
 
     def preparing(self) -> AbstractContextManager[None]:
         """The time before the first step: a stop request ends it at once."""
@@ -167,7 +167,7 @@ class Session:
         choices, overrides = directory.read_typed()
         if changes:
             overrides += [redact_text(c) for c in changes]
-            directory.write_config(stored(self.config), choices, overrides)
+            directory.write_config(self.config, choices, overrides)
         hardware, parameters, sizes = experiment.hardware, experiment.num_parameters, experiment.sizes
         description = experiment.task.describe()
         self.say(f"run       {self.shown_path}")
@@ -177,9 +177,9 @@ class Session:
         counts += "" if limit is None else f" (dataset.limit={limit} cuts every split, eval and test too)"
         self.say(f"dataset   {choices.get('dataset')}: {counts}")
         self.say(f"model     {choices.get('model')}: {parameters:,} parameters")
-        environment = directory.read_json("environment.json")
+        environment = directory.read(ENVIRONMENT)
         fingerprint = checked_fingerprint(experiment.dataset)
-        if environment.get("dataset", {}).get("fingerprint", fingerprint) != fingerprint:
+        if (environment.get("dataset") or {}).get("fingerprint", fingerprint) != fingerprint:
             raise DataError(
                 "the data set is not the one that this run began with",
                 where=f"dataset={choices.get('dataset')}",
@@ -233,6 +233,7 @@ class Session:
     def report(self, step: int, evaluation: Evaluation, is_best: bool) -> None:
         """An evaluation to the file, the tracker and the terminal; pictures and tables to figures/."""
         self.metrics.append(step, evaluation.metrics)
+        self.directory.add_better(evaluation.better)
         if self._tracker is not None:
             self._tracker.log(step, evaluation.metrics)
         self.display.say(f"step {step}  {brief(evaluation.metrics)}{'  best so far' if is_best else ''}")
@@ -275,7 +276,7 @@ class Session:
         """The run is complete: records and says its results."""
         self.display.end()
         seconds = self._elapsed_before + time.monotonic() - self._started
-        self.directory.write_status(metrics=metrics)
+        self.directory.write_status(metrics=metrics, seal=make_seal(self.directory.path, metrics))
         memory = peak_memory_bytes() / 2**30
         ended = "pruned  " if self.is_pruned else "finished"
         self.say(f"{ended}  {brief(metrics)}  ({seconds / 60:.1f} min, {memory:.1f} GiB at most)")

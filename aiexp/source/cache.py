@@ -11,7 +11,6 @@ from pathlib import Path
 
 from aiexp.errors import StorageError
 from aiexp.source.catalog.entry import Entry, File, Tree
-from aiexp.text.terminal import say
 
 _SEAL = ".verified.json"
 HASHED_BYTES = 64_000_000
@@ -129,21 +128,16 @@ def staging_dir(entry: Entry) -> Generator[Path, None, None]:
 def lock(entry: Entry) -> Generator[None, None, None]:
     """Lets one process fetch an entry while others wait; where locks do not exist they race harmlessly."""
     try:
-        import fcntl
+        from aiexp.storage.lock import open_lock, wait_for
 
         path = data_dir() / "files" / f".{entry.name}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("a")
+        stream = open_lock(path)
     except (ImportError, OSError):
         yield
         return
     with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another process that fetches {entry.name}")
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        except OSError:  # a network file system without locks
+        if not wait_for(stream, f"fetches {entry.name}"):
             yield
             return
         # Nobody else is at work, so what a killed process left behind is rubbish.

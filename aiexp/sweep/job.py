@@ -18,10 +18,12 @@ from aiexp.config.composed import Composed
 from aiexp.errors import AiexpError, Stopped
 from aiexp.rundir.directory import RunDirectory, new_name, slug
 from aiexp.rundir.environment import describe_environment
+from aiexp.rundir.file import STATUS
+from aiexp.rundir.state import State
 from aiexp.session.job import Job
 from aiexp.sweep.ledger import Ledger, hash_config
 from aiexp.sweep.place.preload import modules_of
-from aiexp.sweep.result import Result, state_of
+from aiexp.sweep.result import Result
 from aiexp.sweep.search.pruning import job_pruning
 from aiexp.text.secrets import redact_text
 from aiexp.text.terminal import say
@@ -69,7 +71,7 @@ class SweepJob:
         except AiexpError as e:
             report(index, self.own(overrides), e.lines())
             result = self.failed(index, overrides, e)
-        if result.state == "stopped":
+        if result.state == State.STOPPED:
             raise Interrupted(result)
         return result
 
@@ -104,7 +106,7 @@ class SweepJob:
             exit_code=error.exit_code,
             overrides=self.own(overrides),
             error=error.lines()[0],
-            state="failed",
+            state=State.FAILED,
         )
         Ledger(self.sweep).end(result)
         return result
@@ -113,9 +115,9 @@ class SweepJob:
         """Records a job whose process has gone without a word; if it had recorded its end itself, that."""
         ledger = Ledger(self.sweep)
         entry = ledger.entries().get(index)
-        if entry and entry.result and entry.result.state != "stopped":
+        if entry and entry.result and entry.result.state != State.STOPPED:
             return entry.result
-        state, directory = state_of(exit_code), entry.directory if entry else ""
+        state, directory = State.of_exit_code(exit_code), entry.directory if entry else ""
         result = Result(
             index=index,
             exit_code=exit_code,
@@ -170,13 +172,13 @@ def work(sweep: Path, index: int, own: list[str], composed: Composed, environmen
             exit_code, error = 1, f"{type(e).__name__}: {e}"
             lines = traceback.format_exc().splitlines()
             report(index, own, [*lines, "this is a bug in aiexp or in your own code"])
-        status = RunDirectory(directory).read_json("status.json")
+        status = RunDirectory(directory).read_json(STATUS)
         result = Result(
             index=index,
             exit_code=exit_code,
             overrides=own,
             error=redact_text(error),
-            state="pruned" if status.get("state") == "pruned" else state_of(exit_code),
+            state=State.PRUNED if status.get("state") == State.PRUNED else State.of_exit_code(exit_code),
             metrics=status.get("metrics", {}),
             seconds=round(time.perf_counter() - start, 2),
             directory=directory.name,

@@ -21,9 +21,15 @@ from typing import Any, final
 from aiexp.config.folders import shown
 from aiexp.errors import CheckpointError, SecurityError
 from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.file import STATUS, read_or_empty
+from aiexp.rundir.state import COMPLETE, State
 from aiexp.storage.files import storage_errors
+from aiexp.storage.shape import fields, list_of, text, whole
 from aiexp.sweep.result import Result
 from aiexp.text.secrets import redact
+
+# The shape of a line; `ended` has that of a result besides.
+EVENT = fields({"event": text, "job": whole(0)}, overrides=list_of(text), config=text, directory=text)
 
 
 @final
@@ -122,7 +128,8 @@ class Ledger:
         for line in lines:
             try:
                 event = json.loads(line)
-                index = int(event["job"])
+                EVENT(event, "")
+                index = event["job"]
                 self._check_name(event.get("directory", ""))
                 if event["event"] == "planned":
                     entries.setdefault(index, Entry(event["overrides"], event["config"]))
@@ -130,7 +137,7 @@ class Ledger:
                     entries[index].directory, entries[index].result = event["directory"], None
                 else:
                     entries[index].result = Result.from_record(event)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, RecursionError):
                 continue
         for index, entry in entries.items():
             if not entry.is_complete:
@@ -154,16 +161,16 @@ class Ledger:
         """The result of a run that finished, though nobody was left to write it here."""
         if not entry.directory:
             return None
-        status = RunDirectory(self.sweep / entry.directory).read_json("status.json")
-        if status.get("state") not in ("finished", "pruned"):
+        status = read_or_empty(self.sweep / entry.directory / STATUS)
+        if status.get("state") not in COMPLETE:
             return None
         return Result(
             index=index,
             exit_code=0,
             overrides=entry.overrides,
-            state=status["state"],
-            metrics=status.get("metrics", {}),
-            seconds=status.get("seconds", 0.0),
+            state=State(status["state"]),
+            metrics=status.get("metrics") or {},
+            seconds=status.get("seconds") or 0.0,
             directory=entry.directory,
         )
 

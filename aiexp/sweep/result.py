@@ -3,6 +3,15 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self, final
 
+from aiexp.rundir.state import WRITTEN, State
+from aiexp.storage.shape import fields, list_of, map_of, number, one_of, text, whole
+
+# The shape of `Result.record`.
+RECORD = fields(
+    {"index": whole(), "exit_code": whole(), "overrides": list_of(text)},
+    error=text, state=one_of(*WRITTEN), metrics=map_of(number), seconds=number, directory=text,
+)  # fmt: skip
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +33,7 @@ class Result:
     exit_code: int
     overrides: list[str]
     error: str = ""
-    state: str = "finished"
+    state: State = State.FINISHED
     metrics: dict[str, float] = field(default_factory=lambda: {})
     seconds: float = 0.0
     directory: str = ""
@@ -35,10 +44,11 @@ class Result:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """The result out of a line of the ledger."""
-        return cls(**{name: record[name] for name in cls.__dataclass_fields__ if name in record})
+        """The result out of a line of the ledger.
 
-
-def state_of(exit_code: int) -> str:
-    """The state that an exit code means."""
-    return {0: "finished", 130: "stopped", 143: "stopped"}.get(exit_code, "failed")
+        Raises:
+            ShapeError: the line is damaged.
+        """
+        RECORD(record, "")
+        known = {n: record[n] for n in cls.__dataclass_fields__ if record.get(n) is not None}
+        return cls(**known | {"state": State(known.get("state", State.FINISHED))})

@@ -13,7 +13,7 @@ from aiexp.config.folders import ConfDirs, conf_dirs, shown
 from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.config.loader import chooses
 from aiexp.errors import CheckpointError, ConfigError, Stopped, SweepError
-from aiexp.rundir.directory import RunDirectory, new_name, refuse_links
+from aiexp.rundir.directory import RunDirectory, new_name, refuse_odd_files
 from aiexp.storage.files import storage_errors
 from aiexp.sweep.definition import DEFINITION, Definition
 from aiexp.sweep.grid import targets_of
@@ -120,7 +120,7 @@ def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
     planned = [(p.index, job.own(p.overrides), config_hash(p.composed)) for p in prepared.planned]
     with storage_errors("making the sweep directory", directory):
         directory.mkdir(parents=True, exist_ok=True)
-    refuse_links(directory)
+    refuse_odd_files(directory)
     lock = RunDirectory(directory).lock()
     say(f"sweep in {shown(directory)}")
     try:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Self, final
 
 from aiexp.config.folders import shown
 from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.file import METRICS, STATUS
+from aiexp.rundir.state import State
 from aiexp.sweep.ledger import Ledger
 from aiexp.sweep.result import Result
 from aiexp.text.secrets import redact_text
@@ -106,7 +108,7 @@ class Table:
         """A job has ended: said at once if it failed, or where there is no table to show it."""
         running = self.running.pop(result.index, None)
         self.results.append(result)
-        if result.state == "failed":
+        if result.state == State.FAILED:
             self.say(f"job {result.index} failed: {' '.join(result.overrides)}")
             self.say(f"  {result.error}")
             if running is not None:
@@ -126,7 +128,7 @@ class Table:
 
     def summary(self) -> str:
         """`5 of 16 done, 1 failed, best eval/accuracy 0.91 by job 3, 2 min left`."""
-        failed = sum(r.state == "failed" for r in self.results)
+        failed = sum(r.state == State.FAILED for r in self.results)
         done = len(self.results) - failed
         parts = [f"{done} done" if self.num_jobs is None else f"{done} of {self.num_jobs} done"]
         parts += [f"{failed} failed"] if failed else []
@@ -170,7 +172,7 @@ class Table:
         path = self.directory / directory
         step, value = 0, ""
         try:
-            with (path / "metrics.jsonl").open("rb") as file:
+            with (path / METRICS).open("rb") as file:
                 file.seek(max(file.seek(0, 2) - TAIL_BYTES, 0))
                 lines = file.read().split(b"\n")[:-1]
             for line in lines[-10:]:
@@ -178,10 +180,10 @@ class Table:
                 step = metrics["step"]
                 if self.objective.name in metrics:
                     value = f"{metrics[self.objective.name]:.4g}"
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             pass
-        total = RunDirectory(path).read_json("status.json").get("total_steps")
-        return (f"{step}/{total}" if total else "starting"), value
+        total = RunDirectory(path).read_json(STATUS).get("total_steps")
+        return (f"{step}/{total}" if total else State.STARTING.value), value
 
 
 def duration(seconds: float) -> str:

@@ -118,7 +118,7 @@ class Task(nn.Module, ABC):
         for batch in dataset.eval_batches(split):
             losses = [update.loss.item() for update in self.train_step(self.to_device(batch))]
             total, count = total + sum(losses), count + 1
-        return Evaluation(metrics={"loss": total / max(count, 1)})
+        return Evaluation(metrics={"loss": total / max(count, 1)}, better={"loss": "min"})
 
     def describe(self) -> dict[str, Any]:
         """JSON values worth recording beside the config, such as the names of the classes."""

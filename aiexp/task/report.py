@@ -1,6 +1,9 @@
 """What an evaluation returns: numbers, and for the final one pictures and tables."""
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+Better = Literal["max", "min"]  # which values of a metric are better: large ones or small ones
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,10 +20,13 @@ class Evaluation:
 
     Args:
         metrics: Name (no prefix) to value.
+        better: Whether the larger ("max") or the smaller ("min") value of each is better; runs are compared
+            by these. A metric that only describes is left out.
         pictures: Name to PNG or (animated) GIF bytes.
         tables: Name to table.
     """
 
     metrics: dict[str, float]
+    better: dict[str, Better] = field(default_factory=lambda: {})
     pictures: dict[str, bytes] = field(default_factory=lambda: {})
     tables: dict[str, Table] = field(default_factory=lambda: {})

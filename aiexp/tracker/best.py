@@ -1,8 +1,11 @@
 """The best value of the monitored metric, for a tracker's summary."""
 
 import math
-from typing import Any, final
+from typing import final
 
+from aiexp.rundir import judged_by
+from aiexp.rundir.changes import flatten
+from aiexp.rundir.file import METRICS
 from aiexp.rundir.metrics import read_metrics
 from aiexp.tracker.base import RunInfo
 
@@ -23,9 +26,9 @@ class Best:
     @classmethod
     def of(cls, run: RunInfo) -> "Best":
         """What `trainer.selection` names; a resumed run begins with what its metrics.jsonl holds."""
-        selection: dict[str, Any] = run.config.get("trainer", {}).get("selection") or {}
-        best = cls(monitor=selection.get("monitor"), mode=selection.get("mode", "max"))
-        path = run.directory / "metrics.jsonl"
+        monitor, mode = judged_by.selection(flatten(run.config).get)
+        best = cls(monitor=monitor, mode=mode)
+        path = run.directory / METRICS
         if run.previous and path.exists():
             for metrics in read_metrics(path):
                 best.update(metrics)

@@ -265,19 +265,19 @@ class Loop:
         try:
             self.task.load_state_dict(model)
             self.stepper.load_state(state["stepper"])
-        except (RuntimeError, ValueError, KeyError) as error:
+            self.task.load_extra_state(state["task"])
+            self.selection.load_state(state["selection"])
+            self.session.load_state(state["session"])
+            self.step = self.saved_step = state["step"]
+            self.evaluated, self.metrics = state["evaluated"], state["metrics"]
+            load_random_state(state["random"])
+        except (RuntimeError, ArithmeticError, ValueError, LookupError, TypeError, AttributeError) as error:
             lines = str(error).splitlines()
             raise CheckpointError(
                 f"checkpoint does not fit this model or optimizer: {' '.join(lines[:3])[:300]}",
                 where=str(self.session.checkpoints.path(state["step"])),
                 fix="resume with the config the run was started with",
             ) from error
-        self.task.load_extra_state(state["task"])
-        self.selection.load_state(state["selection"])
-        self.session.load_state(state["session"])
-        self.step = self.saved_step = state["step"]
-        self.evaluated, self.metrics = state["evaluated"], state["metrics"]
-        load_random_state(state["random"])
         if self.selection.exhausted:
             self.session.say("early stopping has ended the training; trainer.selection.patience=N goes on")
 

@@ -19,9 +19,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import yaml
-
 from aiexp.config.compose import compose
+from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.file import FORMAT
+from aiexp.rundir.seal import make_seal
 
 SEEDS = 5
 
@@ -29,6 +30,7 @@ SEEDS = 5
 def make_runs(folder: Path, num_runs: int, num_points: int) -> None:
     """Writes run directories of a random search over 2 keys and a choice, 5 seeds each."""
     draw = random.Random(0)
+    os.fsync = lambda fd: None  # thousands of files that are thrown away
     config = compose(["task=mnist_cnn"])
     from omegaconf import OmegaConf
 
@@ -55,9 +57,7 @@ def write_run(
 ) -> None:
     """One run directory."""
     run.mkdir(parents=True)
-    (run / "config.yaml").write_text(yaml.dump(config, sort_keys=False, Dumper=yaml.CSafeDumper))
-    typed = {"choices": choices, "overrides": overrides}
-    (run / "overrides.yaml").write_text(yaml.dump(typed, sort_keys=False, Dumper=yaml.CSafeDumper))
+    RunDirectory(run).write_config(config, choices, overrides)
     goal = 0.99 - 0.02 * abs(math.log10(config["task"]["optimizer"]["lr"]) + 2.5) + draw.gauss(0, 0.002)
     lines: list[str] = []
     for step in range(1, num_points + 1):
@@ -73,6 +73,9 @@ def write_run(
     (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
     metrics = {"eval/accuracy": goal, "test/accuracy": goal, "test/loss": 1 - goal}
     status = {
+        "format": FORMAT,
+        "seal": make_seal(run, metrics),
+        "better": {"eval/accuracy": "max", "test/accuracy": "max", "test/loss": "min"},
         "state": "finished",
         "exit_code": 0,
         "error": None,

@@ -68,7 +68,6 @@ def test_stored_config(lab: Lab, target: str) -> None:
         {"model": {"_target_": "my_lab.parts.Model", "width": {"a": [node]}, "activation": "relu"}},
         {"task": {"_target_": "my_lab.parts.Other", "gamma": {**node, "_partial_": True}}},
         {"anything": {"deep": [[node]]}},
-        {"name": target, "model": {"_target_": "${name}", "command": CANARY}},
     ]
     for place in places:
         with pytest.raises(AiexpError) as caught:

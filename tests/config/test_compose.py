@@ -115,6 +115,22 @@ def test_validate_returns_plain_values_of_a_stored_config(lab: Lab) -> None:
     assert validate(stored, source="run/config.yaml") == stored  # type: ignore[arg-type]
 
 
+def test_interpolations_in_a_stored_config_are_text(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = OmegaConf.to_container(compose([]).config, resolve=True)
+    assert isinstance(stored, dict)
+    bomb = {f"x{i}": f"${{x{i + 1}}}" * 10 for i in range(30)} | {"x30": "boom"}
+    more = {
+        "bomb": bomb,
+        "env": "${oc.env:HOME}",
+        "name": "a",
+        "model": {**stored["model"], "_target_": "${name}"},
+    }
+    with pytest.raises(AiexpError, match=r"not .\$\{name\}"):
+        validate({**stored, **more})
+    del more["model"]
+    assert validate({**stored, **more}) == {**stored, **more}
+
+
 @pytest.mark.parametrize(
     ("key", "value", "code"),
     [
@@ -124,7 +140,7 @@ def test_validate_returns_plain_values_of_a_stored_config(lab: Lab) -> None:
             {"_target_": "my_lab.parts.Model", "width": {"_target_": "builtins.eval"}, "activation": "relu"},
             10,
         ),
-        ("seed", "${oc.env:HOME}", 10),
+        ("seed", "${oc.env:HOME}", 2),
         ("model", {"_target_": "my_lab.parts.Model", "width": "a", "activation": "relu"}, 2),
         ("trainer", None, 2),
         ("task", "text", 2),

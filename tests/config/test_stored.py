@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from aiexp.command.resume import apply_overrides
 from aiexp.config.compose import compose
-from aiexp.config.validate import stored, validate
+from aiexp.config.validate import validate
 from aiexp.rundir.changes import check_changes
 from aiexp.rundir.directory import RunDirectory
 from aiexp.text.secrets import redact
@@ -19,7 +19,7 @@ from tests.lab import Lab, make_lab
 TEXTS = (
     "", "1", "1e-4", "0x1F", "1_000", "12:30", "2026-01-31", "yes", "No", "null", "~", ".inf", "=", "<<",
     "- a",
-    "#x", "a: b", " b ", "a\nb\n", "\t", "é", "🙂", "\u2028", "\x07", "${x}", "\\${x}", "\\\\${a.b}", "$",
+    "#x", "a: b", " b ", "a\nb\n", "\t", "é", "🙂", "\u2028", "\x07", "\x85", "a\x85b", "${x}", "\\${x}", "\\\\${a.b}", "$",
     "{", "'", '"', "%d", "!!python/name:os.system", "&a", "*a", "a,b", "true", "1.", "0o17", "\\",
 )  # fmt: skip
 NUMBERS = (
@@ -75,7 +75,7 @@ def test_any_config_survives_a_run_directory(lab: Lab) -> None:
     for number in range(25):
         source = random.Random(number)
         config = {**base, "anything": {any_key(source): any_value(source, 3) for _ in range(6)}}
-        directory.write_config(stored(redact(config)), {}, [])
+        directory.write_config(redact(config), {}, [])
         old = validate(directory.read_config())
         again = apply_overrides(old, [])
         assert exactly(again) == exactly(config), f"number {number}"

@@ -38,12 +38,12 @@ def test_runs_are_found_once_and_other_folders_are_passed_over(tmp_path: Path) -
     [
         ("config.yaml", b"a: [1", "expected"),
         ("config.yaml", b"\xff\xfe", "utf-8"),
-        ("config.yaml", None, "config.yaml: No such file"),
+        ("config.yaml", None, "config.yaml is missing"),
         ("status.json", b'{"state": "fini', "Unterminated"),
         ("status.json", b"[1]", "not a mapping"),
-        ("status.json", None, "status.json: No such file"),
-        ("config.yaml", b"{}", "config.yaml: empty"),
-        ("status.json", b"{}", "status.json: empty"),
+        ("status.json", None, "status.json is missing"),
+        ("config.yaml", b"{}", "config.yaml is empty"),
+        ("status.json", b"{}", "status.json says no state"),
     ],
 )
 def test_a_damaged_run_says_why(tmp_path: Path, name: str, content: bytes | None, reason: str) -> None:

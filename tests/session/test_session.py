@@ -226,7 +226,7 @@ def test_a_reader_that_leaves_does_not_end_the_run(tmp_path: Path) -> None:
 def test_a_config_that_is_no_yaml(tmp_path: Path) -> None:
     directory = new_run(tmp_path)
     (directory.path / "config.yaml").write_text("a: [1")
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match="is damaged"):
         directory.read_config()
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from scipy import special
 
+from aiexp.rundir.file import METRICS, metrics_bytes
 from aiexp.rundir.record import RunRecord, last_metrics
+from aiexp.storage.shape import is_number
 
 MOST_NUMBERS = 300_000  # in all curves of a page: about 2 MB
 MOST_POINTS = 500  # of one curve
@@ -34,7 +36,7 @@ def make_curves(runs: Sequence[RunRecord], first: str) -> dict[str, Any]:
     found: dict[str, list[list[Any] | None]] = {name: [] for name in names}
     is_thinned = False
     for run in runs:
-        points, is_cut = read_points(run.path / "metrics.jsonl", names, most)
+        points, is_cut = read_points(run.path / METRICS, names, most)
         is_thinned = is_thinned or is_cut
         for name in names:
             steps, values = points[name]
@@ -54,7 +56,7 @@ def choose_metrics(runs: Sequence[RunRecord], first: str) -> list[str]:
     Only some runs are asked for their metrics, spread over all of them.
     """
     stride = max(len(runs) // PROBED_RUNS, 1)
-    known = dict.fromkeys(name for run in runs[::stride] for name in last_metrics(run.path / "metrics.jsonl"))
+    known = dict.fromkeys(name for run in runs[::stride] for name in last_metrics(run.path / METRICS))
     leaf = first.rpartition("/")[2]
     front = [n for n in (f"eval/{leaf}", first, f"train/{leaf}", "eval/loss", "train/loss") if n in known]
     rest = [n for n in known if n.startswith(("eval/", "env/", "train/"))] + [*known]
@@ -71,10 +73,7 @@ def read_points(
     Of a longer curve about `most` points are read, evenly spread, the last always. Not the extreme ones: the
     page averages over seeds, and extremes do not average to the truth. What is left out is not even parsed.
     """
-    try:
-        content = path.read_bytes()
-    except OSError:
-        content = b""
+    content = metrics_bytes(path)
     content = content[: content.rfind(b"\n") + 1]  # a last line without its end is torn
     found = {name: [m.start() for m in re.finditer(_mark(name), content)] for name in names}
     starts = {
@@ -106,22 +105,20 @@ def _parse(lines: list[bytes]) -> list[Any]:
     """The values of some lines; None for one that cannot be read."""
     try:
         return json.loads(b"[" + b",".join(lines) + b"]")
-    except ValueError:
+    except (ValueError, RecursionError):
         return [_parse_one(line) for line in lines]
 
 
 def _parse_one(line: bytes) -> Any:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
 def _is_point(row: Any, name: str) -> bool:
     """Whether a line is what a run writes: a step and a number."""
-    return (
-        isinstance(row, dict) and isinstance(row.get("step"), int) and isinstance(row.get(name), int | float)
-    )
+    return isinstance(row, dict) and isinstance(row.get("step"), int) and is_number(row.get(name))
 
 
 def _round(value: float) -> float | None:

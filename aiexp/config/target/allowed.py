@@ -21,10 +21,10 @@ from aiexp.config.target.library import LIBRARY
 from aiexp.config.target.signature import Signature, read
 from aiexp.config.target.working_directory import WORKING_DIRECTORY
 from aiexp.errors import ConfigError, SecurityError, nearest
+from aiexp.storage.mark import is_run_directory
 
 _NOT_USER_CODE = {"site-packages", "dist-packages", "node_modules", "outputs", "wandb"}
 _recorded: frozenset[Path] | None = None  # of a run that goes on: the files that are its own code
-_RUN_FILES = ("status.json", "config.yaml")  # in every run directory, whatever the outputs folder is called
 
 
 def trusted_packages() -> set[str]:
@@ -163,11 +163,7 @@ def is_written_here(path: Path) -> bool:
 def _is_in_run(path: Path) -> bool:
     """Whether a file below the working directory lies in a run directory, which may be someone else's."""
     here, path = Path.cwd().resolve(), path.resolve()
-    return any(
-        all((folder / name).exists() for name in _RUN_FILES)
-        for folder in path.parents
-        if folder.is_relative_to(here)
-    )
+    return any(is_run_directory(folder) for folder in path.parents if folder.is_relative_to(here))
 
 
 @lru_cache(maxsize=1)

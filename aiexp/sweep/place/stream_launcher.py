@@ -15,6 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from aiexp.errors import AiexpError
+from aiexp.rundir.state import State
 from aiexp.sweep.job import Interrupted, SweepJob
 from aiexp.sweep.place.hydra_job import run_hydra_job
 from aiexp.sweep.place.pool import Ended
@@ -135,7 +136,9 @@ class StreamLauncher(Launcher):
                     failures += is_failure(outcome)
                     ended(end.index, outcome)
         if received:
-            raise Interrupted(Result(index=-1, exit_code=128 + received[0], overrides=[], state="stopped"))
+            raise Interrupted(
+                Result(index=-1, exit_code=128 + received[0], overrides=[], state=State.STOPPED)
+            )
 
     def _objective(self) -> Objective:
         """What a search is for, or else what the jobs' trainers monitor."""
@@ -178,7 +181,7 @@ class StreamLauncher(Launcher):
             failed = JobReturn(overrides=overrides, status=JobStatus.FAILED)
             failed.return_value = RuntimeError(f"job {end.index} failed: {value}")
             return failed
-        if has_returned and not (end.is_timeout and value.state == "stopped"):
+        if has_returned and not (end.is_timeout and value.state == State.STOPPED):
             result: Result = value
         else:
             why = end.why if has_returned else str(value)
@@ -216,7 +219,7 @@ def is_failure(job_return: JobReturn) -> bool:
     if job_return.status == JobStatus.FAILED:
         return True
     value = job_return.return_value
-    return isinstance(value, Result) and value.state == "failed"
+    return isinstance(value, Result) and value.state == State.FAILED
 
 
 def as_return(result: Result, overrides: Sequence[str]) -> JobReturn:

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, final
 
 from aiexp.errors import HardwareError
+from aiexp.rundir.state import State
 from aiexp.session.stop import StopSignal
 from aiexp.sweep.place.cluster_places import ClusterPlaces
 from aiexp.sweep.place.pool import Ended
@@ -46,7 +47,7 @@ class ClusterCall:
 
         signal.signal(number, save_first)
         result = self.call()
-        if asked and getattr(result, "state", "") == "stopped" and callable(requeue):
+        if asked and getattr(result, "state", "") == State.STOPPED and callable(requeue):
             leave_by(requeue, number, None)
         return result
 

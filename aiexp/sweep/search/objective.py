@@ -16,6 +16,7 @@ from aiexp.config.objects.address import add_address
 from aiexp.config.overrides import parse
 from aiexp.config.problem import raise_all
 from aiexp.errors import AiexpError, ConfigError, nearest
+from aiexp.rundir import judged_by
 from aiexp.sweep.grid import targets_of
 from aiexp.sweep.place.preload import modules_of
 from aiexp.sweep.search.settings import Settings
@@ -104,12 +105,11 @@ def objectives_of(node: Mapping[str, Any], first: Composed) -> tuple[list[str], 
         ConfigError: Neither is there, or a direction is missing.
     """
     objectives, directions = as_list(node.get("objective")), as_list(node.get("direction"))
-    monitor = OmegaConf.select(first.config, "trainer.selection.monitor")
-    mode = OmegaConf.select(first.config, "trainer.selection.mode")
+    monitor, mode = judged_by.selection(partial(OmegaConf.select, first.config))
     if not objectives and monitor is not None:
-        objectives = [str(monitor)]
+        objectives = [monitor]
     if objectives and not directions:
-        known = {str(monitor): str(mode)} | dict.fromkeys(COSTS, "min")
+        known: dict[str, str] = {str(monitor): mode} | dict.fromkeys(COSTS, "min")
         unknown = [name for name in objectives if name not in known]
         if unknown:
             wanted = (
@@ -148,7 +148,7 @@ def check_metric(name: str, first: Composed, where: str) -> None:
         where: What names it.
     """
     names = evaluated_names(first, modules_of(targets_of(first)))
-    names += [f"best/{OmegaConf.select(first.config, 'trainer.selection.monitor')}"]
+    names += [f"best/{judged_by.selection(partial(OmegaConf.select, first.config))[0]}"]
     if name not in names and not name.startswith("train/"):
         raise ConfigError(
             f"no metric '{name}'.{nearest(name, names)}",

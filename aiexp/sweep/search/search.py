@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from aiexp.errors import DivergedError
+from aiexp.rundir.state import State
 from aiexp.sweep.search.sampler import make_sampler, without_experimental_warnings
 from aiexp.sweep.search.seed_comparison import is_worse
 from aiexp.sweep.search.settings import Settings
@@ -188,7 +189,7 @@ class Search:
             # A diverged trial is bad, not unknown: as pruned ones are, samplers that can learn from it do.
             is_bad = job is not None and job.exit_code == DivergedError.exit_code
             self._tell(running, "PRUNED" if is_bad else "FAIL")
-        elif job.state == "pruned":
+        elif job.state == State.PRUNED:
             self._tell(running, "PRUNED")
         else:
             values = [job.metrics.get(name, math.nan) for name in self.settings.objectives]

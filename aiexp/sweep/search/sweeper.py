@@ -17,6 +17,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from aiexp.errors import ConfigError
 from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.file import ENVIRONMENT, STATUS
 from aiexp.storage.files import write_text
 from aiexp.sweep.result import Result
 from aiexp.sweep.search.objective import COSTS, as_list
@@ -137,6 +138,6 @@ def result_of(job_return: JobReturn, directory: Path) -> Result | None:
     if not isinstance(value, Result):
         return None
     run = RunDirectory(directory / value.directory)
-    known = run.read_json("status.json") | run.read_json("environment.json")
+    known = run.read_json(STATUS) | run.read_json(ENVIRONMENT)
     costs = {name: float(known[name]) for name in COSTS if isinstance(known.get(name), int | float)}
     return replace(value, metrics=value.metrics | costs)

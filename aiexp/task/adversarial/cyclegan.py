@@ -12,7 +12,7 @@ from aiexp.errors import ConfigError
 from aiexp.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, Share
 from aiexp.task.adversarial.image_pool import ImagePool
 from aiexp.task.adversarial.moving_average import MovingAverage
-from aiexp.task.adversarial.translation_report import Translations, joined, mean_distances
+from aiexp.task.adversarial.translation_report import Translations, better_distances, joined, mean_distances
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.report import Evaluation
 
@@ -175,7 +175,8 @@ class CycleGAN(Task):
             distances.append(translations.distances(is_aligned))
             pictured.append(translations.chosen(torch.isin(batch["index"], shown)))
         pictures = joined(pictured).pictures(is_aligned)
-        return Evaluation(metrics=mean_distances(distances), pictures=pictures)
+        metrics = mean_distances(distances)
+        return Evaluation(metrics=metrics, better=better_distances(metrics), pictures=pictures)
 
     def translations(self, batch: dict[str, Tensor]) -> Translations:
         """Both sides of a batch, there and back again, by the averaged generators if there are any."""

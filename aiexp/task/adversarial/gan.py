@@ -14,12 +14,13 @@ from aiexp.task.adversarial.moving_average import MovingAverage
 from aiexp.task.adversarial.sample_quality import SampleQuality
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.picture_grid import picture_grid
-from aiexp.task.report import Evaluation
+from aiexp.task.report import Better, Evaluation
 
 # Tensor letters: B batch, N images, Z latent size, C channels, H height, W width.
 
 GRID = 10  # columns and rows of the picture of samples
 GENERATED_AT_ONCE = 500
+BETTER: dict[str, Better] = {"classes_covered": "max", "feature_distance": "min"}
 NOISE_SEED, GRID_SEED = 1, 0
 
 
@@ -185,7 +186,9 @@ class GAN(Task):
             report=report,
         )
         return Evaluation(
-            metrics=metrics, pictures={"samples": picture_grid(self.generate(self.grid_noise), GRID, None)}
+            metrics=metrics,
+            better=BETTER,
+            pictures={"samples": picture_grid(self.generate(self.grid_noise), GRID, None)},
         )
 
     def describe(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Numbers and pictures about translations between two kinds of images."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import cast
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aiexp.task.picture_grid import picture_grid
+from aiexp.task.report import Better
 
 # Tensor letters: B batch, C channels, H height, W width.
 
@@ -78,6 +80,12 @@ def mean_distances(parts: list[dict[str, Tensor]]) -> dict[str, float]:
             means[f"margin_ssim_{direction}"] = means[f"ssim_{direction}"] - means["ssim_identity"]
         means["margin_min"] = min(value for name, value in means.items() if name.startswith("margin_"))
     return means
+
+
+def better_distances(means: Iterable[str]) -> dict[str, Better]:
+    """Which way the metrics that judge the translation are better; those of doing nothing do not."""
+    judging = [name for name in means if "identity" not in name]
+    return {name: "max" if name.startswith(("margin", "ssim")) else "min" for name in judging}
 
 
 def l1_distances(images: Tensor, others: Tensor) -> Tensor:

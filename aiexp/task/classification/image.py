@@ -14,6 +14,7 @@ from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.classification.augmentation import Augmentation
 from aiexp.task.classification.mixing import Mixing
 from aiexp.task.classification.report import (
+    BETTER,
     classification_report,
     error_captions,
     find_worst,
@@ -182,7 +183,7 @@ class ImageClassification(Task):
             parts.append((logits.cpu(), batch["labels"], batch["index"]))
         metrics, truth, probabilities, index = score(parts)
         if not report:
-            return Evaluation(metrics=metrics)
+            return Evaluation(metrics=metrics, better=BETTER)
         data: Any = dataset
         names: list[str] = data.names(split)
         pictures, tables = classification_report(
@@ -198,7 +199,7 @@ class ImageClassification(Task):
             images = data.images(split)[index[torch.from_numpy(worst)]]
             captions = error_captions(truth, probabilities, self.class_names, worst)
             pictures["worst_errors"] = picture_grid(images, GRID_COLUMNS, captions)
-        return Evaluation(metrics=metrics, pictures=pictures, tables=tables)
+        return Evaluation(metrics=metrics, better=BETTER, pictures=pictures, tables=tables)
 
 
 def normalizer(normalization: Literal["dataset", "imagenet"], dataset: ImageData) -> tuple[Tensor, Tensor]:

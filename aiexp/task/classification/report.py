@@ -8,10 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aiexp.task.report import Table
+from aiexp.task.report import Better, Table
 
 Array = np.ndarray[Any, Any]
 ZERO: Any = 0.0  # value where nothing was predicted or nothing is true (scikit-learn's stub says str)
+
+
+BETTER: dict[str, Better] = {"loss": "min", "accuracy": "max", "macro_f1": "max"}
 
 
 def classification_metrics(truth: Array, predicted: Array) -> dict[str, float]:

@@ -12,7 +12,7 @@ from aiexp.dataset.base import Dataset, TextData
 from aiexp.errors import ConfigError
 from aiexp.ranges import NonNegativeInt, Range, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
-from aiexp.task.classification.report import classification_report, score
+from aiexp.task.classification.report import BETTER, classification_report, score
 from aiexp.task.report import Evaluation
 
 # Tensor letters: B batch, T tokens, C classes, H hidden size.
@@ -146,12 +146,12 @@ class TextClassification(Task):
             parts.append((self(moved).cpu(), batch["labels"], batch["index"]))
         metrics, truth, probabilities, index = score(parts)
         if not report:
-            return Evaluation(metrics=metrics)
+            return Evaluation(metrics=metrics, better=BETTER)
         texts: list[str] = dataset.texts(split)  # pyright: ignore[reportAttributeAccessIssue]
         pictures, tables = classification_report(
             truth, probabilities, self.class_names, [texts[i] for i in index.tolist()], self.num_worst, "text"
         )
-        return Evaluation(metrics=metrics, pictures=pictures, tables=tables)
+        return Evaluation(metrics=metrics, better=BETTER, pictures=pictures, tables=tables)
 
 
 def weigh_classes(

@@ -18,7 +18,9 @@ from aiexp.task.control.acting import Actor, Rhythm
 from aiexp.task.control.exploration import Exploration
 from aiexp.task.control.replay import Replay
 from aiexp.task.control.report import play, report_episodes
-from aiexp.task.report import Evaluation
+from aiexp.task.report import Better, Evaluation
+
+BETTER: dict[str, Better] = {"return_mean": "max", "return_min": "max"}
 
 # Tensor letters: B batch, E environments, S stacked frames, A actions; "..." one observation.
 
@@ -197,9 +199,9 @@ class DQN(Task):
             }
             metrics = {name: float(value) for name, value in metrics.items()}
             if not report:
-                return Evaluation(metrics=metrics)
+                return Evaluation(metrics=metrics, better=BETTER)
             pictures, tables = report_episodes(environments, episodes, self.best_actions)
-        return Evaluation(metrics=metrics, pictures=pictures, tables=tables)
+        return Evaluation(metrics=metrics, better=BETTER, pictures=pictures, tables=tables)
 
     def describe(self) -> dict[str, Any]:
         """The environment."""

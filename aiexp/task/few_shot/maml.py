@@ -15,7 +15,7 @@ from aiexp.ranges import Length, NonNegativeInt, PositiveFloat, PositiveInt
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.few_shot.adaptation import Adaptation, Parameters
 from aiexp.task.few_shot.report import adaptation_picture, episode_picture, mean_with_interval
-from aiexp.task.report import Evaluation, Table
+from aiexp.task.report import Better, Evaluation, Table
 
 # Tensor letters: M tasks of a batch, K support points, Q query points, S numbers of steps.
 
@@ -168,11 +168,15 @@ class MAML(Task):
             for steps, values in zip(self.eval_steps, best, strict=True):
                 metrics |= mean_with_interval(f"baseline_mse_{steps}", values)
                 metrics[f"ratio_{steps}"] = metrics[f"mse_{steps}"] / metrics[f"baseline_mse_{steps}"]
+        better: dict[str, Better] = {f"mse_{steps}": "min" for steps in self.eval_steps}
         if not report:
-            return Evaluation(metrics=metrics)
+            return Evaluation(metrics=metrics, better=better)
         pictures = {"adaptation": self.picture(batches[0], rates)}
         return Evaluation(
-            metrics=metrics, pictures=pictures, tables={"adaptation": self.table(metrics, rates)}
+            metrics=metrics,
+            better=better,
+            pictures=pictures,
+            tables={"adaptation": self.table(metrics, rates)},
         )
 
     def best_baseline(self, baseline: Adaptation, batches: list[Batch]) -> tuple[list[float], Tensor]:
@@ -209,7 +213,9 @@ class MAML(Task):
         metrics = mean_with_interval("accuracy", accuracies[-1]) | {"loss": torch.cat(losses).mean().item()}
         for steps, values in zip(self.eval_steps, accuracies, strict=True):
             metrics |= mean_with_interval(f"accuracy_{steps}", values)
-        return Evaluation(metrics=metrics, pictures=pictures)
+        better: dict[str, Better] = {f"accuracy_{steps}": "max" for steps in self.eval_steps}
+        better |= {"accuracy": "max", "loss": "min"}
+        return Evaluation(metrics=metrics, better=better, pictures=pictures)
 
     def picture(self, batch: Batch, rates: list[float]) -> bytes:
         """Waves predicted after each number of steps, by the learner and by the baseline at its best."""

@@ -83,7 +83,7 @@ class ProtoNet(Task):
             if report and not pictures:
                 pictures["episode"] = episode_picture(batch, scores[0].argmax(-1), self.ways)
         metrics = mean_with_interval("accuracy", torch.cat(hits)) | {"loss": torch.cat(losses).mean().item()}
-        return Evaluation(metrics=metrics, pictures=pictures)
+        return Evaluation(metrics=metrics, better={"accuracy": "max", "loss": "min"}, pictures=pictures)
 
     def in_float32(self) -> AbstractContextManager[Any]:
         """A context without the trainer's lower precision."""
