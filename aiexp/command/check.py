@@ -1,20 +1,10 @@
 """`aiexp check [overrides] [-m]`: everything short of training, with a bill of what training would take."""
 
-from dataclasses import dataclass
-from statistics import median
-from typing import TYPE_CHECKING, Any, cast
-
-from omegaconf import DictConfig, OmegaConf
-
+from aiexp.command.bill import check, say
 from aiexp.command.run import split
 from aiexp.config.compose import compose
 from aiexp.config.objects.address import addresses
-from aiexp.errors import ConfigErrors
-from aiexp.text.terminal import out, out_lines
-
-if TYPE_CHECKING:
-    from aiexp.experiment import Experiment
-    from aiexp.runs.rehearsal import Rehearsal
+from aiexp.text.terminal import out_lines
 
 HELP = """\
 usage: aiexp check [KEY=VALUE ...] [--resume] [-m]
@@ -32,27 +22,6 @@ of each and of the whole:
   aiexp check -m task=mnist_cnn seed=0,1,2 task.optimizer.lr=1e-3,1e-2
 """
 FLAGS = ("--resume", "--config-dir", "--multirun", "--help")
-PROBE_STEPS = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bill:
-    """What a run would take.
-
-    Args:
-        total_steps: Its length in optimizer steps.
-        step_seconds: Median of a few steps, without evaluations.
-        examples: In the training split.
-    """
-
-    total_steps: int
-    step_seconds: float
-    examples: int
-
-    @property
-    def seconds(self) -> float:
-        """Of all steps together."""
-        return self.total_steps * self.step_seconds
 
 
 def main(argv: list[str]) -> int:
@@ -70,78 +39,3 @@ def main(argv: list[str]) -> int:
     with addresses(config):
         check(config, resume="resume" in line.flags)
     return 0
-
-
-def check(config: DictConfig, *, resume: bool = False) -> Bill:
-    """Builds everything a config names and runs a few steps; says what it finds.
-
-    Raises:
-        AiexpError: what a run would raise; with `resume` also every way in which a resumed run would differ.
-    """
-    from aiexp.experiment import Experiment
-
-    plain = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
-    experiment = Experiment.of(plain)
-    say("hardware", experiment.hardware.describe())
-    say("dataset", ", ".join(f"{count} {name}" for name, count in experiment.sizes.items()))
-    say("model", describe_parameters(experiment.num_parameters))
-    from aiexp.runs.rehearsal import Rehearsal
-
-    rehearsal = Rehearsal(experiment)
-    evaluate(experiment)
-    bill = probe(rehearsal)
-    if resume:
-        check_resume(plain, rehearsal)
-    return bill
-
-
-def say(name: str, value: str) -> None:
-    """One aligned line."""
-    out(f"{name:<10}{value}")
-
-
-def describe_parameters(count: int) -> str:
-    """So many parameters, and the memory that training them in fp32 with Adam takes."""
-    # weights, gradients and two moments, 4 bytes each; activations come on top
-    return f"{count:,} parameters, {count * 16 / 2**20:.0f} MiB with gradients and Adam's moments"
-
-
-def evaluate(experiment: "Experiment") -> None:
-    """Evaluates one batch."""
-    if experiment.sizes["eval"]:
-        names = list(experiment.try_evaluation("eval").metrics)
-        experiment.trainer.selection.check(names)
-        say("evaluates", ", ".join(names))
-
-
-def probe(rehearsal: "Rehearsal") -> Bill:
-    """Runs a few training steps on weights that are thrown away."""
-    from aiexp.hardware.memory import peak_memory_bytes
-
-    step = median(rehearsal.advance(PROBE_STEPS)[1:])  # the first step allocates
-    bill = Bill(
-        total_steps=rehearsal.total_steps, step_seconds=step, examples=rehearsal.experiment.sizes["train"]
-    )
-    say(
-        "steps",
-        f"{bill.total_steps} of {step:.3f} s: about {bill.seconds / 60:.1f} min, evaluations besides",
-    )
-    say("memory", f"{peak_memory_bytes() / 2**30:.1f} GiB at most so far")
-    return bill
-
-
-def check_resume(config: dict[str, Any], rehearsal: "Rehearsal") -> None:
-    """Makes a report and compares going on with resuming; raises every breach found."""
-    from aiexp.runs.rehearsal import STEPS, check_resuming
-    from aiexp.task.contract import checked_fingerprint
-
-    experiment = rehearsal.experiment
-    checked_fingerprint(experiment.dataset)
-    split_name = "test" if experiment.sizes["test"] else "eval"
-    if experiment.sizes[split_name]:
-        report = experiment.try_evaluation(split_name, report=True)
-        say("report", ", ".join([*report.metrics, *report.pictures, *report.tables]))
-    errors = check_resuming(rehearsal, lambda: type(experiment).of(config, experiment.hardware))
-    if errors:
-        raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
-    say("resume", f"exact: saved, built again and loaded; {STEPS} steps further everything is equal")

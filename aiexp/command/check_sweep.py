@@ -9,11 +9,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from aiexp.command.check import Bill, check, say
+from aiexp.command.bill import Bill, check, say
 from aiexp.sweep.grid import PlannedJob
 from aiexp.sweep.hydra_sweep import HydraSweep
 from aiexp.sweep.sweep import prepare_sweep
-from aiexp.sweep.table import duration
+from aiexp.text.number import duration
 
 
 def check_sweep_jobs(overrides: list[str], *, config_dir: str | None) -> int:

@@ -89,7 +89,7 @@ def test_check_lists_every_job_and_adds_up_their_time(folder: Path) -> None:
 def test_estimates_grow_with_steps_and_batches() -> None:
     from omegaconf import OmegaConf
 
-    from aiexp.command.check import Bill
+    from aiexp.command.bill import Bill
     from aiexp.command.check_sweep import estimate, whole
 
     def config(**trainer: Any) -> Any:
