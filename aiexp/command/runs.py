@@ -13,9 +13,10 @@ from aiexp.rundir.lock import actual_state
 from aiexp.rundir.record import RunRecord, find_runs, read_record
 from aiexp.runs.disk import freed_bytes
 from aiexp.runs.filter import Filter, check_filters, split_words, values_of
-from aiexp.runs.listing import as_csv, as_json, as_table, file_size, make_rows, started_at
+from aiexp.runs.listing import as_csv, as_json, as_table, make_rows, started_at
 from aiexp.runs.plan import BEST, Plan, plan_checkpoints, plan_empty, plan_runs
 from aiexp.runs.removal import check_run, remove
+from aiexp.text.number import file_size
 from aiexp.text.terminal import out, out_lines, say
 
 HELP = """\

@@ -16,9 +16,8 @@ from aiexp.rundir.record import RunRecord
 from aiexp.rundir.state import State
 from aiexp.runs.disk import disk_bytes
 from aiexp.text.csv import csv_text
+from aiexp.text.number import duration, file_size
 from aiexp.text.terminal import visible
-
-UNITS = ((86_400 * 365, "years"), (86_400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +88,7 @@ def as_table(rows: Sequence[Row]) -> str:
         (
             visible(row.state),
             duration(now - row.started),
-            duration(seconds_of(row, now)),
+            "" if (worked := seconds_of(row, now)) is None else duration(worked),
             file_size(row.size),
             visible(f"{row.metric} {number(row.record.metrics[row.metric])}") if row.metric else "",
             visible(shown(row.record.path)),
@@ -157,26 +156,6 @@ def _finite(value: float) -> float | None:
 def seconds_of(row: Row, now: float) -> float | None:
     """How long a run has worked."""
     return now - row.started if row.state == State.RUNNING else row.record.seconds
-
-
-def duration(seconds: float | None) -> str:
-    """`9.4 min`, `2.1 h`, `3 days`."""
-    if seconds is None:
-        return ""
-    seconds = max(seconds, 0.0)
-    size, unit = next(((size, unit) for size, unit in UNITS if seconds >= size), UNITS[-1])
-    value = seconds / size
-    return f"{value:.1f} {unit}" if unit in ("min", "h") and value < 10 else f"{value:.0f} {unit}"
-
-
-def file_size(count: int) -> str:
-    """`2.4 MB`."""
-    value, unit = float(count), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 999.5 or unit == "TB":
-            break
-        value /= 1000
-    return f"{value:.1f} {unit}" if value < 99.5 and unit not in ("B", "kB") else f"{value:.0f} {unit}"
 
 
 def number(value: float) -> str:

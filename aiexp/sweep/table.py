@@ -14,6 +14,7 @@ from aiexp.rundir.file import METRICS, STATUS
 from aiexp.rundir.state import State
 from aiexp.sweep.ledger import Ledger
 from aiexp.sweep.result import Result
+from aiexp.text.number import duration
 from aiexp.text.secrets import redact_text
 from aiexp.text.terminal import say, visible
 
@@ -184,10 +185,3 @@ class Table:
             pass
         total = RunDirectory(path).read_json(STATUS).get("total_steps")
         return (f"{step}/{total}" if total else State.STARTING.value), value
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3.5 h`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

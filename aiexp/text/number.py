@@ -38,13 +38,24 @@ def show(value: float, decimals: int) -> str:
     return text.removeprefix("-") if not text.strip("-0.") else text
 
 
-def show_seconds(seconds: float) -> str:
-    """`45 s`, `12 min` or `3.4 h`."""
-    if seconds < 100:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+def duration(seconds: float) -> str:
+    """`4.4 s`, `45 s`, `9.4 min`, `2.1 h`, `12 days`."""
+    seconds = max(seconds, 0.0)
+    for largest, size, unit in ((100, 1, "s"), (6_000, 60, "min"), (172_800, 3_600, "h")):
+        if seconds < largest:
+            return f"{_short(seconds / size)} {unit}"
+    return f"{_short(seconds / 86_400)} days"
 
 
-def show_bytes(count: float) -> str:
-    """`850 MiB` or `3.1 GiB`."""
-    return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"
+def file_size(count: float) -> str:
+    """`512 B`, `850 MiB` or `3.1 GiB`, on the disk or in memory."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{_short(count)} {unit}"
+        count /= 1024
+    return f"{_short(count)} GiB"
+
+
+def _short(value: float) -> str:
+    """One decimal below 10, none above."""
+    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"

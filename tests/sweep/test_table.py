@@ -12,7 +12,8 @@ import pytest
 from aiexp.sweep.ledger import Ledger
 from aiexp.sweep.place.preload import LATE, modules_of
 from aiexp.sweep.result import Result
-from aiexp.sweep.table import Objective, Table, duration
+from aiexp.sweep.table import Objective, Table
+from aiexp.text.number import duration
 
 ACCURACY = Objective(name="eval/accuracy", mode="max")
 
@@ -108,7 +109,7 @@ def test_time_left_counts_what_runs_and_what_waits(tmp_path: Path, monkeypatch: 
     table.started(2, [], tmp_path)
     table.ended(result(0, 0.1, seconds=10))
     assert table.seconds_left() == pytest.approx((6 + 10 + 2 * 10) / 2)
-    assert [duration(s) for s in (4.4, 99, 600, 7200)] == ["4 s", "99 s", "10 min", "2.0 h"]
+    assert [duration(s) for s in (4.4, 99, 600, 7200)] == ["4.4 s", "99 s", "10 min", "2.0 h"]
 
 
 def test_what_is_imported_beforehand_exists_and_is_no_users() -> None:

@@ -73,19 +73,30 @@ function formatNumber(value) {
 
 function formatSeconds(value) {
   if (value === null || value === undefined) return "";
-  for (const [size, unit] of [
-    [86400, "d"],
-    [3600, "h"],
-    [60, "min"],
+  const seconds = Math.max(value, 0);
+  for (const [largest, size, unit] of [
+    [100, 1, "s"],
+    [6000, 60, "min"],
+    [172800, 3600, "h"],
   ]) {
-    if (value >= size) return `${(value / size).toFixed(1)} ${unit}`;
+    if (seconds < largest) return `${short(seconds / size)} ${unit}`;
   }
-  return `${value.toFixed(value < 10 ? 1 : 0)} s`;
+  return `${short(seconds / 86400)} days`;
 }
 
 function formatBytes(value) {
   if (value === null || value === undefined) return "";
-  return value >= 2 ** 30 ? `${(value / 2 ** 30).toFixed(1)} GiB` : `${(value / 2 ** 20).toFixed(0)} MiB`;
+  let count = value;
+  for (const unit of ["B", "KiB", "MiB"]) {
+    if (count < 1000) return unit === "B" ? `${count} B` : `${short(count)} ${unit}`;
+    count /= 1024;
+  }
+  return `${short(count)} GiB`;
+}
+
+/** One decimal below 10, none above: as text/number.py writes them. */
+function short(value) {
+  return value.toFixed(value < 9.95 ? 1 : 0);
 }
 
 function groupColor(group) {

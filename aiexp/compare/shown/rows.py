@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from aiexp.compare.comparison import Comparison, Group
-from aiexp.compare.shown.number import decimals_for, show, show_bytes, show_seconds
 from aiexp.compare.varying import MISSING, show_value
+from aiexp.text.number import decimals_for, duration, file_size, show
 
 HOW = {
     "mean": "means with 95 % intervals (studentized bootstrap, below 5 {unit} Student's)",
@@ -83,8 +83,8 @@ def _result(group: Group, decimals: int) -> list[str]:
         show(group.center, decimals),
         f"{show(interval.low, decimals)} to {show(interval.high, decimals)}" if interval else "-",
         f"{count} of {count + group.num_lost}" if group.num_lost else str(count),
-        show_seconds(group.seconds) if group.seconds is not None else "-",
-        show_bytes(group.peak_memory_bytes) if group.peak_memory_bytes else "-",
+        duration(group.seconds) if group.seconds is not None else "-",
+        file_size(group.peak_memory_bytes) if group.peak_memory_bytes else "-",
     ]
 
 

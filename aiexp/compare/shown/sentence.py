@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from aiexp.compare.comparison import Group
 from aiexp.compare.metric import Metric
-from aiexp.compare.shown.number import decimals_for, show
 from aiexp.compare.statistics.difference import MOST_RUNS, Difference
+from aiexp.text.number import decimals_for, show
 
 FEW_GROUPS = 4  # of so many, every pair has a sentence; of more, only those with the best
 MOST_SENTENCES = 5
