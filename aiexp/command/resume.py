@@ -78,7 +78,7 @@ def resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int:
 
     old = validate(directory.read_config(), source=str(directory.path / "config.yaml"))
     config = apply_overrides(old, overrides)
-    state = directory.read(STATUS).get("state")
+    state = State(directory.read(STATUS).get("state", State.STARTING))
     before, after = flatten(old), flatten(config)
     check_changes(old, redact(config))
     if state in ENDED and all(before.get(key) == after.get(key) for key in LONGER):

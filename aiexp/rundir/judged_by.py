@@ -56,4 +56,5 @@ def candidates(
         is_unknown = direction(name, value_of, better) is None
         return name == "train/epoch", split, is_unknown, name.endswith("/loss")
 
-    return [n for n in dict.fromkeys([*wanted, *sorted(metrics, key=rank)]) if n in metrics]
+    order: dict[str, None] = dict.fromkeys([*(str(name) for name in wanted), *sorted(metrics, key=rank)])
+    return [name for name in order if name in metrics]

@@ -25,7 +25,7 @@ def is_run_directory(path: Path, names: Collection[str] | None = None) -> bool:
     if names is None:
         names = [name for name in RUN_FILES if os.path.lexists(path / name)]
     held = RUN_FILES.intersection(names)
-    if held != {STATUS}:
+    if len(held) != 1 or STATUS not in held:
         return len(held) > 1
     try:
         return b'"state"' in read_bytes(path / STATUS, MOST_BYTES)

@@ -50,5 +50,6 @@ class Result:
             ShapeError: the line is damaged.
         """
         RECORD(record, "")
-        known = {n: record[n] for n in cls.__dataclass_fields__ if record.get(n) is not None}
-        return cls(**known | {"state": State(known.get("state", State.FINISHED))})
+        known: dict[str, Any] = {n: record[n] for n in cls.__dataclass_fields__ if record.get(n) is not None}
+        known["state"] = State(known.get("state", State.FINISHED))
+        return cls(**known)

@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from aiexp.errors import ConfigError
 from aiexp.sweep.job import SweepJob
-from aiexp.sweep.place.ray import RayPlaces
+from aiexp.sweep.place.ray_places import RayPlaces
 from aiexp.sweep.place.stream_launcher import Places, StreamLauncher
-from aiexp.sweep.place.submitit import SubmititPlaces
+from aiexp.sweep.place.submitit_places import SubmititPlaces
 
 
 class ClusterLauncher(StreamLauncher):

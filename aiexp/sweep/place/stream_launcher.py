@@ -28,7 +28,7 @@ REFRESH_SECONDS = 0.5
 
 
 class Places(Protocol):
-    """Where jobs run: aiexp.sweep.place.pool on this machine, aiexp.sweep.place.submitit on a cluster."""
+    """Where jobs run: `pool` on this machine, `submitit_places` and `ray_places` on a cluster."""
 
     @property
     def has_free_slot(self) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aiexp.session.stop import StopSignal
-from aiexp.sweep.place.submitit import ClusterCall
+from aiexp.sweep.place.submitit_places import ClusterCall
 from aiexp.sweep.result import Result
 from tests.forks import in_fork
 from tests.sweep.conftest import SweepLab, wait_until
