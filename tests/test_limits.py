@@ -11,8 +11,8 @@ import pytest
 
 from aiexp import cli
 from aiexp.command import list as list_command
+from aiexp.config.compose import compose
 from aiexp.errors import ConfigError
-from aiexp.hardware.hardware import Hardware
 from aiexp.limits import limit_error
 from aiexp.storage.files import storage_error, storage_errors
 from tests.forks import in_fork
@@ -97,8 +97,8 @@ sys.exit(cli.main(["list"]))
 
 @pytest.mark.parametrize("threads", [0, 1025, 40_000])
 def test_a_number_of_threads_that_no_machine_has(threads: int) -> None:
-    with pytest.raises(ConfigError, match="1 to 1024"):
-        Hardware(device="cpu", precision="fp32", threads=threads, compile=False, deterministic=False)
+    with pytest.raises(ConfigError, match=r"give .*\[1, 1024\]"):
+        compose([f"hardware.threads={threads}"])
 
 
 def test_a_clock_that_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

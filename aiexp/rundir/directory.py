@@ -224,7 +224,7 @@ def refuse_odd_files(path: Path) -> None:
     """Refuses a folder with anything in it that is no plain file or folder.
 
     Raises:
-        SecurityError: a link.
+        SecurityError: a link that leads out of it.
         CheckpointError: a pipe, a socket or a device, on which a reader may wait for ever.
     """
     for item in path.rglob("*"):
@@ -232,8 +232,10 @@ def refuse_odd_files(path: Path) -> None:
             continue
         mode = item.lstat().st_mode
         if stat.S_ISLNK(mode):
+            if item.resolve().is_relative_to(path.resolve()):
+                continue  # such as the logs of a cluster's jobs
             raise SecurityError(
-                "a directory with a link in it is not resumed: the link may lead to files of yours",
+                "a directory with a link out of it is not resumed: the link may lead to files of yours",
                 where=str(item), fix="remove the link",
             )  # fmt: skip
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

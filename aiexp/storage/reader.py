@@ -52,6 +52,14 @@ class PlainDumper(yaml.SafeDumper):
         """Always."""
         return True
 
+    def analyze_scalar(self, scalar: str) -> Any:
+        """What plain style may be used for: not for a "next line", which would be read back as a space."""
+        analysis = super().analyze_scalar(scalar)
+        if "\x85" in scalar:
+            analysis.allow_flow_plain = analysis.allow_block_plain = False
+            analysis.allow_single_quoted = analysis.allow_block = False
+        return analysis
+
 
 def to_yaml(value: Any) -> str:
     """A value as the YAML that `read_stored` reads."""

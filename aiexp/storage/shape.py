@@ -14,6 +14,7 @@ from typing import Any, NoReturn, cast
 Shape = Callable[[Any, str], None]
 
 LARGEST = 2**64  # what fits any counter; Python would read integers of thousands of digits
+LARGEST_PLAIN = 10**300  # what fits a float, in a config
 
 
 class ShapeError(ValueError):
@@ -33,7 +34,7 @@ def whole(low: int = -LARGEST, high: int = LARGEST) -> Shape:
 
     def check(value: Any, key: str) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            _refuse(value, key, "a whole number" if low == -LARGEST else f"a whole number from {low} on")
+            _refuse(value, key, "a whole number" if low <= -LARGEST else f"a whole number from {low} on")
 
     return check
 
@@ -147,7 +148,7 @@ def plain(value: Any, key: str) -> None:
         for i, item in enumerate(cast(list[Any], value)):
             plain(item, f"{key}[{i}]")
     elif isinstance(value, int) and not isinstance(value, bool):
-        whole()(value, key)
+        whole(-LARGEST_PLAIN, LARGEST_PLAIN)(value, key)
     elif not isinstance(value, str | float | bool | None):
         _refuse(value, key, "null, true, false, a number, text, a list or a mapping")
 

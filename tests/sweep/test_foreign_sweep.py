@@ -103,5 +103,5 @@ def test_a_link_in_place_of_a_jobs_directory_is_refused(
     lab.write("precious/config.yaml", "mine")
     (sweep / "000_seed=0_aaaaaa").symlink_to(lab.root / "precious")
     code, errors = call(capsys, "resume", str(sweep))
-    assert (code, "with a link in it is not resumed" in errors) == (10, True)
+    assert (code, "with a link out of it is not resumed" in errors) == (10, True)
     assert (lab.root / "precious/config.yaml").read_text() == "mine"

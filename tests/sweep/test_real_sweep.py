@@ -45,7 +45,7 @@ def numbers(run: Path) -> list[dict[str, Any]]:
 
 
 def test_jobs_are_what_single_runs_are(folder: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent.parent)}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     words = ["run", "-m", *TINY, "seed=0,1", "hydra.launcher.n_jobs=2"]
     done = subprocess.run(
         [sys.executable, "program.py", *words], env=environment, capture_output=True, text=True, timeout=240
@@ -59,7 +59,7 @@ def test_jobs_are_what_single_runs_are(folder: Path) -> None:
     (sweep,) = (folder / "outputs/bert_finetune").iterdir()
     threads = max(len(os.sched_getaffinity(0)) // 2, 1)
     for index in (0, 1):
-        (run,) = sweep.glob(f"*_{index:03d}_seed={index}_*")
+        (run,) = sweep.glob(f"*_{index:03d}_seed-{index}_*")
         environment_file = json.loads((run / "environment.json").read_text())
         assert environment_file["sweep"] == sweep.name
         assert environment_file["hardware"]["threads"] == threads

@@ -207,7 +207,7 @@ def explain(error: Exception, env_id: str, options: dict[str, Any]) -> AiexpErro
             f"one of {', '.join(known[:8])}, ...; others after installing their package",
         )  # fmt: skip
     if isinstance(error, TypeError) and "'render_mode'" in what:
-        return ConfigError(f"{env_id} takes no render_mode, so it draws nothing", where="dataset.env_id")
+        return ConfigError(f"{env_id} takes no render_mode, so it draws nothing", where="Environments.env_id")
     if isinstance(error, TypeError):
         return ConfigError(
             f"{env_id} refuses the options {options}: {what}", where="Environments.env_options",

@@ -76,7 +76,7 @@ def as_arrays(env: "gymnasium.Env[Any, Any]", env_id: str) -> "gymnasium.Env[Any
         except Exception as error:
             raise DataError(
                 f"{env_id} returned {str(observation)[:80]}, which is not in its observation space {space}",
-                where="dataset.env_id", fix="the space must hold whatever reset and step return",
+                where="Environments.env_id", fix="the space must hold whatever reset and step return",
             ) from error  # fmt: skip
 
     return TransformObservation(env, as_array, flatten_space(space))
