@@ -178,22 +178,22 @@ def test_ranges_as_in_mathematics() -> None:
         ),
         ("aiexp.checkpoint.store.CheckpointPolicy", {"every": 0, "keep_last": 0}),
         ("aiexp.tracker.wandb.WandbTracker", {"mode": "onlin", "probe_seconds": 0}),
-        ("aiexp.task.control.dqn.DQN", {"discount": 1.5, "target_interval": 0, "target_rate": 0.0}),
+        ("aiexp.task.control.dqn.DQN", {"discount": 1.5, "target_interval": 0, "tau": 0.0}),
         (
             "aiexp.task.control.exploration.Exploration",
             {"start": 1.2, "end": -1, "steps": -3, "repetition": 1.0},
         ),
-        ("aiexp.task.control.acting.Rhythm", {"train_freq": 0, "gradient_steps": 0, "learning_starts": -1}),
+        ("aiexp.task.control.rollout.Rollout", {"train_freq": 0, "gradient_steps": 0, "learning_starts": -1}),
         (
             "aiexp.task.control.replay.Replay",
-            {"size": 0, "num_steps": 0, "priority_exponent": 1.5, "correction": -1, "correction_steps": -1},
+            {"size": 0, "num_steps": 0, "alpha": 1.5, "beta": -1, "beta_steps": -1},
         ),
         (
             "aiexp.task.adversarial.gan.GAN",
             {
                 "loss": "hinge",
                 "label_smoothing": 1.0,
-                "average": 1.0,
+                "ema_decay": 1.0,
                 "num_discriminator_updates": 0,
                 "gradient_penalty": -1.0,
             },
@@ -201,7 +201,13 @@ def test_ranges_as_in_mathematics() -> None:
         ("aiexp.task.adversarial.sample_quality.SampleQuality", {"num_samples": 1}),
         (
             "aiexp.task.adversarial.cyclegan.CycleGAN",
-            {"cycle_weight": -1.0, "identity_weight": -0.5, "pool_size": -1, "num_pictures": 0, "average": 1},
+            {
+                "cycle_weight": -1.0,
+                "identity_weight": -0.5,
+                "pool_size": -1,
+                "num_pictures": 0,
+                "ema_decay": 1,
+            },
         ),
         ("aiexp.task.classification.augmentation.Augmentation", {"crop": -1, "cutout": -2}),
         ("aiexp.task.classification.mixing.Mixing", {"mixup_alpha": -1.0, "cutmix_alpha": -1}),

@@ -27,10 +27,10 @@ SIDES = ("ours", "same", "sb3")
 SAME = [
     "dataset.num_envs=1", "dataset.batch_size=64", "model.hidden_sizes=[256,256]", "model.dueling=false",
     "task.optimizer.lr=2.3e-3", "task.discount=0.99", "task.double=false", "task.target_interval=10",
-    "task.target_rate=1.0", "task.exploration.start=1.0", "task.exploration.end=0.04",
-    "task.exploration.steps=8000", "task.rhythm.train_freq=256", "task.rhythm.gradient_steps=128",
-    "task.rhythm.learning_starts=1000", "task.replay.size=100000", "task.replay.num_steps=1",
-    "task.replay.priority_exponent=0.0", "trainer.clip=10.0", "trainer.schedule.shape=constant",
+    "task.tau=1.0", "task.exploration.start=1.0", "task.exploration.end=0.04",
+    "task.exploration.steps=8000", "task.rollout.train_freq=256", "task.rollout.gradient_steps=128",
+    "task.rollout.learning_starts=1000", "task.replay.size=100000", "task.replay.num_steps=1",
+    "task.replay.alpha=0.0", "trainer.clip=10.0", "trainer.schedule.shape=constant",
     "trainer.selection.monitor=null",
 ]  # fmt: skip
 Result = dict[str, float]

@@ -32,7 +32,7 @@ def ours(env_id: str, num_envs: int, count: int) -> Action:
         env_id=env_id, num_envs=num_envs, batch_size=64, num_eval_episodes=1, num_test_episodes=1,
         frame_stack=1, max_episode_steps=None, env_options={}, seed=0,
     )  # fmt: skip
-    replay = Replay(size=100_000, num_steps=1, priority_exponent=0.0, correction=0.4, correction_steps=1)
+    replay = Replay(size=100_000, num_steps=1, alpha=0.0, beta=0.4, beta_steps=1)
     spaces = dataset.spaces
     replay.prepare(num_envs=num_envs, shape=spaces.shape, dtype=spaces.dtype, frame_stack=1, discount=0.99)
     actor = Actor(

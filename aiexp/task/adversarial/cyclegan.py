@@ -44,9 +44,10 @@ class CycleGAN(Task):
     (Mao et al. 2016, arXiv 1611.04076), the identity loss of section 5.2, the pool of section 4.
     The generators are updated first, as in the authors' code.
     Departures: none in the losses; the preset for emoji weighs them otherwise. A moving average of the
-    generators is evaluated (`average`). What a generator makes of both sides (translation and identity) comes
-    from one call on a batch of both, and so do the scores of real and generated images: instance norm keeps
-    the images of a batch apart. Augmentation is the augmentation of this package, not resize and crop.
+    generators is evaluated (`ema_decay`). What a generator makes of both sides (translation and
+    identity) comes from one call on a batch of both, and so do the scores of real and generated images:
+    instance norm keeps the images of a batch apart. Augmentation is the augmentation of this package,
+    not resize and crop.
 
     Logs: train/loss/generator, train/loss/discriminator; their parts gan_ab, gan_ba, cycle_a, cycle_b,
     identity_a, identity_b (without weights), score_real, score_fake. eval/ and test/: cycle_l1_a, cycle_l1_b
@@ -63,7 +64,7 @@ class CycleGAN(Task):
         identity_weight: Of the identity losses, as a share of cycle_weight; 0 leaves them out.
         pool_size: Generated images kept for each discriminator.
         augmentation: Applied to both sides while training.
-        average: Factor on the past in the moving average of the generators that is evaluated; 0: none.
+        ema_decay: Factor on the past in the moving average of the generators that is evaluated; 0: none.
         num_pictures: Columns of the picture of A, G(A), F(G(A)) and B.
 
     Raises:
@@ -80,7 +81,7 @@ class CycleGAN(Task):
         identity_weight: NonNegativeFloat,
         pool_size: NonNegativeInt,
         augmentation: ImageAugmentation,
-        average: Share,
+        ema_decay: Share,
         num_pictures: PositiveInt,
     ) -> None:
         super().__init__()
@@ -91,8 +92,8 @@ class CycleGAN(Task):
             )  # fmt: skip
         self.model: Any = model
         # The generators that are evaluated.
-        self.averaged_ab = MovingAverage(model.generator_ab, average) if average else None
-        self.averaged_ba = MovingAverage(model.generator_ba, average) if average else None
+        self.averaged_ab = MovingAverage(model.generator_ab, ema_decay) if ema_decay else None
+        self.averaged_ba = MovingAverage(model.generator_ba, ema_decay) if ema_decay else None
         self.optimizers, self.augmentation = optimizers, augmentation
         self.cycle_weight, self.identity_weight = cycle_weight, identity_weight
         self.num_pictures = num_pictures

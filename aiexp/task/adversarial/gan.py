@@ -57,7 +57,7 @@ class GAN(Task):
         gradient_penalty: Weight of the penalty on the discriminator's slope; None: 10 for wgan_gp, else 0.
         num_discriminator_updates: Per generator update, each on a batch of its own; None: 5 for wgan_gp,
             else 1. An epoch counts one batch a step, whatever their number.
-        average: Factor on the past in the moving average of the generator that makes the samples; 0: none.
+        ema_decay: Factor on the past in the moving average of the generator that makes the samples; 0: none.
         quality: Measures the samples.
 
     Raises:
@@ -74,7 +74,7 @@ class GAN(Task):
         label_smoothing: Share,
         gradient_penalty: NonNegativeFloat | None,
         num_discriminator_updates: PositiveInt | None,
-        average: Share,
+        ema_decay: Share,
         quality: SampleQuality,
     ) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class GAN(Task):
         self.latent_size: int = model.latent_size
         self._check(model.discriminator_norm)
         check_images(model, dataset)
-        self.averaged = MovingAverage(model.generator, average) if average else None
+        self.averaged = MovingAverage(model.generator, ema_decay) if ema_decay else None
         grid_noise = draw_noise(GRID**2, model.latent_size, GRID_SEED)
         self.grid_noise: Tensor
         self.register_buffer("grid_noise", grid_noise)
@@ -131,16 +131,16 @@ class GAN(Task):
         *earlier, last = (scale_pixels(part["images"]) for part in batch)
         for real in earlier:
             with torch.no_grad():
-                fake = self.imagine(len(real))
+                fake = self.draw_fakes(len(real))
             yield self.judge(real, fake)
         # The last fakes keep their graph: it leads through the generator alone, which nothing changes until
         # its own update.
-        fake = self.imagine(len(last))
+        fake = self.draw_fakes(len(last))
         yield self.judge(last, fake.detach())
         fake_scores = self.discriminator(fake).float()
         yield Update(loss=generator_loss(self.loss, fake_scores), optimizer="generator")
 
-    def imagine(self, count: int) -> Tensor:
+    def draw_fakes(self, count: int) -> Tensor:
         """(B, C, H, W) float images in [-1, 1] from new noise, which is drawn from torch's own generator."""
         return self.generator(torch.randn(count, self.latent_size, device=self.device))
 

@@ -12,17 +12,17 @@ class MovingAverage(nn.Module):
     """A copy of a network that follows it; call it like the network. As a submodule it is in checkpoints.
 
     Source: for generators Yazici et al. 2018 (arXiv 1806.04498). The first weights were noise and are soon
-    forgotten: past = min(past, (1 + n) / (10 + n)) after n updates, as in TensorFlow's.
+    forgotten: decay = min(decay, (1 + n) / (10 + n)) after n updates, as in TensorFlow's.
 
     Args:
         network: Followed, not kept.
-        past: Factor on the past at each update, in (0, 1).
+        decay: Factor on the past at each update, in (0, 1).
     """
 
-    def __init__(self, network: nn.Module, past: float) -> None:
+    def __init__(self, network: nn.Module, decay: float) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).requires_grad_(False)
-        self.past = past
+        self.decay = decay
         self.num_updates: Tensor
         self.register_buffer("num_updates", torch.tensor(0))
 
@@ -35,11 +35,11 @@ class MovingAverage(nn.Module):
         """Moves parameters and running statistics towards those of `network`."""
         self.num_updates += 1
         count = int(self.num_updates)
-        past = min(self.past, (1 + count) / (10 + count))
+        decay = min(self.decay, (1 + count) / (10 + count))
         means = self.network.state_dict()
         for name, value in network.state_dict().items():
             mean = means[name]
             if mean.is_floating_point():
-                mean.lerp_(value, 1 - past)
+                mean.lerp_(value, 1 - decay)
             else:  # batch norm counts its batches
                 mean.copy_(value)

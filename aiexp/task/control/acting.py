@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiexp.dataset.base import EnvironmentData
-from aiexp.errors import ConfigError
-from aiexp.ranges import NonNegativeInt, PositiveInt
 from aiexp.task.base import Last, Metric
 from aiexp.task.control.exploration import Exploration
 from aiexp.task.control.replay import Replay
@@ -21,37 +19,6 @@ from aiexp.task.control.replay_buffer import NOTHING, RUNNING, TERMINATED, TRUNC
 # (E, S, ...) observations to (E,) the best actions, counted from 0.
 Policy = Callable[[NDArray[Any]], NDArray[np.int64]]
 Ended = tuple[float, int]  # return and length of an episode
-
-
-@final
-class Rhythm:
-    """How acting and learning take turns, in the words of RL-Zoo.
-
-    Args:
-        train_freq: Steps between two turns of learning, counted over all environments.
-        gradient_steps: Batches of a turn.
-        learning_starts: Steps with random actions before the first turn, counted over all environments.
-    """
-
-    def __init__(
-        self, *, train_freq: PositiveInt, gradient_steps: PositiveInt, learning_starts: NonNegativeInt
-    ) -> None:
-        self.train_freq, self.gradient_steps = train_freq, gradient_steps
-        self.learning_starts = learning_starts
-
-    def steps_each(self, num_envs: int) -> int:
-        """Steps of each environment between two turns.
-
-        Raises:
-            ConfigError: `train_freq` cannot be shared out evenly.
-        """
-        if self.train_freq % num_envs:
-            raise ConfigError(
-                f"train_freq={self.train_freq} is no multiple of dataset.num_envs={num_envs}",
-                where="Rhythm.train_freq",
-                fix=f"Rhythm.train_freq={-(-self.train_freq // num_envs) * num_envs}",
-            )
-        return self.train_freq // num_envs
 
 
 @final
@@ -98,14 +65,14 @@ class Actor:
             self.begin()
         started, num_before = time.perf_counter(), self.num_steps
         shape = (count, self.num_envs)
-        luck, chance = self.random.random(shape), self.random.integers(self.num_actions, size=shape)
+        draws, random_actions = self.random.random(shape), self.random.integers(self.num_actions, size=shape)
         durations = self.exploration.durations(shape, self.random)
         actions, rewards = np.empty(shape, np.int32), np.empty(shape, np.float32)
         kinds, was_over = np.full(shape, RUNNING, np.uint8), np.empty(shape, np.bool_)
         observations = np.empty((*shape, *self.spaces.shape), self.spaces.dtype)
         ended: list[Ended] = []
         for step in range(count):
-            actions[step] = chosen = self.choose(policy, luck[step], chance[step], durations[step])
+            actions[step] = chosen = self.choose(policy, draws[step], random_actions[step], durations[step])
             seen, reward, terminated, truncated = self.envs.step(chosen + self.spaces.first_action)
             self.check(seen, reward)
             observations[step], rewards[step], was_over[step] = seen, reward, self.is_over
@@ -122,7 +89,7 @@ class Actor:
 
     def report(self, ended: list[Ended]) -> dict[str, Metric]:
         """Metrics after a turn of acting in which these episodes ended."""
-        metrics: dict[str, Metric] = {"env/steps": Last(self.num_steps), "env/exploration": self.rate()}
+        metrics: dict[str, Metric] = {"env/steps": Last(self.num_steps), "env/epsilon": self.epsilon()}
         if ended:
             returns, lengths = zip(*ended, strict=True)
             metrics["env/return"] = sum(returns) / len(returns)
@@ -136,37 +103,37 @@ class Actor:
         self.seen = np.repeat(first[:, None], self.dataset.frame_stack, axis=1)
         self.replay.buffer.begin(first)
 
-    def rate(self) -> float:
+    def epsilon(self) -> float:
         """The probability of a random action."""
-        return 1.0 if self.num_steps < self.learning_starts else self.exploration.rate(self.num_steps)
+        return 1.0 if self.num_steps < self.learning_starts else self.exploration.epsilon(self.num_steps)
 
     def choose(
         self,
         policy: Policy,
-        luck: NDArray[np.float64],
-        chance: NDArray[np.int64],
+        draws: NDArray[np.float64],
+        random_actions: NDArray[np.int64],
         durations: NDArray[np.int64],
     ) -> NDArray[np.int64]:
         """(E,) actions, counted from 0.
 
         Args:
             policy: For those that do not explore.
-            luck: (E,) in [0, 1); below the rate a random action begins.
-            chance: (E,) which.
+            draws: (E,) in [0, 1); below the rate a random action begins.
+            random_actions: (E,) which.
             durations: (E,) for how many steps.
         """
-        explores = luck < self.rate()
+        explores = draws < self.epsilon()
         if self.exploration.repetition is not None:
-            drawn, (chance, left) = chance, self.repeated
+            drawn, (random_actions, left) = random_actions, self.repeated
             left[self.is_over] = 0
             begins = explores & (left == 0)
-            chance[begins], left[begins] = drawn[begins], durations[begins]
+            random_actions[begins], left[begins] = drawn[begins], durations[begins]
             explores = left > 0
             left[explores & ~self.is_over] -= 1  # a step that only resets takes no action
         if np.count_nonzero(explores) == self.num_envs:
-            return chance
+            return random_actions
         assert self.seen is not None
-        return np.where(explores, chance, policy(self.seen))
+        return np.where(explores, random_actions, policy(self.seen))
 
     def check(self, observations: NDArray[Any], rewards: NDArray[np.float64]) -> None:
         """Raises `DataError` unless all that the environments returned is finite."""

@@ -14,10 +14,11 @@ from aiexp.dataset.base import Dataset, EnvironmentData
 from aiexp.errors import ConfigError
 from aiexp.ranges import PositiveInt, Probability, Range
 from aiexp.task.base import Metric, OptimizerFactory, Task, Update
-from aiexp.task.control.acting import Actor, Rhythm
+from aiexp.task.control.acting import Actor
 from aiexp.task.control.exploration import Exploration
 from aiexp.task.control.replay import Replay
-from aiexp.task.control.report import play, report_episodes
+from aiexp.task.control.report import report_episodes, run_episodes
+from aiexp.task.control.rollout import Rollout
 from aiexp.task.report import Better, Evaluation
 
 BETTER: dict[str, Better] = {"return_mean": "max", "return_min": "max"}
@@ -50,7 +51,7 @@ class DQN(Task):
     between actions.
 
     Logs: train/loss (Huber), train/q_value (mean value of the actions taken); env/steps (so far),
-    env/exploration, env/return and env/episode_length (means over turns of acting in which episodes ended),
+    env/epsilon, env/return and env/episode_length (means over turns of acting in which episodes ended),
     time/env_steps_per_second (while acting); eval/ and test/: return_mean, return_std, return_min,
     episode_length of greedy episodes; test/ also a table of episodes and an animated picture of the first.
 
@@ -61,9 +62,9 @@ class DQN(Task):
         discount: Factor on the reward of the next step, in [0, 1].
         double: Choose the next action by the network itself, and only judge it by the target network.
         target_interval: Steps of the environments, over all copies, between updates of the target network.
-        target_rate: How far the target network then moves: 1 copies, less follows smoothly.
+        tau: How far the target network then moves: 1 copies, less follows smoothly.
         exploration: Probability of random actions.
-        rhythm: How acting and learning take turns.
+        rollout: How acting and learning take turns.
         replay: The memory.
 
     Raises:
@@ -79,9 +80,9 @@ class DQN(Task):
         discount: Probability,
         double: bool,
         target_interval: PositiveInt,
-        target_rate: Annotated[float, Range("(0, 1]")],
+        tau: Annotated[float, Range("(0, 1]")],
         exploration: Exploration,
-        rhythm: Rhythm,
+        rollout: Rollout,
         replay: Replay,
     ) -> None:
         super().__init__()
@@ -89,10 +90,10 @@ class DQN(Task):
         model.build(dataset.observation_shape, num_actions)
         self.model = cast(nn.Module, model)
         self.target = copy.deepcopy(self.model).requires_grad_(False)
-        self.optimizer, self.is_double, self.rhythm, self.replay = optimizer, double, rhythm, replay
-        self.target_interval, self.target_rate = target_interval, target_rate
-        self.steps_each = rhythm.steps_each(dataset.num_envs)
-        check_size(replay, rhythm)
+        self.optimizer, self.is_double, self.rollout, self.replay = optimizer, double, rollout, replay
+        self.target_interval, self.tau = target_interval, tau
+        self.steps_each = rollout.steps_each(dataset.num_envs)
+        check_size(replay, rollout)
         spaces = dataset.spaces
         replay.prepare(
             num_envs=dataset.num_envs, shape=spaces.shape, dtype=spaces.dtype,
@@ -101,17 +102,17 @@ class DQN(Task):
         self.random = np.random.default_rng([dataset.seed, 0])
         self.actor = Actor(
             dataset=dataset, replay=replay, exploration=exploration,
-            learning_starts=rhythm.learning_starts, random=self.random,
+            learning_starts=rollout.learning_starts, random=self.random,
         )  # fmt: skip
         self.batches_left = 0  # of this turn of learning
-        self.news: dict[str, Metric] = {}  # about the last turn of acting, to be logged
+        self.acting_metrics: dict[str, Metric] = {}  # about the last turn of acting, to be logged
 
     def batches(self, dataset: Dataset, start: int) -> Iterator[dict[str, Tensor]]:
         """Batches drawn from memory; each turn's first is preceded by acting."""
         while True:
             if not self.batches_left:
                 self.act()
-                self.batches_left = self.rhythm.gradient_steps
+                self.batches_left = self.rollout.gradient_steps
             self.batches_left -= 1
             yield self.replay.draw(dataset.batch_size, self.random)
 
@@ -125,10 +126,10 @@ class DQN(Task):
         while True:
             before = self.actor.num_steps
             with torch.inference_mode():
-                self.news |= self.actor.act(policy, self.steps_each)
+                self.acting_metrics |= self.actor.act(policy, self.steps_each)
             steps = self.actor.num_steps
-            self.follow(steps // self.target_interval - before // self.target_interval)
-            if steps > self.rhythm.learning_starts and len(self.replay.buffer.drawable()):
+            self.update_target(steps // self.target_interval - before // self.target_interval)
+            if steps > self.rollout.learning_starts and len(self.replay.buffer.drawable()):
                 return
 
     def best_actions(
@@ -144,11 +145,11 @@ class DQN(Task):
         return self.model(states).argmax(1).cpu().numpy()
 
     @torch.no_grad()
-    def follow(self, times: int) -> None:
+    def update_target(self, times: int) -> None:
         """Moves the target network towards the trained one, as often as that."""
         if not times:
             return
-        share = 1 - (1 - self.target_rate) ** times
+        share = 1 - (1 - self.tau) ** times
         for target, trained in zip(self.target.parameters(), self.model.parameters(), strict=True):
             target.lerp_(trained, share) if share < 1 else target.copy_(trained)
 
@@ -163,22 +164,22 @@ class DQN(Task):
                 loss = (F.smooth_l1_loss(values, targets, reduction="none") * batch["weights"]).mean()
             else:
                 loss = F.smooth_l1_loss(values, targets)
-        news, self.news = self.news, {}
+        acting_metrics, self.acting_metrics = self.acting_metrics, {}
         taken = values.detach()
-        yield Update(loss=loss, metrics={"q_value": taken.mean(), **news})
+        yield Update(loss=loss, metrics={"q_value": taken.mean(), **acting_metrics})
         if "rows" in batch:
             self.replay.learn(batch["rows"], targets - taken)
 
     @torch.no_grad()
     def targets(self, batch: dict[str, Tensor]) -> Tensor:
         """(B,) rewards plus the discounted value of the state they lead to."""
-        following = self.target(batch["following"])  # (B, A)
+        next_values = self.target(batch["next_observations"])  # (B, A)
         if self.is_double:
-            best = self.model(batch["following"]).argmax(1, keepdim=True)
-            following = following.gather(1, best).squeeze(1)
+            best = self.model(batch["next_observations"]).argmax(1, keepdim=True)
+            next_values = next_values.gather(1, best).squeeze(1)
         else:
-            following = following.amax(1)
-        return batch["rewards"] + batch["discounts"] * following
+            next_values = next_values.amax(1)
+        return batch["rewards"] + batch["discounts"] * next_values
 
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One, for the trained network."""
@@ -189,7 +190,7 @@ class DQN(Task):
         environments: Any = dataset
         with torch.autocast(self.device.type, enabled=False):
             batches = [batch["seeds"].tolist() for batch in dataset.eval_batches(split)]
-            episodes = [e for seeds in batches for e in play(environments, seeds, self.best_actions)]
+            episodes = [e for seeds in batches for e in run_episodes(environments, seeds, self.best_actions)]
             returns = np.array([episode.total for episode in episodes])
             metrics = {
                 "return_mean": returns.mean(),
@@ -244,10 +245,10 @@ def check_actions(dataset: EnvironmentData) -> int:
     return count
 
 
-def check_size(replay: Replay, rhythm: Rhythm) -> None:
+def check_size(replay: Replay, rollout: Rollout) -> None:
     """Raises `ConfigError` if a turn of acting is more than fits into the buffer."""
-    if replay.size < rhythm.train_freq:
+    if replay.size < rollout.train_freq:
         raise ConfigError(
-            f"a buffer of {replay.size} transitions is smaller than one turn of {rhythm.train_freq} steps",
-            where="replay.size", fix=f"replay.size={rhythm.train_freq} or more",
+            f"a buffer of {replay.size} transitions is smaller than one turn of {rollout.train_freq} steps",
+            where="replay.size", fix=f"replay.size={rollout.train_freq} or more",
         )  # fmt: skip

@@ -34,7 +34,7 @@ class Exploration:
     ) -> None:
         self.start, self.end, self.steps, self.repetition = start, end, steps, repetition
 
-    def rate(self, step: int) -> float:
+    def epsilon(self, step: int) -> float:
         """The probability in a step of the environments, counted from 0."""
         share = min(step / self.steps, 1.0) if self.steps else 1.0
         return self.start + share * (self.end - self.start)

@@ -61,14 +61,14 @@ class PrioritizedReplay:
 
     Args:
         size: Rows of the buffer.
-        exponent: alpha: 1 draws in proportion to the error.
-        correction: beta in the beginning; it rises linearly to 1.
-        correction_steps: Batches until it is 1.
+        alpha: 1 draws in proportion to the error.
+        beta: in the beginning; it rises linearly to 1.
+        beta_steps: Batches until it is 1.
     """
 
-    def __init__(self, *, size: int, exponent: float, correction: float, correction_steps: int) -> None:
+    def __init__(self, *, size: int, alpha: float, beta: float, beta_steps: int) -> None:
         self.tree = SumTree(size)
-        self.exponent, self.correction, self.correction_steps = exponent, correction, correction_steps
+        self.alpha, self.beta, self.beta_steps = alpha, beta, beta_steps
         self.largest = 1.0  # weight of a transition that was never drawn
         self.num_drawn = 0  # batches
 
@@ -81,14 +81,14 @@ class PrioritizedReplay:
         """(B,) rows, one from each of B equal parts of the total weight, and (B,) corrections in (0, 1]."""
         total = self.tree.total
         rows = self.tree.find((np.arange(count) + random.random(count)) * (total / count))
-        share = min(self.num_drawn / self.correction_steps, 1.0) if self.correction_steps else 1.0
+        share = min(self.num_drawn / self.beta_steps, 1.0) if self.beta_steps else 1.0
         self.num_drawn += 1
-        corrections = self.tree.get(rows) ** -(self.correction + share * (1 - self.correction))
+        corrections = self.tree.get(rows) ** -(self.beta + share * (1 - self.beta))
         return rows, (corrections / corrections.max()).astype(np.float32)
 
     def update(self, rows: NDArray[np.int64], errors: NDArray[np.float64]) -> None:
         """Sets the weights of (B,) rows from (B,) temporal-difference errors."""
-        weights = (np.abs(errors) + SMALLEST) ** self.exponent
+        weights = (np.abs(errors) + SMALLEST) ** self.alpha
         self.largest = max(self.largest, float(weights.max()))
         # Rows that were overwritten since they were drawn stay out.
         is_there = self.tree.get(rows) > 0

@@ -18,9 +18,9 @@ class Replay:
     Args:
         size: Transitions kept; older ones are overwritten.
         num_steps: Steps of the return before the value of a state takes over.
-        priority_exponent: 0 draws all alike; else prioritised replay's alpha, up to 1.
-        correction: Prioritised replay's beta in the beginning, in [0, 1].
-        correction_steps: Batches until beta is 1.
+        alpha: 0 draws all alike; else prioritised replay's alpha, up to 1.
+        beta: Prioritised replay's beta in the beginning, in [0, 1].
+        beta_steps: Batches until beta is 1.
     """
 
     def __init__(
@@ -28,13 +28,13 @@ class Replay:
         *,
         size: PositiveInt,
         num_steps: PositiveInt,
-        priority_exponent: Probability,
-        correction: Probability,
-        correction_steps: NonNegativeInt,
+        alpha: Probability,
+        beta: Probability,
+        beta_steps: NonNegativeInt,
     ) -> None:
         self.size, self.num_steps = size, num_steps
-        self.priority_exponent = priority_exponent
-        self.correction, self.correction_steps = correction, correction_steps
+        self.alpha = alpha
+        self.beta, self.beta_steps = beta, beta_steps
         self.buffer: ReplayBuffer
         self.priorities: PrioritizedReplay | None = None
 
@@ -52,10 +52,10 @@ class Replay:
             size=self.size, num_envs=num_envs, shape=shape, dtype=dtype, frame_stack=frame_stack,
             num_steps=self.num_steps, discount=discount,
         )  # fmt: skip
-        if self.priority_exponent:
+        if self.alpha:
             self.priorities = PrioritizedReplay(
-                size=self.buffer.slots * num_envs, exponent=self.priority_exponent,
-                correction=self.correction, correction_steps=self.correction_steps,
+                size=self.buffer.slots * num_envs, alpha=self.alpha,
+                beta=self.beta, beta_steps=self.beta_steps,
             )  # fmt: skip
 
     def extend(self, *steps: Any) -> None:

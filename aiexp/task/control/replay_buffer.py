@@ -140,7 +140,7 @@ class ReplayBuffer:
             observations: (B, S, ...), the state.
             actions: (B,) int64.
             rewards: (B,) float32, discounted over up to `num_steps` steps.
-            following: (B, S, ...), the state after these steps.
+            next_observations: (B, S, ...), the state after these steps.
             discounts: (B,) float32 on the value of that state; 0 where the episode terminated.
         """
         kinds, rewards = self.kinds.array.reshape(-1), self.rewards.array.reshape(-1)
@@ -158,7 +158,7 @@ class ReplayBuffer:
             "observations": self._states(rows),
             "actions": self.actions.array.reshape(-1)[rows].astype(np.int64),
             "rewards": returns,
-            "following": self._states((last + self.num_envs) % total),
+            "next_observations": self._states((last + self.num_envs) % total),
             "discounts": discounts,
         }
 

@@ -39,7 +39,7 @@ class Episode:
     ended: str = "running"
 
 
-def play(
+def run_episodes(
     dataset: EnvironmentData,
     seeds: list[int],
     policy: Policy,
@@ -116,14 +116,14 @@ def report_episodes(
     rows: list[list[str | int | float]] = [[e.seed, e.total, e.length, e.ended] for e in episodes]
     tables = {"episodes": Table(columns=["seed", "return", "length", "ended"], rows=rows)}
     try:
-        picture = film(dataset, episodes[0].seed, policy)
+        picture = record_animation(dataset, episodes[0].seed, policy)
     except AiexpError as error:  # a picture is no reason to lose the result
         logging.getLogger(__name__).warning("no picture of an episode: %s", error.what)
         return {}, tables
     return {"episode": picture}, tables
 
 
-def film(dataset: EnvironmentData, seed: int, policy: Policy) -> bytes:
+def record_animation(dataset: EnvironmentData, seed: int, policy: Policy) -> bytes:
     """An animated GIF of the episode from a seed.
 
     Raises:
@@ -136,7 +136,9 @@ def film(dataset: EnvironmentData, seed: int, policy: Policy) -> bytes:
         warnings.simplefilter("ignore")  # of drawing libraries
         env = dataset.make(render_mode="rgb_array")
         try:
-            play(dataset, [seed], policy, envs=[env], watch=lambda: frames.append(draw(env, dataset.env_id)))
+            run_episodes(
+                dataset, [seed], policy, envs=[env], watch=lambda: frames.append(draw(env, dataset.env_id))
+            )
         finally:
             env.close()
     fps = float(env.metadata.get("render_fps") or 30)

@@ -71,7 +71,7 @@ class Adaptation:
         """(M,) the loss of each task."""
         return vmap(self.loss)(outputs, y)
 
-    def course(
+    def outputs_after(
         self, x: Tensor, y: Tensor, query_x: Tensor, steps: list[int], lr: float | None = None
     ) -> Tensor:
         """(S, M, Q, ...) outputs for the query points after each of S numbers of steps.

@@ -190,7 +190,7 @@ class MAML(Task):
         """(S, M) mean squared error of the query points of every task."""
         errors: list[Tensor] = []
         for batch in batches:
-            outputs = adaptation.course(
+            outputs = adaptation.outputs_after(
                 batch["support_x"], batch["support_y"], batch["query_x"], self.eval_steps, lr
             )  # (S, M, Q, 1)
             errors.append((outputs - batch["query_y"]).square().flatten(2).mean(2))
@@ -202,7 +202,7 @@ class MAML(Task):
         losses: list[Tensor] = []
         pictures: dict[str, bytes] = {}
         for batch in batches:
-            outputs = self.adaptation.course(
+            outputs = self.adaptation.outputs_after(
                 batch["support_x"], batch["support_y"], batch["query_x"], self.eval_steps
             )  # (S, M, Q, ways)
             hits.append((outputs.argmax(-1) == batch["query_y"]).float().mean(2))
@@ -223,11 +223,11 @@ class MAML(Task):
         x = torch.linspace(-5, 5, 201)
         asked = x.to(self.device).expand(count, -1)[..., None]
         support = batch["support_x"][:count], batch["support_y"][:count]
-        learned = self.adaptation.course(*support, asked, self.eval_steps)
+        learned = self.adaptation.outputs_after(*support, asked, self.eval_steps)
         curves = {self.algorithm: (x, self.eval_steps, learned)}
         if self.baseline_adaptation is not None:
             outputs = [
-                self.baseline_adaptation.course(*support, asked, [steps], rate)
+                self.baseline_adaptation.outputs_after(*support, asked, [steps], rate)
                 for steps, rate in zip(self.eval_steps, rates, strict=True)
             ]
             curves["pretrained"] = (x, self.eval_steps, torch.cat(outputs))

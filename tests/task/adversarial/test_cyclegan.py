@@ -69,7 +69,7 @@ def make(**changes: Any) -> CycleGAN:
         "identity_weight": 0.5,
         "pool_size": 3,
         "augmentation": Augmentation(flip=False, crop=0, cutout=0),
-        "average": 0.5,
+        "ema_decay": 0.5,
         "num_pictures": 4,
     }
     return CycleGAN(**(settings | changes))
@@ -198,7 +198,7 @@ class Painter(nn.Module):
 
 
 def test_evaluation_of_known_translations() -> None:
-    task = make(average=0.0)
+    task = make(ema_decay=0.0)
     task.model.generator_ab, task.model.generator_ba = Painter(0.2), Painter(-0.1)
     with torch.inference_mode():
         result = task.evaluate(make_dataset(), "eval", report=True)
@@ -225,7 +225,7 @@ def test_evaluation_of_known_translations() -> None:
 
 
 def test_the_averaged_generators_are_the_ones_evaluated() -> None:
-    task = make(average=0.5)
+    task = make(ema_decay=0.5)
     assert task.averaged_ab is not None
     assert task.averaged_ba is not None
     task.averaged_ab.network, task.averaged_ba.network = Painter(0.2), Painter(-0.1)

@@ -52,7 +52,7 @@ def make(loss: str = "non_saturating", **changes: Any) -> tuple[GAN, ImageDatase
         "label_smoothing": 0.0,
         "gradient_penalty": None,
         "num_discriminator_updates": None,
-        "average": 0.0,
+        "ema_decay": 0.0,
         "quality": SampleQuality(classifier=None, num_samples=20, inception_fid=False),
     }
     return GAN(model=make_model(loss), dataset=dataset, **(settings | changes)), dataset
@@ -116,7 +116,7 @@ def by_hand(loss: str, steps: int, average: float) -> tuple[DCGAN, dict[str, Ten
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_50_steps_equal_a_loop_by_hand_bit_for_bit(loss: str) -> None:
-    task, dataset = make(loss, average=0.9, num_discriminator_updates=UPDATES[loss])
+    task, dataset = make(loss, ema_decay=0.9, num_discriminator_updates=UPDATES[loss])
     train(task, dataset, 50)
     model, averaged = by_hand(loss, 50, 0.9)
     expected, found = model.state_dict(), task.state_dict()
@@ -221,7 +221,7 @@ def run_to_the_end(directory: RunDirectory, loss: str) -> None:
     hardware = make_hardware()
     with Session(directory, directory.read_config()) as session:
         seed_everything(0)
-        task, dataset = make(loss, average=0.8, num_discriminator_updates=UPDATES[loss])
+        task, dataset = make(loss, ema_decay=0.8, num_discriminator_updates=UPDATES[loss])
         selection = Selection(monitor=None, mode="max", patience=None)
         trainer = make_trainer(steps=STEPS, selection=selection)
         session.finish(trainer.fit(task, dataset, hardware, session))
@@ -267,7 +267,7 @@ def test_evaluation_draws_nothing() -> None:
 
 
 def test_the_average_makes_the_samples() -> None:
-    task, dataset = make(average=0.9)
+    task, dataset = make(ema_decay=0.9)
     train(task, dataset, 10)
     task.eval()
     assert task.averaged is not None
@@ -282,7 +282,7 @@ def test_the_average_makes_the_samples() -> None:
 def test_images_of_another_size_or_kind() -> None:
     settings: dict[str, Any] = {
         "optimizers": {"generator": adam, "discriminator": adam}, "loss": "lsgan", "label_smoothing": 0.0,
-        "gradient_penalty": None, "num_discriminator_updates": None, "average": 0.0,
+        "gradient_penalty": None, "num_discriminator_updates": None, "ema_decay": 0.0,
         "quality": SampleQuality(classifier=None, num_samples=20, inception_fid=False),
     }  # fmt: skip
     with pytest.raises(ConfigError, match="images are 3x16x16, the model makes 1x16x16"):

@@ -8,7 +8,7 @@ from tests.counting_env import environments
 from tests.task.control.test_dqn import make_task
 
 
-def test_rhythm_and_exploration() -> None:
+def test_rollout_and_exploration() -> None:
     dataset = environments(env_options={"length": 1000})
     task = make_task(dataset)
     batches = task.batches(dataset, 0)
@@ -18,8 +18,8 @@ def test_rhythm_and_exploration() -> None:
         steps.append(task.actor.num_steps)
     assert steps == [24] * 3 + [32] * 3 + [40] * 3  # 20 random ones, rounded up to whole turns
     exploration = Exploration(start=1.0, end=0.1, steps=60, repetition=None)
-    assert [exploration.rate(s) for s in (0, 30, 60, 100)] == pytest.approx([1.0, 0.55, 0.1, 0.1])
-    assert task.actor.rate() == pytest.approx(exploration.rate(40))
+    assert [exploration.epsilon(s) for s in (0, 30, 60, 100)] == pytest.approx([1.0, 0.55, 0.1, 0.1])
+    assert task.actor.epsilon() == pytest.approx(exploration.epsilon(40))
 
 
 def test_episodes_are_counted_and_steps_are_real_ones() -> None:
@@ -31,8 +31,8 @@ def test_episodes_are_counted_and_steps_are_real_ones() -> None:
     kinds, actions = buffer.kinds.array[:12, 0], buffer.actions.array[:12, 0]
     assert (kinds == NOTHING).nonzero()[0].tolist() == [5, 11]
     totals = [float((np.arange(1, 6) * actions[start : start + 5]).sum()) for start in (0, 6)]
-    assert task.news["env/return"] == pytest.approx(sum(totals) / 2)
-    assert task.news["env/episode_length"] == 5
+    assert task.acting_metrics["env/return"] == pytest.approx(sum(totals) / 2)
+    assert task.acting_metrics["env/episode_length"] == 5
 
 
 def test_random_actions_follow_the_rate() -> None:

@@ -15,11 +15,11 @@ from aiexp.model.control.q_network import QCnn, QMlp
 from aiexp.model.few_shot.sine_mlp import SineMlp
 from aiexp.rundir.directory import RunDirectory
 from aiexp.session.session import Session
-from aiexp.task.control.acting import Rhythm
 from aiexp.task.control.dqn import DQN
 from aiexp.task.control.exploration import Exploration
 from aiexp.task.control.replay import Replay
 from aiexp.task.control.replay_buffer import NOTHING
+from aiexp.task.control.rollout import Rollout
 from aiexp.trainer.selection import Selection
 from tests.counting_env import environments
 from tests.endings import die_at, digest
@@ -32,19 +32,19 @@ STEPS = 12
 def make_task(dataset: Any = None, **changes: Any) -> DQN:
     torch.manual_seed(0)
     replay: dict[str, Any] = {
-        "size": 60, "num_steps": 1, "priority_exponent": 0.0, "correction": 0.4, "correction_steps": 20,
+        "size": 60, "num_steps": 1, "alpha": 0.0, "beta": 0.4, "beta_steps": 20,
     }  # fmt: skip
-    rhythm: dict[str, Any] = {"train_freq": 8, "gradient_steps": 3, "learning_starts": 20}
+    rollout: dict[str, Any] = {"train_freq": 8, "gradient_steps": 3, "learning_starts": 20}
     replay |= {k: changes.pop(k) for k in list(changes) if k in replay}
-    rhythm |= {k: changes.pop(k) for k in list(changes) if k in rhythm}
+    rollout |= {k: changes.pop(k) for k in list(changes) if k in rollout}
     settings: dict[str, Any] = {
         "model": QMlp(hidden_sizes=[16], dueling=False),
         "optimizer": lambda p: torch.optim.Adam(p, lr=0.01),
-        "discount": 0.9, "double": False, "target_interval": 8, "target_rate": 1.0,
+        "discount": 0.9, "double": False, "target_interval": 8, "tau": 1.0,
         "exploration": Exploration(start=1.0, end=0.1, steps=60, repetition=None),
     }  # fmt: skip
     return DQN(
-        dataset=dataset or environments("CartPole-v1"), replay=Replay(**replay), rhythm=Rhythm(**rhythm),
+        dataset=dataset or environments("CartPole-v1"), replay=Replay(**replay), rollout=Rollout(**rollout),
         **(settings | changes),
     )  # fmt: skip
 
@@ -72,11 +72,11 @@ def test_an_update_is_the_one_written_by_hand(double: bool) -> None:
     total = torch.tensor(0.0)
     for row in range(16):
         value = task.model(batch["observations"][row : row + 1])[0, batch["actions"][row]]
-        after = batch["following"][row : row + 1]
+        after = batch["next_observations"][row : row + 1]
         targets = task.target(after)[0].detach()
         best = task.model(after)[0].argmax() if double else targets.argmax()
         # The environment terminates after step 5, and pays the number of the step for action 1.
-        step = batch["following"][row, 0, 1].item()
+        step = batch["next_observations"][row, 0, 1].item()
         reward = step * batch["actions"][row].item()
         wanted = reward + (0.0 if step == 5 else 0.9 * targets[best].item())
         error = (value - wanted).abs()
@@ -87,7 +87,7 @@ def test_an_update_is_the_one_written_by_hand(double: bool) -> None:
     ours = torch.autograd.grad(update.loss, list(task.model.parameters()))
     for one, other in zip(ours, gradients, strict=True):
         assert torch.allclose(one, other, atol=1e-5)
-    ends = batch["following"][:, 0, 1] == 5
+    ends = batch["next_observations"][:, 0, 1] == 5
     assert ends.any()
     assert torch.equal(ends, batch["discounts"] == 0)
 
@@ -98,9 +98,9 @@ def test_truncation_bootstraps() -> None:
     task.act()
     rows = np.flatnonzero(task.replay.buffer.kinds.array[:20, 0] != NOTHING)
     batch = task.replay.buffer.gather(rows)
-    assert {*batch["following"][:, 0, 1].tolist()} == {1, 2, 3, 4}
+    assert {*batch["next_observations"][:, 0, 1].tolist()} == {1, 2, 3, 4}
     assert (batch["discounts"] == np.float32(0.9)).all()
-    assert (batch["following"][:, 0, 0] == batch["observations"][:, 0, 0]).all()  # the same episode
+    assert (batch["next_observations"][:, 0, 0] == batch["observations"][:, 0, 0]).all()  # the same episode
 
 
 @pytest.mark.parametrize("first", [0, 7])
@@ -108,14 +108,14 @@ def test_actions_are_numbered_as_the_environment_does(first: int) -> None:
     dataset = environments(env_options={"first": first})
     task = make_task(dataset)
     batch = next(task.batches(dataset, 0))
-    rewards = batch["following"][:, 0, 1] * batch["actions"]
+    rewards = batch["next_observations"][:, 0, 1] * batch["actions"]
     assert torch.equal(batch["rewards"], rewards)
     assert task.evaluate(dataset, "eval").metrics["episode_length"] == 5
 
 
 def test_weights_of_prioritised_replay_scale_the_loss() -> None:
     dataset = environments()
-    task = make_task(dataset, priority_exponent=0.6)
+    task = make_task(dataset, alpha=0.6)
     batch = next(task.batches(dataset, 0))
     values = task.model(batch["observations"]).gather(1, batch["actions"][:, None]).squeeze(1)
     targets = task.targets(batch)
@@ -133,7 +133,7 @@ def test_weights_of_prioritised_replay_scale_the_loss() -> None:
 
 @pytest.mark.parametrize(("rate", "interval"), [(1.0, 8), (0.1, 4), (1.0, 24)])
 def test_the_target_network_follows_in_its_own_time(rate: float, interval: int) -> None:
-    task = make_task(environments(env_options={"length": 1000}), target_rate=rate, target_interval=interval)
+    task = make_task(environments(env_options={"length": 1000}), tau=rate, target_interval=interval)
     task.act()
     moved = 0
     for _ in range(6):
@@ -165,9 +165,7 @@ def test_learns_a_picture_in_a_moment() -> None:
     assert task.evaluate(dataset, "eval").metrics["return_mean"] == 8 > before
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"double": True, "num_steps": 3}, {"priority_exponent": 0.6}, {"target_rate": 0.2}]
-)
+@pytest.mark.parametrize("changes", [{}, {"double": True, "num_steps": 3}, {"alpha": 0.6}, {"tau": 0.2}])
 def test_learns_values_that_are_known(changes: dict[str, Any]) -> None:
     """Paying 1 + 2 + ... + 5, each by action 1, discounted by 0.5; several steps count as explored."""
     dataset = environments(num_envs=4, env_options={"length": 5})
@@ -216,7 +214,7 @@ def train(directory: RunDirectory, changes: dict[str, Any], kind: str = "CartPol
 @pytest.mark.parametrize(
     ("kind", "changes"),
     [
-        ("CartPole-v1", {"num_steps": 3, "priority_exponent": 0.6, "frame_stack": 2, "double": True}),
+        ("CartPole-v1", {"num_steps": 3, "alpha": 0.6, "frame_stack": 2, "double": True}),
         ("Squares-v0", {"frame_stack": 3}),
     ],
 )
@@ -327,7 +325,7 @@ def test_without_a_picture_the_result_stays(
         (lambda: make_task(environments("Pendulum-v1")), "dataset"),
         (lambda: check_partners(DQN, {"dataset": Points()}), "dataset"),
         (lambda: check_partners(DQN, {"model": SineMlp(input_size=1, hidden_sizes=[2])}), "model"),
-        (lambda: make_task(train_freq=7), "Rhythm.train_freq"),
+        (lambda: make_task(train_freq=7), "Rollout.train_freq"),
         (lambda: make_task(train_freq=100), "replay.size"),
         (lambda: make_task(model=QCnn(hidden_size=8, dueling=False)), "model"),
     ],

@@ -84,7 +84,7 @@ def test_no_transition_joins_two_episodes(num_steps: int, frame_stack: int, chun
             assert batch["rewards"][row] == reward
             assert batch["discounts"][row] == discount
             assert batch["actions"][row] == step % 2
-            for frames, last in ((batch["observations"][row], step), (batch["following"][row], at)):
+            for frames, last in ((batch["observations"][row], step), (batch["next_observations"][row], at)):
                 wanted = [[episode, max(last - back, 0)] for back in range(frame_stack)][::-1]
                 assert frames.tolist() == wanted
 
@@ -159,7 +159,7 @@ def test_a_row_without_weight_is_never_found() -> None:
 
 
 def test_priorities_are_a_power_of_the_error_and_corrected_for() -> None:
-    replay = PrioritizedReplay(size=4, exponent=0.5, correction=0.4, correction_steps=10)
+    replay = PrioritizedReplay(size=4, alpha=0.5, beta=0.4, beta_steps=10)
     rows = np.arange(4)
     replay.change(rows, rows[:0])
     replay.update(rows, np.array([1.0, -4.0, 9.0, 0.0]))
@@ -177,7 +177,7 @@ def test_priorities_are_a_power_of_the_error_and_corrected_for() -> None:
 
 
 def test_new_rows_come_first_and_dropped_ones_never() -> None:
-    replay = PrioritizedReplay(size=4, exponent=1.0, correction=1.0, correction_steps=0)
+    replay = PrioritizedReplay(size=4, alpha=1.0, beta=1.0, beta_steps=0)
     replay.change(np.array([0, 1]), np.array([], np.int64))
     replay.update(np.array([0, 1]), np.array([7.0, 0.1]))
     replay.change(np.array([2]), np.array([0]))

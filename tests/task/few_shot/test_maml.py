@@ -131,7 +131,9 @@ def test_course_equals_one_task_after_another(make_task: Any) -> None:
     task = make_task().double()
     batch = in_float64(first_batch(task))
     with torch.no_grad():
-        ours = task.adaptation.course(batch["support_x"], batch["support_y"], batch["query_x"], [0, 2, 3])
+        ours = task.adaptation.outputs_after(
+            batch["support_x"], batch["support_y"], batch["query_x"], [0, 2, 3]
+        )
     loss_of = F.cross_entropy if task.ways else F.mse_loss
     for i in range(ours.shape[1]):
         net = copy.deepcopy(task.learner)
@@ -272,7 +274,9 @@ def test_evaluation_of_classes_counts_the_hits() -> None:
     hits: list[float] = []
     for batch in data.eval_batches("test"):
         with torch.no_grad():
-            outputs = task.adaptation.course(batch["support_x"], batch["support_y"], batch["query_x"], [3])[0]
+            outputs = task.adaptation.outputs_after(
+                batch["support_x"], batch["support_y"], batch["query_x"], [3]
+            )[0]
         hits += (outputs.argmax(-1) == batch["query_y"]).float().mean(1).tolist()
     assert len(hits) == 10
     assert evaluation.metrics["accuracy"] == pytest.approx(sum(hits) / 10)
