@@ -144,7 +144,7 @@ def _set_apart(bundles: list[Bundle], *, has_others: bool) -> Bundle:
         )
 
     strangers = Bundle(label="other configs")
-    for bundle in bundles:
+    for bundle in [bundle for bundle in bundles if bundle.lost]:
         known = {recipe(run) for run in bundle.runs.values()}
         for run in [run for run in bundle.lost if known and recipe(run) not in known]:
             bundle.lost.remove(run)

@@ -1,5 +1,6 @@
 """Which parts of a config may change when a run is resumed, and which would make it another run."""
 
+from functools import lru_cache
 from typing import Any
 
 from aiexp.errors import ConfigError
@@ -44,6 +45,7 @@ def differ(one: Any, other: Any) -> bool:
     return one != other and repr(one) != repr(other)
 
 
+@lru_cache(maxsize=4096)  # a comparison asks the same of every run
 def is_below(key: str, prefixes: tuple[str, ...]) -> bool:
     """Whether a dotted key is one of `prefixes` or inside one."""
     return any(key == p or key.startswith(p + ".") for p in prefixes)
