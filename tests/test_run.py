@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from aiexp import cli
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.metrics import read_metrics
-from aiexp.trainer.trainer import Loop
+from tests.endings import at_step
 from tests.forks import Ended, in_fork
 
 TINY = [
@@ -113,14 +113,7 @@ def test_stop_and_resume_through_the_commands(folder: Path, number: int, code: i
     whole = RunDirectory(next((folder / "whole/bert_finetune").iterdir()))
 
     def stop_at_7() -> None:
-        original = Loop.finish_step
-
-        def finish_step(self: Loop) -> None:
-            if self.step == 7:
-                os.kill(os.getpid(), number)
-            original(self)
-
-        Loop.finish_step = finish_step
+        at_step(7, lambda: os.kill(os.getpid(), number))
 
     ended = aiexp(folder, *words, before=stop_at_7)
     assert ended.code == code

@@ -8,7 +8,7 @@ import pytest
 
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.metrics import read_metrics
-from aiexp.trainer.trainer import Loop
+from tests.endings import at_step
 from tests.test_run import TINY, aiexp, folder, only_run
 from tests.tracker.conftest import home, server
 from tests.tracker.fake_wandb import FakeWandb
@@ -25,14 +25,7 @@ def test_a_stopped_run_resumes_in_the_same_wandb_run(
     folder: Path, server: FakeWandb, number: int, code: int
 ) -> None:
     def stop_at_5() -> None:
-        original = Loop.finish_step
-
-        def finish_step(self: Loop) -> None:
-            if self.step == 5:
-                os.kill(os.getpid(), number)
-            original(self)
-
-        Loop.finish_step = finish_step
+        at_step(5, lambda: os.kill(os.getpid(), number))
 
     assert aiexp(folder, "run", *WORDS, before=stop_at_5).code == code
     ended = aiexp(folder, "resume", "outputs/latest")

@@ -13,10 +13,9 @@ from aiexp.dataset.text.rated_sentences import rated_sentences, read_ratings
 from aiexp.dataset.text.split import text_hash
 from aiexp.errors import DataError
 from aiexp.source.catalog import entries as catalog
-from aiexp.source.catalog.entry import Archive, Entry, File
 from tests.dataset.built_in import header_of, values_of
 from tests.dataset.conftest import SETTINGS
-from tests.source.toy import sha256, tarred, zipped
+from tests.source.toy import archive, entry, files, tarred, zipped
 
 FRACTIONS = {"eval_fraction": 0.1, "test_fraction": 0.1}
 
@@ -28,18 +27,8 @@ def provide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
     monkeypatch.setenv("AIEXP_OFFLINE", "1")
 
     def add(name: str, data: bytes, content: dict[str, bytes], **changes: Any) -> None:
-        source = Archive(
-            index="pypi",
-            package="x",
-            version="1",
-            filename="x.tar.gz",
-            size_bytes=len(data),
-            sha256=sha256(data),
-            **changes,
-        )
-        files = tuple(File(path=p, size_bytes=len(d), sha256=sha256(d)) for p, d in content.items())
-        made = Entry(name=name, what="", licence="", sources=(source,), files=files)
-        monkeypatch.setitem(catalog.ENTRIES, name, made)
+        source = archive(data, **{"filename": "x.tar.gz", "folder": "", **changes})
+        monkeypatch.setitem(catalog.ENTRIES, name, entry(source, name=name, files=files(content)))
         (tmp_path / "archives").mkdir()
         (tmp_path / "archives" / "x.tar.gz").write_bytes(data)
 

@@ -17,12 +17,12 @@ from aiexp.command.data import main
 from aiexp.errors import DataError
 from aiexp.source import probe, torchvision_files
 from aiexp.source.catalog.entries import ENTRIES
-from aiexp.source.catalog.entry import Archive, Entry, File, Torchvision
+from aiexp.source.catalog.entry import Archive, Entry, Torchvision
 from aiexp.source.convert import convert
 from aiexp.source.failure import SourceFailed
 from aiexp.source.fetch import fetch
 from aiexp.source.idx import read_idx, write_idx
-from tests.source.toy import sha256, tarred
+from tests.source.toy import archive, entry, files, tarred
 
 MNIST_NAMES = [f"{p}-{k}-ubyte" for p in ("train", "t10k") for k in ("images-idx3", "labels-idx1")]
 STRIPS = ("data_batch_1.png", "data_batch_2.png", "test_batch.png", "train_lables.json", "test_lables.json")
@@ -57,10 +57,7 @@ def lay(folder: Path, content: dict[str, bytes]) -> None:
 
 
 def mnist_entry(dataset: str = "MNIST", *sources: Archive) -> Entry:
-    files = tuple(File(path=n, size_bytes=len(d), sha256=sha256(d)) for n, d in mnist_files().items())
-    return Entry(
-        name="toy", what="", licence="", files=files, sources=(*sources, Torchvision(dataset=dataset))
-    )
+    return entry(*sources, Torchvision(dataset=dataset), files=files(mnist_files()))
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -85,16 +82,8 @@ def test_files_in_its_usual_places_are_used(
     assert files_in(fetch("toy")) == mnist_files()
 
 
-def npm_archive(data: bytes) -> Archive:
-    return Archive(
-        index="npm",
-        package="toy",
-        version="1",
-        filename="toy-1.tgz",
-        size_bytes=len(data),
-        sha256=sha256(data),
-        folder="package",
-    )
+def npm_archive(data: bytes, **changes: object) -> Archive:
+    return archive(data, index="npm", package="toy", filename="toy-1.tgz", folder="package", **changes)
 
 
 def test_they_come_before_any_archive(tmp_path: Path, add_entry, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,22 +163,11 @@ def cifar_entry(tmp_path: Path) -> Entry:
     lay(tmp_path / "strips", cifar_strips())
     convert("cifar_strips", STRIPS, tmp_path / "strips")
     made = {n: d for n, d in files_in(tmp_path / "strips").items() if n not in STRIPS}
-    files = tuple(File(path=n, size_bytes=len(d), sha256=sha256(d)) for n, d in made.items())
-    source = Archive(
-        index="npm",
-        package="toy",
-        version="1",
-        filename="toy-1.tgz",
-        size_bytes=len(data),
-        sha256=sha256(data),
-        folder="package",
-        members=STRIPS,
-        convert="cifar_strips",
-    )
+    source = npm_archive(data, members=STRIPS, convert="cifar_strips")
     (tmp_path / "data" / "archives").mkdir(parents=True)
     (tmp_path / "toy-1.tgz").write_bytes(data)
     torchvision = Torchvision(dataset="CIFAR10")
-    return Entry(name="toy", what="", licence="", files=files, sources=(source, torchvision))
+    return entry(source, torchvision, files=files(made))
 
 
 @pytest.mark.usefixtures("_small_cifar")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from aiexp.source.catalog.entry import Archive, Entry, File, Tree
+from aiexp.source.catalog.entry import Archive, Entry, File, Torchvision, Tree
 
 CONTENT = {"words.txt": b"one\ntwo\n" * 500, "deep/numbers.bin": bytes(range(256)) * 40}
 PICTURES = {f"{i}.png": bytes([i]) * (10 + i) for i in range(5)}
@@ -21,8 +21,8 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def files() -> tuple[File, ...]:
-    return tuple(File(path=p, size_bytes=len(d), sha256=sha256(d)) for p, d in CONTENT.items())
+def files(content: dict[str, bytes] = CONTENT) -> tuple[File, ...]:
+    return tuple(File(path=p, size_bytes=len(d), sha256=sha256(d)) for p, d in content.items())
 
 
 def tree() -> Tree:
@@ -82,7 +82,7 @@ def archive(data: bytes, **changes: object) -> Archive:
     return Archive(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def entry(*sources: Archive, **changes: object) -> Entry:
+def entry(*sources: Archive | Torchvision, **changes: object) -> Entry:
     values = {"name": "toy", "what": "a toy", "licence": "none", "sources": sources, "files": files()}
     return Entry(**{**values, **changes})  # type: ignore[arg-type]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from aiexp.dataset.few_shot.dataset import Characters, EpisodeDataset, EpisodeShape
+from aiexp.dataset.few_shot.dataset import Characters, EpisodeDataset
 
 
 def characters(num: int, examples: int, image_size: int, seed: int, alphabet: str) -> Characters:
@@ -17,16 +17,12 @@ def characters(num: int, examples: int, image_size: int, seed: int, alphabet: st
     return Characters(images=images, names=names, alphabets=[f"{alphabet}{i % 2}" for i in range(num)])
 
 
-def episodes(
-    *, shape: EpisodeShape | None = None, splits: dict[str, Characters] | None = None, **changes: Any
-) -> EpisodeDataset:
+def episodes(*, splits: dict[str, Characters] | None = None, **changes: Any) -> EpisodeDataset:
     settings: dict[str, Any] = {
         "batch_size": 3, "eval_batch_size": 4, "num_episodes": 10, "epoch_batches": 5, "rotations": False,
-        "seed": 0,
+        "seed": 0, "ways": 3, "shots": 2, "queries": 3,
     }  # fmt: skip
     parts = {"train": 9, "eval": 6, "test": 7}
     made = {s: characters(n, 6, 16, i, s) for i, (s, n) in enumerate(parts.items())}
-    return EpisodeDataset(
-        splits=made if splits is None else splits, source="generated",
-        shape=shape or EpisodeShape(ways=3, shots=2, queries=3), **(settings | changes),
-    )  # fmt: skip
+    given = made if splits is None else splits
+    return EpisodeDataset(splits=given, source="generated", **(settings | changes))

@@ -69,15 +69,12 @@ def test_harmless_names(name: str) -> None:
 
 
 def test_redact_by_key() -> None:
+    harmless = {
+        "pad_token": "[PAD]", "max_tokens": 3, "token": None, "api_key": "", "password": "${oc.env:PW}",
+    }  # fmt: skip
     config = {
         "dataset": {"token": CANARY, "name": "x", "credentials": {"user": "me", "pin": 12, "list": ["a"]}},
-        "model": {
-            "pad_token": "[PAD]",
-            "max_tokens": 3,
-            "token": None,
-            "api_key": "",
-            "password": "${oc.env:PW}",
-        },
+        "model": harmless,
         "steps": [1, 2.5, True, None, ("a", "b")],
     }
     before = repr(config)
@@ -87,13 +84,7 @@ def test_redact_by_key() -> None:
             "name": "x",
             "credentials": {"user": "***", "pin": "***", "list": ["***"]},
         },
-        "model": {
-            "pad_token": "[PAD]",
-            "max_tokens": 3,
-            "token": None,
-            "api_key": "",
-            "password": "${oc.env:PW}",
-        },
+        "model": harmless,
         "steps": [1, 2.5, True, None, ["a", "b"]],
     }
     assert repr(config) == before

@@ -20,18 +20,21 @@ from aiexp.ranges import PositiveInt, Range
 # Letters: N characters of a split, E examples of each, M episodes of a batch, C channels, H height, W width.
 
 
-Ways = Annotated[int, Range(">= 2")]
-
-
 class EpisodeBatching(Batching):
     """Arguments that data sets of episodes share; an example is an episode.
 
     Args:
+        ways: Classes of an episode.
+        shots: Examples given of each class.
+        queries: Further examples of each class, to be classified.
         rotations: Training characters turned by 90, 180 and 270 degrees are classes of their own.
         num_episodes: Episodes of "eval", and as many of "test".
         epoch_batches: Training batches that count as an epoch.
     """
 
+    ways: Annotated[int, Range(">= 2")]
+    shots: PositiveInt
+    queries: PositiveInt
     rotations: bool
     num_episodes: PositiveInt
     epoch_batches: PositiveInt
@@ -61,34 +64,6 @@ class Characters:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EpisodeShape:
-    """How many of what an episode has.
-
-    Args:
-        ways: Classes.
-        shots: Examples given of each class (support).
-        queries: Further examples of each class, to be classified.
-    """
-
-    ways: Ways
-    shots: PositiveInt
-    queries: PositiveInt
-
-    def check(self, split: str, num_classes: int, num_examples: int) -> None:
-        """Raises `ConfigError` unless a split with so many classes and examples of each holds an episode."""
-        if self.ways > num_classes:
-            raise ConfigError(
-                f"an episode of {self.ways} classes, but split {split} has {num_classes}",
-                where="ways", fix=f"at most ways={num_classes}",
-            )  # fmt: skip
-        if self.shots + self.queries > num_examples:
-            raise ConfigError(
-                f"{self.shots} examples given and {self.queries} asked for, but a class has {num_examples}",
-                where="shots", fix=f"shots + queries at most {num_examples}",
-            )  # fmt: skip
-
-
 @final
 class EpisodeDataset:
     """Episodes drawn from the characters of a split: classes without repetition, then examples of each.
@@ -104,7 +79,6 @@ class EpisodeDataset:
     Args:
         splits: Characters of "train" and, where they exist, "eval" and "test".
         source: Folder or data set, for messages.
-        shape: Of an episode.
         batching: See `EpisodeBatching`.
 
     Raises:
@@ -117,16 +91,13 @@ class EpisodeDataset:
         *,
         splits: dict[str, Characters],
         source: str,
-        shape: EpisodeShape,
         **batching: Unpack[EpisodeBatching],
     ) -> None:
         check_splits(splits, source)
-        self.rotations = batching["rotations"]
+        self._splits, self.rotations = splits, batching["rotations"]
+        self.ways, self.shots, self.queries = batching["ways"], batching["shots"], batching["queries"]
         for split, characters in splits.items():
-            turns = 4 if self.rotations and split == "train" else 1
-            shape.check(split, turns * len(characters.names), characters.images.shape[1])
-        self._splits, self.shape = splits, shape
-        self.ways = shape.ways
+            self._check(split, self._turns(split) * len(characters.names), characters.images.shape[1])
         self.channels, self.image_size = splits["train"].images.shape[2:4]
         self.batch_size, self.eval_batch_size = batching["batch_size"], batching["eval_batch_size"]
         self.num_episodes, self.epoch_batches = batching["num_episodes"], batching["epoch_batches"]
@@ -171,33 +142,46 @@ class EpisodeDataset:
             digest.update(np.ascontiguousarray(characters.images).data)
         return digest.hexdigest()
 
+    def _check(self, split: str, num_classes: int, num_examples: int) -> None:
+        """Raises `ConfigError` unless a split with so many classes and examples of each holds an episode."""
+        if self.ways > num_classes:
+            raise ConfigError(
+                f"an episode of {self.ways} classes, but split {split} has {num_classes}",
+                where="ways", fix=f"at most ways={num_classes}",
+            )  # fmt: skip
+        if self.shots + self.queries > num_examples:
+            raise ConfigError(
+                f"{self.shots} examples given and {self.queries} asked for, but a class has {num_examples}",
+                where="shots", fix=f"shots + queries at most {num_examples}",
+            )  # fmt: skip
+
     def _turns(self, split: str) -> int:
         return 4 if self.rotations and split == "train" else 1
 
     def _width(self, split: str) -> int:
         """Uniform numbers that an episode takes: one a class to choose from, one an example of each way."""
         num_classes, num_examples = self._splits[split].images.shape[:2]
-        return num_classes * self._turns(split) + self.shape.ways * num_examples
+        return num_classes * self._turns(split) + self.ways * num_examples
 
     def _episodes(self, split: str, draws: NDArray[np.float64]) -> dict[str, Tensor]:
         """A batch from uniform numbers (M, width)."""
-        images, shape = self._splits[split].images, self.shape
+        images = self._splits[split].images
         num_classes = images.shape[0] * self._turns(split)
-        classes = smallest(draws[:, :num_classes], shape.ways)  # (M, ways)
-        ranks = draws[:, num_classes:].reshape(len(draws), shape.ways, -1)
-        chosen = smallest(ranks, shape.shots + shape.queries)  # (M, ways, shots + queries)
+        classes = smallest(draws[:, :num_classes], self.ways)  # (M, ways)
+        ranks = draws[:, num_classes:].reshape(len(draws), self.ways, -1)
+        chosen = smallest(ranks, self.shots + self.queries)  # (M, ways, shots + queries)
         turns, rows = np.divmod(classes, images.shape[0])
         picked = images[rows[..., None], chosen]  # (M, ways, shots + queries, C, H, W)
         for turn in range(1, self._turns(split)):
             turned = turns == turn
             picked[turned] = np.rot90(picked[turned], turn, axes=(-2, -1))
         rounds = torch.from_numpy(picked).transpose(1, 2).float() / 255
-        labels = torch.arange(shape.ways)
+        labels = torch.arange(self.ways)
         return {
-            "support_x": rounds[:, : shape.shots].flatten(1, 2),
-            "support_y": labels.repeat(shape.shots).expand(len(draws), -1),
-            "query_x": rounds[:, shape.shots :].flatten(1, 2),
-            "query_y": labels.repeat(shape.queries).expand(len(draws), -1),
+            "support_x": rounds[:, : self.shots].flatten(1, 2),
+            "support_y": labels.repeat(self.shots).expand(len(draws), -1),
+            "query_x": rounds[:, self.shots :].flatten(1, 2),
+            "query_y": labels.repeat(self.queries).expand(len(draws), -1),
             "classes": torch.from_numpy(classes),
         }
 

@@ -12,14 +12,7 @@ from typing import Annotated, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from aiexp.dataset.few_shot.dataset import (
-    Characters,
-    EpisodeBatching,
-    EpisodeDataset,
-    EpisodeShape,
-    Ways,
-    split_alphabets,
-)
+from aiexp.dataset.few_shot.dataset import Characters, EpisodeBatching, EpisodeDataset, split_alphabets
 from aiexp.dataset.few_shot.glyph_drawing import DRAWING, Distortion, draw_letters, find_letters
 from aiexp.errors import StorageError
 from aiexp.ranges import PositiveInt, Range, Share
@@ -35,9 +28,6 @@ _ENTRY = "noto_fonts"
 
 def glyphs(
     *,
-    ways: Ways,
-    shots: PositiveInt,
-    queries: PositiveInt,
     image_size: Annotated[int, Range(">= 8")],
     examples: Annotated[int, Range(">= 2")],
     max_letters: PositiveInt,
@@ -49,9 +39,6 @@ def glyphs(
     """Episodes of letters, divided by script: those of test are of scripts never seen in training.
 
     Args:
-        ways: Classes of an episode.
-        shots: Examples given of each class.
-        queries: Further examples of each class, to be classified.
         image_size: Height and width in pixels.
         examples: Drawn of each letter: its fonts in turn, each time distorted anew.
         max_letters: Of a script, at most, the first by code point.
@@ -72,7 +59,6 @@ def glyphs(
     return EpisodeDataset(
         splits={split: letters.of_alphabets(part) for split, part in parts.items() if part},
         source="glyphs",
-        shape=EpisodeShape(ways=ways, shots=shots, queries=queries),
         **batching,
     )
 

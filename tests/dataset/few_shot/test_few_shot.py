@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aiexp.dataset.base import Dataset
-from aiexp.dataset.few_shot.dataset import Characters, EpisodeShape, split_alphabets
+from aiexp.dataset.few_shot.dataset import Characters, split_alphabets
 from aiexp.errors import ConfigError, DataError
 from tests.task.episodes import characters, episodes
 
@@ -22,11 +22,11 @@ def numbered(num: int, examples: int, alphabet: str) -> Characters:
 
 
 NUMBERED = {"train": numbered(9, 6, "a"), "test": numbered(4, 6, "b")}
-SHAPE = EpisodeShape(ways=4, shots=2, queries=3)
+SHAPE = {"ways": 4, "shots": 2, "queries": 3}
 
 
 def test_what_an_episode_holds() -> None:
-    data = episodes(splits=NUMBERED, shape=SHAPE, batch_size=50)
+    data = episodes(splits=NUMBERED, **SHAPE, batch_size=50)
     assert isinstance(data, Dataset)
     for batch in [*itertools.islice(data.train_batches(0), 3), *data.eval_batches("test")]:
         assert batch["support_x"].shape[1:] == (8, 1, 2, 2)
@@ -44,7 +44,7 @@ def test_what_an_episode_holds() -> None:
 
 
 def test_classes_and_examples_are_drawn_evenly() -> None:
-    data = episodes(splits=NUMBERED, shape=SHAPE, batch_size=2000)
+    data = episodes(splits=NUMBERED, **SHAPE, batch_size=2000)
     batch = next(data.train_batches(0))
     share = torch.bincount(batch["classes"].flatten(), minlength=9) / 2000
     assert (share - 4 / 9).abs().max() < 0.05
@@ -73,7 +73,7 @@ def test_evaluation_episodes_are_always_the_same() -> None:
 
 def test_turned_characters_are_other_classes() -> None:
     splits = {"train": numbered(1, 6, "a")}
-    data = episodes(splits=splits, shape=EpisodeShape(ways=4, shots=1, queries=1), rotations=True)
+    data = episodes(splits=splits, ways=4, shots=1, queries=1, rotations=True)
     batch = next(data.train_batches(0))
     corners = {0: (0, 0), 1: (1, 0), 2: (1, 1), 3: (0, 1)}  # where the first pixel goes, against the clock
     for place, turn in enumerate(batch["classes"][0].tolist()):
@@ -83,18 +83,18 @@ def test_turned_characters_are_other_classes() -> None:
 
 def test_more_than_the_data_have() -> None:
     for shape, where in (
-        (EpisodeShape(ways=5, shots=1, queries=1), "ways"),
-        (EpisodeShape(ways=4, shots=4, queries=3), "shots"),
+        ({"ways": 5, "shots": 1, "queries": 1}, "ways"),
+        ({"ways": 4, "shots": 4, "queries": 3}, "shots"),
     ):
         with pytest.raises(ConfigError) as caught:
-            episodes(splits=NUMBERED, shape=shape, rotations=True)  # four test classes of six examples
+            episodes(splits=NUMBERED, **shape, rotations=True)  # four test classes of six examples
         assert caught.value.where == where
         assert "\n" not in caught.value.line()
 
 
 def test_splits_share_no_alphabet() -> None:
     with pytest.raises(DataError, match="alphabet 'a'"):
-        episodes(splits={"train": numbered(9, 6, "a"), "test": numbered(9, 6, "a")}, shape=SHAPE)
+        episodes(splits={"train": numbered(9, 6, "a"), "test": numbered(9, 6, "a")}, **SHAPE)
     with pytest.raises(DataError, match="no characters"):
         episodes(splits={"test": characters(9, 6, 16, 0, "x")})
 

@@ -13,7 +13,6 @@ from torch.func import functional_call
 
 from aiexp.checkpoint.state import seed_everything
 from aiexp.config.objects.partners import check_partners
-from aiexp.dataset.few_shot.dataset import EpisodeShape
 from aiexp.dataset.few_shot.sinusoids import Sinusoids
 from aiexp.errors import ConfigError
 from aiexp.model.few_shot.conv4 import Conv4
@@ -319,7 +318,7 @@ def test_what_does_not_fit(changes: dict[str, Any], where: str) -> None:
 
 def test_one_class_of_few_examples_in_a_step_is_taken_in_rounds() -> None:
     """Steps on some of the points see every class: examples come in rounds of one of each."""
-    batch = next(episodes(shape=EpisodeShape(ways=3, shots=2, queries=2)).train_batches(0))
+    batch = next(episodes(ways=3, shots=2, queries=2).train_batches(0))
     assert batch["support_y"][0].tolist() == [0, 1, 2, 0, 1, 2]
 
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from aiexp.checkpoint.state import seed_everything
-from aiexp.dataset.few_shot.dataset import EpisodeShape
 from aiexp.errors import ConfigError
 from aiexp.model.few_shot.conv4 import Conv4
 from aiexp.task.few_shot.protonet import ProtoNet, prototypes, squared_distances
@@ -73,7 +72,7 @@ def test_an_episode_knows_nothing_of_the_others() -> None:
 
 
 def test_learns_and_is_right_about_unseen_classes() -> None:
-    task, data = make(), episodes(shape=EpisodeShape(ways=3, shots=1, queries=3))
+    task, data = make(), episodes(ways=3, shots=1, queries=3)
     (optimizer,) = task.make_optimizers().values()
     batches = data.train_batches(0)
     losses: list[float] = []
