@@ -1,7 +1,8 @@
 """Which numbers an argument may be, written in its annotation: `discount: Annotated[float, Range("[0, 1]")]`.
 
-The annotations are checked from source before anything is imported (`config/value_type.py`), so constructors
-do not check them again. `Literal` does the same for choices. Other names for the commonest are pydantic's.
+The annotations are checked from source before anything is imported (`config/target/value_type.py`),
+so constructors do not check them again. `Literal` does the same for choices. Other names for the commonest
+are pydantic's.
 """
 
 import re

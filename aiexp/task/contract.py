@@ -5,7 +5,8 @@ import json
 import os
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -185,20 +186,27 @@ def check_loss(task: Task, update: Update) -> None:
     raise broken(task, "train_step", what, fix="Update(loss=...) takes a () float tensor with a graph")
 
 
-def misfit(error: RuntimeError) -> ConfigError | None:
-    """The user's error where a layer of torch was given what it is not made for; None for anything else."""
-    frames = traceback.extract_tb(error.__traceback__)
-    is_layer = (
-        bool(frames) and Path("torch", "nn", "modules").as_posix() in Path(frames[-1].filename).as_posix()
-    )
-    if not is_layer or is_out_of_memory(error) or not SHAPES.search(str(error)):
-        return None
-    calls = [f for f in frames if "torch" not in Path(f.filename).parts]
-    where = f"{os.path.relpath(calls[-1].filename)}:{calls[-1].lineno}" if calls else "model"
-    return ConfigError(
-        f"the model does not fit the data: {' '.join(str(error).split())[:200]}",
-        where=where, fix="leave the model's sizes to the task and the data set, or make them agree",
-    )  # fmt: skip
+@contextmanager
+def misfits() -> Generator[None]:
+    """Around code of a task: a layer of torch that was given what it is not made for is the user's error.
+
+    Raises:
+        ConfigError: says where the task's code called the layer.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        layers = Path("torch", "nn", "modules").as_posix()
+        is_layer = bool(frames) and layers in Path(frames[-1].filename).as_posix()
+        if not is_layer or is_out_of_memory(error) or not SHAPES.search(str(error)):
+            raise
+        calls = [f for f in frames if "torch" not in Path(f.filename).parts]
+        where = f"{os.path.relpath(calls[-1].filename)}:{calls[-1].lineno}" if calls else "model"
+        raise ConfigError(
+            f"the model does not fit the data: {' '.join(str(error).split())[:200]}",
+            where=where, fix="leave the model's sizes to the task and the data set, or make them agree",
+        ) from error  # fmt: skip
 
 
 def as_number(owner: object, member: str, name: str, value: Any) -> float:

@@ -10,7 +10,7 @@ from aiexp.checkpoint.state import load_random_state, random_state
 from aiexp.dataset.base import Dataset
 from aiexp.hardware.hardware import Hardware
 from aiexp.task.base import Task
-from aiexp.task.contract import checked_evaluation, misfit
+from aiexp.task.contract import checked_evaluation, misfits
 from aiexp.task.report import Evaluation
 
 
@@ -40,13 +40,8 @@ def evaluate(
     task.eval()
     try:
         # Innermost: a stop request must not fall between changing and restoring anything.
-        with torch.inference_mode(), hardware.autocast(), interruptible():
+        with misfits(), torch.inference_mode(), hardware.autocast(), interruptible():
             result = checked_evaluation(task, task.evaluate(dataset, split, report=report))
-    except RuntimeError as error:
-        problem = misfit(error)
-        if problem is None:
-            raise
-        raise problem from error
     finally:
         task.train(was_training)
         load_random_state(random)  # training draws the same numbers however often it is evaluated

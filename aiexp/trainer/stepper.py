@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from contextlib import nullcontext
 from typing import Any, final
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from aiexp.errors import ConfigError, DivergedError
 from aiexp.hardware.hardware import Hardware
 from aiexp.task.base import Last, Metric, Sum, Task, Update, to_device
-from aiexp.task.contract import YIELD, as_number, broken, check_loss, checked_optimizers, misfit
+from aiexp.task.contract import YIELD, as_number, broken, check_loss, checked_optimizers, misfits
 from aiexp.trainer.schedule import Schedule
 
 
@@ -32,8 +31,7 @@ class Stepper:
     ) -> None:
         self.task, self.schedule, self.total_steps, self.clip = task, schedule, total_steps, clip
         self.device = hardware.device
-        autocast = hardware.autocast()
-        self.autocast = None if isinstance(autocast, nullcontext) else autocast
+        self.autocast = hardware.autocast()
         self.optimizers = checked_optimizers(task)
         self.parameters = {name: trainable(o) for name, o in self.optimizers.items()}
         for optimizer in self.optimizers.values():
@@ -113,16 +111,8 @@ class Stepper:
 
     def _next(self, generator: Iterator[Update]) -> Update | None:
         """Runs a generator on to its next update, in the run's precision."""
-        try:
-            if self.autocast is None:
-                return next(generator, None)
-            with self.autocast:
-                return next(generator, None)
-        except RuntimeError as error:
-            problem = misfit(error)
-            if problem is None:
-                raise
-            raise problem from error
+        with misfits(), self.autocast:
+            return next(generator, None)
 
     def _apply(self, name: str, number: int) -> None:
         optimizer = self.optimizers[name]

@@ -1,6 +1,7 @@
 """A folder in which sweeps run jobs without torch, in processes that really die."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from hydra.version import VersionBase, __compat_version__
 
+from aiexp import cli
 from tests.lab import Lab, make_lab
 from tests.sweep import stand_in
 
@@ -24,6 +26,14 @@ if __name__ == "__main__":
     aiexp.sweep.search.objective.evaluated_names = lambda first, preload: ['eval/loss']
     sys.exit(main(sys.argv[1:]))
 """
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """A command in this process, whose handler of SIGTERM comes back: exit code and stderr."""
+    handler = signal.getsignal(signal.SIGTERM)
+    code = cli.main(list(words))
+    signal.signal(signal.SIGTERM, handler)
+    return code, capsys.readouterr().err
 
 
 @pytest.fixture(autouse=True)

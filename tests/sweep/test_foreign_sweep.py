@@ -1,17 +1,16 @@
 """A sweep's directory from someone else: it brings no overrides, folders, code or paths of its own."""
 
 import json
-import signal
 from pathlib import Path
 
 import pytest
 import yaml
 
-from aiexp import cli
 from aiexp.errors import SecurityError
 from aiexp.sweep.definition import Definition
 from aiexp.sweep.ledger import Ledger
 from tests.lab import Lab, make_lab
+from tests.sweep.conftest import call
 from tests.sweep.stand_in import stub
 
 WORDS = ["run", "-m", "seed=0,1", "hydra/launcher=basic"]
@@ -28,13 +27,6 @@ def sweep(lab: Lab, capsys: pytest.CaptureFixture[str]) -> Path:
     assert call(capsys, *WORDS)[0] == 0
     (sweep,) = (lab.root / "outputs/toy").glob("*_sweep_*")
     return sweep
-
-
-def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
-    handler = signal.getsignal(signal.SIGTERM)
-    code = cli.main(list(words))
-    signal.signal(signal.SIGTERM, handler)
-    return code, capsys.readouterr().err
 
 
 def test_a_definition_that_is_not_yours_is_read_by_you_first(

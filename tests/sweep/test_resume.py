@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from aiexp import cli
 from tests.lab import Lab, make_lab
-from tests.sweep.conftest import SweepLab, wait_until
+from tests.sweep.conftest import SweepLab, call, wait_until
 from tests.sweep.stand_in import results, stub
 
 
@@ -16,13 +15,6 @@ from tests.sweep.stand_in import results, stub
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     monkeypatch.setitem(__import__("sys").modules, "aiexp.run", stub)
     return make_lab(tmp_path, monkeypatch)
-
-
-def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
-    handler = signal.getsignal(signal.SIGTERM)
-    code = cli.main(list(words))
-    signal.signal(signal.SIGTERM, handler)
-    return code, capsys.readouterr().err
 
 
 def only_sweep(lab: Lab) -> Path:
