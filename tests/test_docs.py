@@ -16,7 +16,8 @@ DOCUMENTS = [
     *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
 ]
 # What the user writes, and what does not exist on purpose.
-EXAMPLES = {"conf/config.yaml", "conf/task/mine.yaml", "utils.py"}
+EXAMPLES = {"conf/config.yaml", "utils.py"}
+MINE = re.compile(r"\b(test_)?mine\.(py|yaml)$")
 FOLDERS = {p.name for p in (*ROOT.iterdir(), *(ROOT / "aiexp").iterdir()) if p.is_dir()} - {"outputs"}
 
 
@@ -66,7 +67,7 @@ def missing(text: str) -> list[str]:
     found: list[str] = []
     for word in quoted(text):
         owner, _, member = word.partition(".")
-        if word in EXAMPLES:
+        if word in EXAMPLES or MINE.search(word):
             continue
         if is_path(word):
             found += [] if exists(word) else [word]
