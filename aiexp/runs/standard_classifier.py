@@ -12,9 +12,10 @@ import torch
 
 from aiexp.checkpoint.manifest import FORMAT
 from aiexp.checkpoint.store import CheckpointStore
+from aiexp.config.validate import validate
 from aiexp.dataset.base import ImageData
 from aiexp.dataset.image.published import CLASS_NAMES
-from aiexp.errors import ConfigError, DataError
+from aiexp.errors import AiexpError, ConfigError, DataError
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CHECKPOINTS, STATUS
 from aiexp.rundir.state import State
@@ -59,8 +60,13 @@ def standard_classifier(dataset: ImageData) -> Path:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a finished run with an intact checkpoint lies there."""
-    if RunDirectory(path).read_json(STATUS).get("state") != State.FINISHED:
+    """Whether a finished run with an intact checkpoint lies there, which this aiexp can build again."""
+    directory = RunDirectory(path)
+    if directory.read_json(STATUS).get("state") != State.FINISHED:
+        return False
+    try:
+        validate(directory.read_config())
+    except AiexpError:  # an older aiexp's, whose classes have other names
         return False
     return CheckpointStore(path / CHECKPOINTS).newest_valid()[0] is not None
 

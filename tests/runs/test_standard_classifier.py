@@ -2,12 +2,15 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from aiexp.checkpoint.manifest import FORMAT
 from aiexp.checkpoint.store import CheckpointStore
+from aiexp.config.compose import compose
 from aiexp.dataset.image.dataset import ImageDataset
 from aiexp.dataset.image.published import CLASS_NAMES
 from aiexp.errors import ConfigError, DataError
@@ -35,8 +38,10 @@ def trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]
         outputs = next(word for word in command if word.startswith("outputs=")).removeprefix("outputs=")
         directory = RunDirectory.create(Path(outputs) / "mnist_cnn", "")
         CheckpointStore(directory.path / "checkpoints").save(1, {"weight": torch.ones(2)}, {})
+        directory.write_config(config, {}, [])
         directory.write_status(state="finished")
 
+    config: Any = OmegaConf.to_container(compose(["task=mnist_cnn"]).config, resolve=True)
     monkeypatch.setenv("AIEXP_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setattr(standard, "run_quietly", run_quietly)
     return commands
@@ -63,6 +68,10 @@ def test_the_standard_classifier_is_trained_once(
     (path / "checkpoints/step-00000001/model.safetensors").write_bytes(b"damaged")
     assert standard.standard_classifier(digits()) == path
     assert len(trainings) == 3, "what is damaged is trained again"
+    old = (path / "config.yaml").read_text().replace("aiexp.task.classification.image.", "aiexp.task.image.")
+    (path / "config.yaml").write_text(old)
+    assert standard.standard_classifier(digits()) == path
+    assert len(trainings) == 4, "what names classes of an older aiexp is trained again"
 
 
 def test_two_runs_at_once_train_it_once(trainings: list[list[str]]) -> None:
