@@ -143,8 +143,6 @@ def work(sweep: Path, index: int, own: list[str], composed: Composed, environmen
         composed: Its config.
         environment: What environment.json says of this machine.
     """
-    from aiexp.run import run
-
     ledger = Ledger(sweep)
     with ledger.claim(index):
         entry = ledger.entries()[index]
@@ -161,17 +159,8 @@ def work(sweep: Path, index: int, own: list[str], composed: Composed, environmen
             environment=environment,
             pruning=job_pruning(sweep, index),
         )
-        start, error = time.perf_counter(), ""
-        try:
-            exit_code = run(composed, job)
-        except AiexpError as e:
-            exit_code, error = e.exit_code, e.lines()[0]
-            if not isinstance(e, Stopped):
-                report(index, own, e.lines())
-        except (Exception, SystemExit) as e:
-            exit_code, error = 1, f"{type(e).__name__}: {e}"
-            lines = traceback.format_exc().splitlines()
-            report(index, own, [*lines, "this is a bug in aiexp or in your own code"])
+        start = time.perf_counter()
+        exit_code, error = attempt(composed, job)
         status = RunDirectory(directory).read_json(STATUS)
         result = Result(
             index=index,
@@ -186,6 +175,22 @@ def work(sweep: Path, index: int, own: list[str], composed: Composed, environmen
         ledger.end(result)
     gc.collect()
     return result
+
+
+def attempt(composed: Composed, job: Job) -> tuple[int, str]:
+    """The exit code of a run, and its error if it ended with one, which is reported."""
+    from aiexp.run import run
+
+    try:
+        return run(composed, job), ""
+    except AiexpError as error:
+        if not isinstance(error, Stopped):
+            report(job.index, job.overrides, error.lines())
+        return error.exit_code, error.lines()[0]
+    except (Exception, SystemExit) as error:
+        lines = traceback.format_exc().splitlines()
+        report(job.index, job.overrides, [*lines, "this is a bug in aiexp or in your own code"])
+        return 1, f"{type(error).__name__}: {error}"
 
 
 def report(index: int, own: list[str], lines: list[str]) -> None:

@@ -3,6 +3,7 @@
 import gc
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
@@ -26,6 +27,9 @@ from aiexp.sweep.search.best import search_lines
 from aiexp.sweep.search.objective import complete_search
 from aiexp.text.secrets import MASK, redact, redact_text
 from aiexp.text.terminal import resume_command, say
+
+if TYPE_CHECKING:
+    from aiexp.sweep.hydra_sweep import HydraSweep
 
 LOCAL = "hydra/launcher=local"
 
@@ -108,15 +112,7 @@ def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
 
     directory = job.sweep
     prepared = HydraSweep(overrides, job, first)
-    now = Definition(
-        overrides=[redact_text(o) for o in overrides],
-        config_dir=job.config_dir,
-        choices=first.choices,
-        axes=sorted(job.names),
-        launcher=prepared.choice("launcher"),
-        sweeper=prepared.choice("sweeper"),
-        config=redact(OmegaConf.to_container(first.config, resolve=True)),
-    )
+    now = define(overrides, job, first, prepared)
     planned = [(p.index, job.own(p.overrides), config_hash(p.composed)) for p in prepared.planned]
     with storage_errors("making the sweep directory", directory):
         directory.mkdir(parents=True, exist_ok=True)
@@ -148,6 +144,19 @@ def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
     if lines:  # trials of earlier attempts count, and those that failed are not run again
         results = [e.result for e in ledger.entries().values() if e.result]
     return summary(results, directory, num_planned=len(planned))
+
+
+def define(overrides: list[str], job: SweepJob, first: Composed, prepared: "HydraSweep") -> Definition:
+    """What sweep.yaml holds, secrets masked."""
+    return Definition(
+        overrides=[redact_text(o) for o in overrides],
+        config_dir=job.config_dir,
+        choices=first.choices,
+        axes=sorted(job.names),
+        launcher=prepared.choice("launcher"),
+        sweeper=prepared.choice("sweeper"),
+        config=redact(OmegaConf.to_container(first.config, resolve=True)),
+    )
 
 
 def with_launcher(overrides: list[str], dirs: ConfDirs) -> list[str]:

@@ -18,7 +18,7 @@ SECONDS = 0.02  # a step
 
 def run(composed: Any, job: Any = None) -> int:
     """Trains nothing: `trainer.steps` lines of metrics, a checkpoint after every second one."""
-    from aiexp.errors import MemoryFullError, Stopped
+    from aiexp.errors import Stopped
     from aiexp.rundir.directory import RunDirectory
 
     seed, steps = int(composed.config.seed), int(composed.config.trainer.steps)
@@ -29,25 +29,7 @@ def run(composed: Any, job: Any = None) -> int:
     directory.write_status(state="running", total_steps=steps, pid=os.getpid())
     lock = directory.lock()
     print(f"seed {seed} on cores {sorted(os.sched_getaffinity(0))}", flush=True)
-    if seed == 101:
-        raise RuntimeError("boom")
-    if seed == 102:
-        sys.exit(3)
-    if seed == 103:
-        os.kill(os.getpid(), signal.SIGSEGV)
-    if seed == 104:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if seed == 105:
-        time.sleep(1000)
-    if seed == 106:
-        directory.write_status(state="failed")
-        raise MemoryFullError("out of memory: 9 GiB", fix="halve it")
-    if seed == 107:  # leaves two processes behind, in sessions of their own; the second has lost its parent
-        for command in (["sleep", "1000"], ["sh", "-c", "setsid sleep 1000 & echo $!"]):
-            child = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True)
-            number = child.pid if command[0] == "sleep" else int(child.stdout.readline())  # type: ignore
-            with (job.sweep_dir / "left.txt").open("a") as file:
-                file.write(f"{number}\n")
+    misbehave(seed, directory, job.sweep_dir)
     path, saved = directory.path / "metrics.jsonl", directory.path / "saved.json"
     state = json.loads(saved.read_text()) if saved.exists() else {"step": 0, "value": seed, "starts": 0}
     lines = path.read_text().splitlines()[: state["step"]] if path.exists() else []
@@ -72,6 +54,31 @@ def run(composed: Any, job: Any = None) -> int:
     directory.write_status(state="finished", exit_code=0, metrics={"eval/loss": state["value"]})
     lock.close()
     return 0
+
+
+def misbehave(seed: int, directory: Any, sweep_dir: Path) -> None:
+    """What a few seeds do instead of training."""
+    from aiexp.errors import MemoryFullError
+
+    if seed == 101:
+        raise RuntimeError("boom")
+    if seed == 102:
+        sys.exit(3)
+    if seed == 103:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if seed == 104:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if seed == 105:
+        time.sleep(1000)
+    if seed == 106:
+        directory.write_status(state="failed")
+        raise MemoryFullError("out of memory: 9 GiB", fix="halve it")
+    if seed == 107:  # leaves two processes behind, in sessions of their own; the second has lost its parent
+        for command in (["sleep", "1000"], ["sh", "-c", "setsid sleep 1000 & echo $!"]):
+            child = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True)
+            number = child.pid if command[0] == "sleep" else int(child.stdout.readline())  # type: ignore
+            with (sweep_dir / "left.txt").open("a") as file:
+                file.write(f"{number}\n")
 
 
 def results(sweep: Path) -> dict[int, list[str]]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,9 @@ from tests.tracker.wandb_file import read_wandb_file
 MakeRun = Callable[..., RunInfo]
 
 
-def test_offline_file_holds_the_run(home: Path, make_run: MakeRun, capfd: pytest.CaptureFixture[str]) -> None:
-    run, tracker = make_run(), make_tracker(tags=["mine"], project="reviews")
+def follow(run: RunInfo) -> dict[str, Any]:
+    """Logs a little of everything; returns what the tracker says of itself."""
+    tracker = make_tracker(tags=["mine"], project="reviews")
     for name, content in (("p.png", PNG), ("g.gif", GIF)):
         (run.directory / name).write_bytes(content)
     record = tracker.start(run)
@@ -33,7 +35,12 @@ def test_offline_file_holds_the_run(home: Path, make_run: MakeRun, capfd: pytest
     table = Table(columns=["text", "score"], rows=[["bad film", 0.25], ["ok", 1]])
     tracker.log_table(4, "test/errors", table)
     tracker.close(143)
+    return record
 
+
+def test_offline_file_holds_the_run(home: Path, make_run: MakeRun, capfd: pytest.CaptureFixture[str]) -> None:
+    run = make_run()
+    record = follow(run)
     folder = run.directory / record["dir"]
     found = read_wandb_file(folder / f"run-{record['id']}.wandb")
     assert (found.id, found.name, found.project) == (record["id"], run.name, "reviews")
@@ -158,6 +165,7 @@ def test_sweep_agent_chooses_the_run(home: Path, make_run: MakeRun, monkeypatch:
 KILLED = """
 import os, signal, time
 from pathlib import Path
+from typing import Any
 from aiexp.task.report import Table
 from aiexp.tracker.base import RunInfo
 from aiexp.tracker.guard import GuardedTracker
