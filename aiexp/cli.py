@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from aiexp.command import COMMANDS
+from aiexp.command.help import overview, page
 from aiexp.errors import AiexpError, ConfigError, StorageError, nearest
 from aiexp.limits import limit_error
 from aiexp.text.terminal import out, out_lines, say, say_lines
@@ -59,10 +60,10 @@ def _drop_output() -> None:
 
 def _dispatch(argv: list[str]) -> int:
     """The exit code of the command that `argv` names."""
+    if argv[:1] == ["help"] and len(argv) > 1:
+        argv = [*argv[1:], "--help"]
     if not argv or argv[0] in ("-h", "--help", "help"):
-        from aiexp.command.help import overview
-
-        out_lines(overview(COMMANDS))
+        out_lines(overview())
         return 0 if argv else 2
     if argv[0] in ("--version", "-V"):
         from aiexp import __version__
@@ -75,12 +76,11 @@ def _dispatch(argv: list[str]) -> int:
         if "=" in name:
             hint = f" To run it, type: aiexp run {' '.join(argv)}"
         raise ConfigError(f"unknown command '{name}'.{hint}", fix=f"commands are {' '.join(COMMANDS)}")
+    if {"-h", "--help"} & set(rest):
+        out_lines(page(name))
+        return 0
     main_of: Callable[[list[str]], int] = importlib.import_module(f"aiexp.command.{name}").main
-    try:
-        return main_of(_take_trust(rest))
-    except SystemExit as e:
-        # argparse leaves this way: 0 after --help, 2 after a wrong argument.
-        return e.code if isinstance(e.code, int) else int(e.code is not None)
+    return main_of(_take_trust(rest))
 
 
 def _take_trust(argv: list[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """The `aiexp` command from outside: exit codes, lines, sweeps, what it must not import or leave behind."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aiexp import __version__, cli
+from aiexp import cli
 from tests.lab import HEAVY, Lab, make_lab
 from tests.stub_run import STUB
 
@@ -34,25 +33,6 @@ def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str
     code = cli.main(list(words))
     out, err = capsys.readouterr()
     return code, out, err
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "expected"),
-    [
-        ([], 2, "usage: aiexp COMMAND"),
-        (["--help"], 0, "usage: aiexp COMMAND"),
-        (["--version"], 0, __version__),
-        (["run", "--help"], 0, "choose a group's option"),
-        (["list", "--help"], 0, "usage: aiexp list"),
-        (["completion", "--help"], 0, "usage: aiexp completion"),
-    ],
-)
-def test_help_fits_a_terminal(
-    lab: Lab, capsys: pytest.CaptureFixture[str], words: list[str], code: int, expected: str
-) -> None:
-    assert (got := call(capsys, *words))[0] == code
-    assert expected in got[1]
-    assert all(len(line) <= 80 for line in got[1].splitlines())
 
 
 @pytest.mark.parametrize(
@@ -260,52 +240,6 @@ def test_list_shows_headers_and_marks_the_users_own(lab: Lab, capsys: pytest.Cap
     assert "toy Toy task [yours: conf/task/toy.yaml] data: numbers time: a second" in out
     assert "My processor [yours: conf/hardware/cpu.yaml, replaces the built-in one]" in out
     assert "tracker" not in out
-
-
-def complete(capsys: pytest.CaptureFixture[str], line: str) -> list[str]:
-    return call(capsys, "completion", "--words", line)[1].split()
-
-
-def test_completion(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    run = lab.root / "outputs/toy/2026_run"
-    run.mkdir(parents=True)
-    (run / "status.json").write_text(json.dumps({"state": "finished"}))
-    assert complete(capsys, "aiexp r") == ["run", "resume", "runs"]
-    assert {"task=toy", "task=other"} <= set(complete(capsys, "aiexp run task="))
-    assert complete(capsys, "aiexp run -m model=small,la") == ["model=small,large"]
-    assert complete(capsys, "aiexp run trai") == ["trainer=", "trainer."]
-    assert complete(capsys, "aiexp run trainer.") == ["trainer.steps=", "trainer.clip="]
-    assert complete(capsys, "aiexp run task=other task.") == ["task.gamma="]
-    assert complete(capsys, "aiexp run +model.bias=") == ["+model.bias=true", "+model.bias=false"]
-    assert "--multirun" in complete(capsys, "aiexp run --m")
-    assert complete(capsys, "aiexp resume out") == ["outputs/"]
-    assert complete(capsys, "aiexp resume outputs/toy/") == ["outputs/toy/2026_run"]
-    assert "minilm" in complete(capsys, "aiexp data fetch ")
-    assert complete(capsys, "aiexp run nonsense.") == []
-
-
-BASH = """
-aiexp() { "$PYTHON" -m aiexp "$@"; }
-eval "$(aiexp completion bash)"
-COMP_LINE="$1"; COMP_POINT=${#1}; COMP_WORDS=(aiexp)
-compopt() { :; }
-_aiexp
-printf '%s\\n' "${COMPREPLY[@]}"
-complete -p aiexp
-"""
-
-
-def test_the_bash_script_in_bash(lab: Lab) -> None:
-    environment = {**os.environ, "PYTHON": sys.executable}
-    done = subprocess.run(
-        ["bash", "-c", BASH, "bash", "aiexp run task=to"],
-        cwd=lab.root,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    # bash itself keeps `task=`.
-    assert done.stdout.splitlines() == ["toy", "complete -F _aiexp aiexp"], done.stderr
 
 
 def test_a_wheel_runs_a_users_task_in_another_folder(

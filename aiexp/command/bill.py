@@ -47,14 +47,14 @@ def check(config: DictConfig, *, resume: bool = False) -> Bill:
     experiment = Experiment.of(plain)
     say("hardware", experiment.hardware.describe())
     say("dataset", ", ".join(f"{count} {name}" for name, count in experiment.sizes.items()))
-    say("model", describe_parameters(experiment.num_parameters))
+    say("model", _describe_parameters(experiment.num_parameters))
     from aiexp.runs.rehearsal import Rehearsal
 
     rehearsal = Rehearsal(experiment)
     evaluate(experiment)
     bill = probe(rehearsal)
     if resume:
-        check_resume(plain, rehearsal)
+        _check_resume(plain, rehearsal)
     return bill
 
 
@@ -63,7 +63,7 @@ def say(name: str, value: str) -> None:
     out(f"{name:<10}{value}")
 
 
-def describe_parameters(count: int) -> str:
+def _describe_parameters(count: int) -> str:
     """So many parameters, and the memory that training them in fp32 with Adam takes."""
     # weights, gradients and two moments, 4 bytes each; activations come on top
     return f"{count:,} parameters, {count * 16 / 2**20:.0f} MiB with gradients and Adam's moments"
@@ -93,7 +93,7 @@ def probe(rehearsal: "Rehearsal") -> Bill:
     return bill
 
 
-def check_resume(config: dict[str, Any], rehearsal: "Rehearsal") -> None:
+def _check_resume(config: dict[str, Any], rehearsal: "Rehearsal") -> None:
     """Makes a report and compares going on with resuming; raises every breach found."""
     from aiexp.runs.rehearsal import STEPS, check_resuming
     from aiexp.task.contract import checked_fingerprint

@@ -1,41 +1,47 @@
 """`aiexp check [overrides] [-m]`: everything short of training, with a bill of what training would take."""
 
 from aiexp.command.bill import check, say
-from aiexp.command.run import split
+from aiexp.command.flags import CONFIG_DIR, TRUST, Flag, Flags
+from aiexp.command.run import INSTEAD
 from aiexp.config.compose import compose
 from aiexp.config.objects.address import addresses
-from aiexp.text.terminal import out_lines
 
 HELP = """\
-usage: aiexp check [KEY=VALUE ...] [--resume] [-m]
+usage: aiexp check [KEY=VALUE ...] [flags]
 
-Composes the config, binds every constructor's arguments, builds everything, and runs a few batches.
-Nothing is written. Prints parameters, memory, steps and the estimated time. Takes the same
-overrides as aiexp run:
+Composes the config, binds every constructor's arguments, builds everything,
+and runs a few batches. Nothing is written. Prints parameters, memory, steps
+and the estimated time. Takes the same overrides as aiexp run:
   aiexp check task=bert_finetune dataset.batch_size=64
-With --resume it also saves after a few steps, builds everything again, loads, and compares with
-going on; makes the final report of one batch; and names whatever breaks the contract of tasks and
-data sets, one line each. Run it once on a task of your own:
+With --resume it also saves after a few steps, builds everything again, loads,
+and compares with going on; makes the final report of one batch; and names
+whatever breaks the contract of tasks and data sets, one line each. Run it
+once on a task of your own:
   aiexp check task=my_task --resume
 With -m it lists every job of the sweep, composes each, and estimates the time
 of each and of the whole:
   aiexp check -m task=mnist_cnn seed=0,1,2 task.optimizer.lr=1e-3,1e-2
 """
-FLAGS = ("--resume", "--config-dir", "--multirun", "--help")
+FLAGS = Flags(
+    "check",
+    Flag("--resume", "also compare a resumed run with one that goes on"),
+    Flag("--multirun", "check every job of the sweep", short="-m"),
+    CONFIG_DIR,
+    TRUST,
+    instead=INSTEAD,
+)
 
 
 def main(argv: list[str]) -> int:
     """Prints the bill; returns 0 or raises what training would."""
-    if {"-h", "--help"} & set(argv):
-        out_lines(HELP)
-        return 0
-    line = split(argv)
-    if "multirun" in line.flags:
+    words, flags = FLAGS.parse(argv)
+    config_dir = flags.get("config-dir")
+    if "multirun" in flags:
         from aiexp.command.check_sweep import check_sweep_jobs
 
-        return check_sweep_jobs(line.overrides, config_dir=line.config_dir)
-    config = compose(line.overrides, config_dir=line.config_dir).config
+        return check_sweep_jobs(words, config_dir=config_dir)
+    config = compose(words, config_dir=config_dir).config
     say("config", "valid: every key, type and target")
     with addresses(config):
-        check(config, resume="resume" in line.flags)
+        check(config, resume="resume" in flags)
     return 0

@@ -1,12 +1,12 @@
 """`aiexp compare`: which of many runs is better, and how sure that is. Imports no torch."""
 
-import argparse
 import gc
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from aiexp.command.flags import Flag, Flags
 from aiexp.errors import ConfigError, DataError, nearest
 from aiexp.text.terminal import out, out_lines
 
@@ -25,105 +25,65 @@ holds the true mean with 95 % confidence.
   aiexp compare outputs/bert_finetune
   aiexp compare outputs/bert_finetune --by lr --metric eval/accuracy
   aiexp compare outputs/mnist_cnn/2026-11-22_10-00-00_sweep_* --html
-
-  --by KEY            groups by this key (or group: model) alone
-  --metric NAME       what to compare by; default: what the task is judged by
-  --higher, --lower   is better, where the metric's name does not say so
-  --format F          table | md | csv | json | html, to the terminal or a pipe
-  --html [FILE.html]  the page, into a file (comparison.html)
-  --top N             so many groups in table and md (25); 0 shows all
-  --importance        how much each key matters, also where it takes seconds;
-                      --no-importance: never
-  --wandb ENTITY/PROJECT[/GROUP]
-                      runs of W&B instead of, or beside, those of folders
-  --workspace [ENTITY/PROJECT/]GROUP
-                      save a view of the runs' group (a sweep's name) in W&B:
-                      curves, parallel coordinates, importance, run comparer
-  -h, --help          this page
 """
-FORMATS = ("table", "md", "csv", "json", "html")
-PAGE = "comparison.html"
-FLAGS = (
-    "--by", "--metric", "--higher", "--lower", "--format", "--html", "--top", "--importance",
-    "--no-importance", "--wandb", "--workspace", "--help",
-)  # fmt: skip
-
-
-class _Parser(argparse.ArgumentParser):
-    """Wrong arguments become a ConfigError."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message, where="aiexp compare", fix="aiexp compare --help")
+_PAGE = "comparison.html"
+FLAGS = Flags(
+    "compare",
+    Flag("--by", "groups by this key (or group: model) alone", value="KEY"),
+    Flag("--metric", "what to compare by; default: what the task is judged by", value="NAME"),
+    Flag("--higher", "higher is better, if the metric's name does not say it"),
+    Flag("--lower", "lower is better, likewise"),
+    Flag("--format", "to the terminal or a pipe", choices=("table", "md", "csv", "json", "html")),
+    Flag("--html", "the page, into a file", value="FILE.html", otherwise=_PAGE, ending=".html"),
+    Flag("--top", "so many groups in table and md (25); 0 shows all", value="N"),
+    Flag("--importance", "how much each key matters, also where it takes seconds"),
+    Flag("--no-importance", "never"),
+    Flag("--wandb", "runs of W&B instead of, or beside, those of folders", value="ENTITY/PROJECT[/GROUP]"),
+    Flag(
+        "--workspace",
+        "save a view of the runs' group (a sweep's name) in W&B: curves, importance, run comparer",
+        value="[ENTITY/PROJECT/]GROUP",
+    ),
+)
 
 
 def main(argv: list[str]) -> int:
     """Prints the comparison of the runs named; returns 0."""
-    if {"-h", "--help"} & set(argv):
-        out_lines(HELP)
-        return 0
-    argv, page = _take_page(argv)
-    arguments = _parse(argv)
+    words, flags = FLAGS.parse(argv)
+    top = _read_top(flags.get("top", "25"))
+    higher = [flag == "higher" for flag in flags if flag in ("higher", "lower")][-1:]
+    importance = [flag == "importance" for flag in flags if flag in ("importance", "no-importance")][-1:]
     gc.disable()  # a thousand runs are many small objects that live to the end
     from aiexp.compare.compare import compare
 
-    records = _records(arguments)
+    records = _records([Path(word) for word in words], flags.get("wandb"))
     comparison = compare(
         records,
-        by=arguments.by,
-        metric=arguments.metric,
-        direction=arguments.direction,
-        importance=arguments.importance,
+        by=flags.get("by"),
+        metric=flags.get("metric"),
+        direction=("max" if higher[0] else "min") if higher else None,
+        importance=importance[0] if importance else None,
     )
-    if arguments.workspace is not None:
+    workspace, page = flags.get("workspace"), flags.get("html")
+    if workspace is not None:
         from aiexp.compare.workspace import save_workspace
 
-        out(save_workspace(arguments.workspace, comparison, records))
+        out(save_workspace(workspace, comparison, records))
     if page is not None:
-        _write_page(comparison, records, page)
-    elif arguments.workspace is None:
-        out_lines(_text(comparison, records, arguments.format, arguments.top))
+        _write_page(comparison, records, Path(page))
+    elif workspace is None:
+        out_lines(_text(comparison, records, flags.get("format", "table"), top))
     return 0
 
 
-def _take_page(argv: list[str]) -> tuple[list[str], Path | None]:
-    """`argv` without `--html [FILE.html]`; a word after it that ends otherwise is a PATH."""
-    rest: list[str] = []
-    page: Path | None = None
-    for i, word in enumerate(argv):
-        if word == "--html":
-            follower = argv[i + 1] if i + 1 < len(argv) else ""
-            page = Path(follower if follower.endswith(".html") else PAGE)
-        elif word.startswith("--html="):
-            page = Path(word.partition("=")[2])
-        elif not (i and argv[i - 1] == "--html" and word.endswith(".html")):
-            rest.append(word)
-    return rest, page
+def _read_top(text: str) -> int:
+    """How many groups to show."""
+    if not text.isdecimal() or len(text) > 9:
+        raise ConfigError(f"--top takes a number, not '{text}'", where="aiexp compare", fix="type --top 25")
+    return int(text)
 
 
-def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = _Parser(prog="aiexp compare", add_help=False, allow_abbrev=False)
-    parser.add_argument("paths", nargs="*", type=Path)
-    parser.add_argument("--by")
-    parser.add_argument("--metric")
-    parser.add_argument("--higher", dest="direction", action="store_const", const="max")
-    parser.add_argument("--lower", dest="direction", action="store_const", const="min")
-    parser.add_argument("--format", choices=FORMATS, default="table")
-    parser.add_argument("--top", type=int, default=25)
-    parser.add_argument("--importance", action=argparse.BooleanOptionalAction)
-    parser.add_argument("--wandb")
-    parser.add_argument("--workspace")
-    for word in argv:
-        name = word.partition("=")[0]
-        if name.startswith("-") and name not in FLAGS:
-            raise ConfigError(
-                f"unknown flag '{name}'.{nearest(name, FLAGS)}",
-                where="aiexp compare",
-                fix="aiexp compare --help",
-            )
-    return parser.parse_intermixed_args(argv)
-
-
-def _records(arguments: argparse.Namespace) -> "list[RunRecord]":
+def _records(paths: list[Path], wandb: str | None) -> "list[RunRecord]":
     """The runs named, of folders and of W&B.
 
     Raises:
@@ -131,7 +91,7 @@ def _records(arguments: argparse.Namespace) -> "list[RunRecord]":
     """
     from aiexp.rundir.record import find_runs
 
-    paths: list[Path] = arguments.paths or ([] if arguments.wandb else [Path("outputs")])
+    paths = paths or ([] if wandb else [Path("outputs")])
     for path in paths:
         if not os.path.exists(path):
             siblings = (
@@ -141,10 +101,10 @@ def _records(arguments: argparse.Namespace) -> "list[RunRecord]":
                 f"no such folder: {path}.{nearest(str(path), siblings)}", fix="aiexp runs lists the runs"
             )
     records = find_runs(paths, is_sealed=True)
-    if arguments.wandb:
+    if wandb:
         from aiexp.compare.wandb_runs import fetch_runs
 
-        records += fetch_runs(arguments.wandb)
+        records += fetch_runs(wandb)
     if not records:
         where = ", ".join(map(str, paths))
         raise DataError("no runs found", where=where, fix="aiexp run -m seed=0,1,2 makes three")

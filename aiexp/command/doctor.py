@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from aiexp.checkpoint.manifest import saved_steps, verify, verify_state
+from aiexp.command.flags import Flags
 from aiexp.errors import AiexpError, CheckpointError, HardwareError, StorageError
 from aiexp.hardware.hardware import count_gpus, cpu_flags, cpu_name
 from aiexp.rundir.directory import RunDirectory
@@ -18,22 +19,22 @@ from aiexp.rundir.seal import check_seal
 from aiexp.rundir.state import UNDER_WAY, State
 from aiexp.storage.lock import is_held
 from aiexp.text.secrets import redact_text
-from aiexp.text.terminal import out, out_lines, resume_command
+from aiexp.text.terminal import out, resume_command
 
 HELP = """\
 usage: aiexp doctor          this machine: versions, device, folders, W&B
-       aiexp doctor RUN      a run directory: config, state, checkpoints, metrics, reference value
+       aiexp doctor RUN      a run directory: config, state, checkpoints,
+                             metrics, reference value
 """
+FLAGS = Flags("doctor")
 PACKAGES = ("torch", "transformers", "torchvision", "gymnasium", "wandb", "hydra-core", "omegaconf")
 OPTIONAL = {"torchvision": "vision", "gymnasium": "rl"}
 
 
 def main(argv: list[str]) -> int:
     """Prints one line for each check; returns 0, or the exit code of the worst problem."""
-    if {"-h", "--help"} & set(argv):
-        out_lines(HELP)
-        return 0
-    checks = examine_run(RunDirectory.open(Path(argv[0]))) if argv else examine_machine()
+    runs, _ = FLAGS.parse(argv)
+    checks = _examine_run(RunDirectory.open(Path(runs[0]))) if runs else _examine_machine()
     worst = 0
     for name, check in checks:
         try:
@@ -49,18 +50,18 @@ def main(argv: list[str]) -> int:
 Check = tuple[str, Callable[[], str]]
 
 
-def examine_machine() -> Iterator[Check]:
+def _examine_machine() -> Iterator[Check]:
     """Checks that need no run."""
     from aiexp.source.cache import data_dir
 
     yield "python", lambda: f"{platform.python_version()} at {sys.executable}"
     for package in PACKAGES:
         yield package, lambda package=package: installed(package)
-    yield "processor", describe_processor
+    yield "processor", _describe_processor
     yield "gpu", lambda: f"{count} found" if (count := count_gpus()) else "none (hardware=auto uses the CPU)"
     yield "outputs folder", lambda: writable(Path("outputs"))
     yield "data folder", lambda: writable(data_dir())
-    yield "W&B", describe_wandb
+    yield "W&B", _describe_wandb
 
 
 def installed(package: str) -> str:
@@ -73,7 +74,7 @@ def installed(package: str) -> str:
         raise HardwareError(f"{package} is not installed", fix="pip install aiexp") from None
 
 
-def describe_processor() -> str:
+def _describe_processor() -> str:
     """Name, cores, and whether bf16 is fast."""
     fast = sorted(cpu_flags() & {"amx_bf16", "avx512_bf16"})
     precision = "fast with " + " ".join(fast) if fast else "not native, fp32 is used"
@@ -90,7 +91,7 @@ def writable(folder: Path) -> str:
     return f"{folder} ({shutil.disk_usage(there).free / 1e9:.0f} GB free)"
 
 
-def describe_wandb() -> str:
+def _describe_wandb() -> str:
     """Whether a key is configured, without any network."""
     netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
     configured = "WANDB_API_KEY" in os.environ or (
@@ -99,9 +100,9 @@ def describe_wandb() -> str:
     return "key configured" if configured else "no key: runs are logged offline (wandb login to change that)"
 
 
-def examine_run(directory: RunDirectory) -> Iterator[Check]:
+def _examine_run(directory: RunDirectory) -> Iterator[Check]:
     """Checks of a run directory."""
-    yield "config", lambda: check_config(directory)
+    yield "config", lambda: _check_config(directory)
     yield "state", lambda: check_state(directory)
     yield "metrics", lambda: check_metrics(directory)
     checkpoints = directory.path / CHECKPOINTS
@@ -110,7 +111,7 @@ def examine_run(directory: RunDirectory) -> Iterator[Check]:
     yield "reference", lambda: check_reference(directory)
 
 
-def check_config(directory: RunDirectory) -> str:
+def _check_config(directory: RunDirectory) -> str:
     """The stored config still composes and may be run."""
     from aiexp.config.validate import validate
 

@@ -5,33 +5,34 @@ import shutil
 import textwrap
 from pathlib import Path
 
+from aiexp.command.flags import Flags
 from aiexp.config.folders import GROUPS, ConfDirs, Option, conf_dirs, shown
 from aiexp.errors import ConfigError, nearest
 from aiexp.text.terminal import out_lines, visible
 
-USAGE = """\
+HELP = """\
 usage: aiexp list [GROUP ...]
 
 Every option of every group, or of the groups named, with its purpose; for
-tasks also the data set, the time on two CPU cores and the expected result."""
+tasks also the data set, the time on two CPU cores and the expected result.
+"""
+FLAGS = Flags("list")
 
 _FIELDS = ("Data", "Time", "Expected", "Command")
 
 
 def main(argv: list[str]) -> int:
     """Prints the options of the groups in `argv`, or of all."""
-    if "-h" in argv or "--help" in argv:
-        out_lines(USAGE)
-        return 0
+    words, _ = FLAGS.parse(argv)
     dirs = conf_dirs()
     options = dirs.options()
-    for word in argv:
+    for word in words:
         if word not in options:
             what = f"no group '{word}'.{nearest(word, options)}"
             raise ConfigError(what, fix=f"groups are {' '.join(options)}")
-    groups = argv or list(options)
+    groups = words or list(options)
     out_lines("\n\n".join(_group(group, options[group]) for group in groups))
-    if not argv:
+    if not words:
         out_lines(_footer(dirs))
     return 0
 

@@ -8,6 +8,8 @@ from typing import Any, cast
 import yaml
 from omegaconf._utils import get_yaml_loader
 
+from aiexp.command.flags import TRUST, Flags
+from aiexp.command.help import page
 from aiexp.config.validate import validate
 from aiexp.errors import ConfigError, nearest
 from aiexp.rundir.changes import check_changes, flatten
@@ -26,28 +28,32 @@ LONGER = ("trainer.steps", "trainer.epochs", "trainer.selection.patience")  # wh
 HELP = """\
 usage: aiexp resume RUN|SWEEP [KEY=VALUE ...]
 
-Continues a stopped, failed or killed run in its own directory, from its newest intact checkpoint:
-same weights, same data order, same random numbers, same W&B run. RUN is a run directory, for
-example outputs/latest.
+Continues a stopped, failed or killed run in its own directory, from its newest
+intact checkpoint: same weights, same data order, same random numbers, same W&B
+run. RUN is a run directory, for example outputs/latest.
 
-KEY=VALUE changes what may change: length, evaluation and checkpoint intervals, tracker, hardware.
+KEY=VALUE changes what may change: length, evaluation and checkpoint intervals,
+tracker, hardware.
   aiexp resume outputs/latest
   aiexp resume outputs/latest trainer.epochs=5
 
 SWEEP is a sweep's directory: jobs that are complete are skipped, those that
 were stopped continue, those that failed run again. Nothing but settings of
 the launcher and the sweeper may change:
-  aiexp resume outputs/mnist_cnn/2026-01-31_12-00-00_sweep_1a2b3c hydra.launcher.n_jobs=1
+  aiexp resume outputs/mnist_cnn/2026-01-31_12-00-00_sweep_1a2b3c \\
+      hydra.launcher.n_jobs=1
 """
+FLAGS = Flags("resume", TRUST)
 
 
 def main(argv: list[str]) -> int:
     """Resumes a run; returns its exit code."""
-    if not argv or {"-h", "--help"} & set(argv):
-        out_lines(HELP)
-        return 0 if argv else 2
-    paths = [word for word in argv if is_path(word)]
-    overrides = [word for word in argv if word not in paths]
+    if not argv:
+        out_lines(page("resume"))
+        return 2
+    words, _ = FLAGS.parse(argv)
+    paths = [word for word in words if is_path(word)]
+    overrides = [word for word in words if word not in paths]
     if len(paths) != 1:
         raise ConfigError(
             f"aiexp resume takes one run or sweep, not {len(paths)}", fix="aiexp resume outputs/latest"
@@ -61,10 +67,10 @@ def main(argv: list[str]) -> int:
 
     directory = RunDirectory.open(Path(path))
     with own_code_of(directory.path):
-        return resume_run(directory, path, overrides)
+        return _resume_run(directory, path, overrides)
 
 
-def resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int:
+def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int:
     """Resumes a run; its config may name only code that it recorded as the user's own.
 
     Args:
@@ -103,7 +109,7 @@ def is_path(word: str) -> bool:
     return not equals or os.sep in key or os.path.isdir(word)
 
 
-def read_value(text: str) -> Any:
+def _read_value(text: str) -> Any:
     """What the text of a value stands for, read as a config file is (so that 1e-4 is a number).
 
     Raises:
@@ -131,7 +137,7 @@ def apply_overrides(config: dict[str, Any], overrides: list[str]) -> dict[str, A
             raise ConfigError(f"'{override}' is not KEY=VALUE", where="aiexp resume")
         if key not in known:
             raise ConfigError(f"unknown key '{key}'.{nearest(key, known)}", where="aiexp resume")
-        assign(config, key, read_value(value))
+        assign(config, key, _read_value(value))
     return config
 
 

@@ -1,35 +1,49 @@
 """`aiexp run`: reads the flags, composes and checks, then runs a job, a sweep, or only prints the config."""
 
 import gc
-from dataclasses import dataclass, field
 
-from aiexp.errors import ConfigError, nearest
-from aiexp.text.terminal import out_lines, say
+from aiexp.command.flags import CONFIG_DIR, TRUST, Flag, Flags
+from aiexp.errors import ConfigError
+from aiexp.text.terminal import say
 
-_SWITCHES = {
-    "-m": "multirun",
-    "--multirun": "multirun",
-    "-h": "help",
-    "--help": "help",
-    "--resolve": "resolve",
-    "--resume": "resume",
-    "--hydra-help": "hydra-help",
-}
-_VALUED = {
-    "-c": "cfg",
-    "--cfg": "cfg",
-    "-p": "package",
-    "--package": "package",
-    "-cd": "config-dir",
-    "--config-dir": "config-dir",
-    "-i": "info",
-    "--info": "info",
-}
-_CFG = ("job", "hydra", "all")
+HELP = """\
+usage: aiexp run [GROUP=OPTION | KEY=VALUE] ... [flags, anywhere]
+
+Composes one file of each group, checks it, trains, and leaves a run directory
+in outputs/. A task brings its own model, data set and trainer.
+
+  aiexp run                                 the default task
+  aiexp run task=bert_finetune model=minilm choose by name
+  aiexp run trainer.epochs=1 seed=1         change a value
+  aiexp run --cfg job                       show every key and value
+  aiexp run -m task.optimizer.lr=1e-4,3e-4 seed=0,1,2
+                                            six runs, in one sweep directory
+
+choose a group's option: GROUP=OPTION (`aiexp list GROUP` explains each)
+{groups}
+
+change a value: KEY=VALUE
+  trainer.steps=100          a key that --cfg job shows
+  +task.new=1                an argument that the YAML file leaves out
+  ~task.old                  leave an argument out
+  model.name=null            null, true, 3, 1e-4, text, [a,b], '{k: v}'
+  'model.name="a b"'         text with spaces, commas or brackets
+
+a sweep, -m: KEY=VALUE,VALUE,...  or range(0,5), choice(a,b), glob(*)
+  All values are checked before the first job starts; a job that fails does
+  not stop the others; exit code 9 then.
+
+flags
+{flags}
+
+your own: a file conf/task/mine.yaml here adds task=mine; `_target_:` in it may
+name a class of a Python file here (my_lab.tasks.Mine). No fork, no install.
+exit codes: 0 ok, 2 config, 3 data, 4 checkpoint, 5 hardware, 6 diverged,
+7 memory, 8 storage, 9 jobs of a sweep failed, 10 refused, 1 bug
+"""
 _INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
-FLAGS = tuple(f for f in (*_SWITCHES, *_VALUED, "--trust") if f.startswith("--"))
 _ONE_PRIMARY = "aiexp has one primary file; write a file in conf/task and choose it with task=NAME"
-_INSTEAD = {
+INSTEAD = {
     "--config-name": _ONE_PRIMARY,
     "-cn": _ONE_PRIMARY,
     "--config-path": "use --config-dir DIR or AIEXP_CONF=DIR",
@@ -40,61 +54,54 @@ _INSTEAD = {
     "--shell-completion": "use aiexp completion bash",
     "-sc": "use aiexp completion bash",
 }
-
-
-@dataclass
-class Line:
-    """A command line taken apart.
-
-    Args:
-        overrides: What is not a flag.
-        flags: Flag to value; "" for switches.
-    """
-
-    overrides: list[str] = field(default_factory=lambda: [])
-    flags: dict[str, str] = field(default_factory=lambda: {})
-
-    @property
-    def config_dir(self) -> str | None:
-        """Value of `--config-dir`."""
-        return self.flags.get("config-dir")
+FLAGS = Flags(
+    "run",
+    Flag("--multirun", "run the sweep", short="-m"),
+    Flag("--resume", "with -m: go on with the newest sweep of this command"),
+    Flag("--cfg", "print the config instead of running it", short="-c", choices=("job", "hydra", "all")),
+    Flag("--resolve", "with --cfg: ${...} filled in"),
+    Flag("--package", "with --cfg: only this part", short="-p", value="KEY"),
+    Flag(
+        "--info", f"as Hydra sees it: {', '.join(_INFO)}", "-i", value="WHAT", choices=_INFO, otherwise="all"
+    ),
+    CONFIG_DIR,
+    TRUST,
+    Flag("--hydra-help", "Hydra's own settings"),
+    instead=INSTEAD,
+)
 
 
 def main(argv: list[str]) -> int:
     """Runs what `argv` asks for; returns the exit code."""
-    line = split(argv)
-    if "help" in line.flags:
-        from aiexp.command.help import run_page
-
-        out_lines(run_page())
-        return 0
+    words, flags = FLAGS.parse(argv)
+    config_dir = flags.get("config-dir")
     # Composing makes many small objects that live on; the collector would go through them again and again.
     gc.disable()
-    if "hydra-help" in line.flags or "info" in line.flags:
+    if "hydra-help" in flags or "info" in flags:
         from aiexp.command.show import show_hydra
 
-        return show_hydra(line.flags, line.overrides)
-    if "cfg" in line.flags:
+        return show_hydra(flags, words)
+    if "cfg" in flags:
         from aiexp.command.show import show_config
 
-        return show_config(line.flags, line.overrides)
-    if "multirun" in line.flags:
+        return show_config(flags, words)
+    if "multirun" in flags:
         from aiexp.sweep.sweep import sweep
 
-        return sweep(line.overrides, config_dir=line.config_dir, resume="resume" in line.flags)
-    if "resume" in line.flags:
+        return sweep(words, config_dir=config_dir, resume="resume" in flags)
+    if "resume" in flags:
         fix = "type aiexp resume RUN, or add -m for a sweep"
         raise ConfigError("--resume goes with -m", where="command line", fix=fix)
-    return _run_one(line)
+    return _run_one(words, config_dir)
 
 
-def _run_one(line: Line) -> int:
+def _run_one(overrides: list[str], config_dir: str | None) -> int:
     """Composes and runs one job."""
     from aiexp.config.compose import compose, shadow_notes
     from aiexp.config.folders import conf_dirs
 
-    composed = compose(line.overrides, config_dir=line.config_dir)
-    for note in shadow_notes(composed, conf_dirs(line.config_dir)):
+    composed = compose(overrides, config_dir=config_dir)
+    for note in shadow_notes(composed, conf_dirs(config_dir)):
         say(f"note: {note}")
     # The collector works again, for what is made from now on.
     gc.freeze()
@@ -102,44 +109,3 @@ def _run_one(line: Line) -> int:
     from aiexp.run import run
 
     return run(composed, None)
-
-
-def split(argv: list[str]) -> Line:
-    """Flags, in any order among the overrides, and the overrides in theirs.
-
-    Raises:
-        ConfigError: An unknown flag, or one without its value.
-    """
-    line = Line()
-    words = iter(argv)
-    for word in words:
-        name, has_value, value = word.partition("=")
-        if not word.startswith("-") or word == "-":
-            line.overrides.append(word)
-        elif word in _SWITCHES:
-            line.flags[_SWITCHES[word]] = ""
-        elif name in _VALUED:
-            flag = _VALUED[name]
-            if not has_value and flag == "info":
-                rest = list(words)
-                # Its value may be left out.
-                value, rest = (rest[0], rest[1:]) if rest and rest[0] in _INFO else ("all", rest)
-                words = iter(rest)
-            elif not has_value:
-                value = next(words, "")
-            line.flags[flag] = _checked(flag, value)
-        else:
-            fix = _INSTEAD.get(name) or f"flags are {' '.join(FLAGS)}"
-            raise ConfigError(f"unknown flag '{word}'.{nearest(name, FLAGS)}", where="command line", fix=fix)
-    return line
-
-
-def _checked(flag: str, value: str) -> str:
-    """The value of a flag, if it is one of those allowed."""
-    allowed = {"cfg": _CFG, "info": _INFO}.get(flag, ())
-    if not value or (allowed and value not in allowed):
-        what = f"--{flag} takes {'|'.join(allowed) or 'a value'}, not '{value}'.{nearest(value, allowed)}"
-        raise ConfigError(
-            what, where="command line", fix=f"type --{flag} {allowed[0] if allowed else 'VALUE'}"
-        )
-    return value

@@ -4,16 +4,19 @@ from pathlib import Path
 
 import yaml
 
-from aiexp.errors import ConfigError, nearest
+from aiexp.command.flags import TRUST, Flag, Flags
+from aiexp.command.help import page
+from aiexp.errors import ConfigError
 from aiexp.text.terminal import out_lines, say
 
 HELP = """\
 usage: aiexp sweep FILE.yaml [--dry-run]
 
-Checks a W&B sweep file: every key and value of its parameters is composed as the agents will type it,
-and the metric is looked for among those that an evaluation returns. Then registers it, and prints what
-starts an agent. --dry-run only checks. A sweep on this machine needs no file: aiexp run -m, and
-hydra/sweeper=optuna searches without a server.
+Checks a W&B sweep file: every key and value of its parameters is composed as
+the agents will type it, and the metric is looked for among those that an
+evaluation returns. Then registers it, and prints what starts an agent. A
+sweep on this machine needs no file: aiexp run -m, and hydra/sweeper=optuna
+searches without a server.
 
   method: bayes
   metric: {name: eval/accuracy, goal: maximize}
@@ -22,19 +25,15 @@ hydra/sweeper=optuna searches without a server.
     task.optimizer.lr: {distribution: log_uniform_values, min: 1.0e-4, max: 0.1}
     seed: {values: [0, 1, 2]}
 """
+FLAGS = Flags("sweep", Flag("--dry-run", "only check"), TRUST)
 
 
 def main(argv: list[str]) -> int:
     """Checks and registers; returns the exit code."""
-    if not argv or {"-h", "--help"} & set(argv):
-        out_lines(HELP)
-        return 0 if argv else 2
-    flags = [word for word in argv if word.startswith("-")]
-    paths = [word for word in argv if not word.startswith("-")]
-    unknown = [flag for flag in flags if flag != "--dry-run"]
-    if unknown:
-        near = nearest(unknown[0], ["--dry-run"])
-        raise ConfigError(f"unknown flag '{unknown[0]}'.{near}", where="command line", fix="--dry-run")
+    if not argv:
+        out_lines(page("sweep"))
+        return 2
+    paths, flags = FLAGS.parse(argv)
     if len(paths) != 1:
         raise ConfigError(
             f"aiexp sweep takes one file, not {len(paths)}", where="command line", fix="aiexp sweep FILE.yaml"
@@ -48,7 +47,7 @@ def main(argv: list[str]) -> int:
 
         check_metric(str(metric.get("name")), checked.first, where=f"{paths[0]}: metric.name")
     out_lines(yaml.safe_dump(checked.document, sort_keys=False, allow_unicode=True))
-    if flags:
+    if "dry-run" in flags:
         say("checked, not registered (--dry-run)")
         return 0
     from aiexp.tracker.wandb_registration import register_sweep

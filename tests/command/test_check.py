@@ -118,11 +118,3 @@ def test_what_does_not_fit_is_one_line(folder: Path, words: list[str], expected:
     assert ended.code == 2, ended.stderr
     assert expected in ended.stderr
     assert ended.stderr.count("\n") == 1
-
-
-def test_completion_and_help_know_the_flag() -> None:
-    from aiexp.command.check import HELP
-    from aiexp.command.completion import candidates
-
-    assert "--resume" in candidates("aiexp check --re")
-    assert "--resume" in HELP

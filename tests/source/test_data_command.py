@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from aiexp import cli
 from aiexp.command.data import main
 from aiexp.errors import ConfigError, DataError
 from tests.source.toy import archive, entry, wheel
@@ -50,5 +51,5 @@ def test_wrong_words_stop_before_anything_is_fetched(argv: list[str], message: s
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     for argv in ([], ["--help"], ["fetch", "-h"]):
-        assert main(argv) == 0
+        assert cli.main(["data", *argv]) == 0
         assert "usage: aiexp data list" in capsys.readouterr().out
