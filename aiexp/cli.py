@@ -28,16 +28,16 @@ def main(argv: list[str] | None = None) -> int:
         if argv is None and signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see `__main__`
             signal.signal(signal.SIGINT, signal.default_int_handler)
         return _dispatch(arguments)
-    except AiexpError as e:
-        return _refuse(e)
+    except AiexpError as error:
+        return _refuse(error)
     except KeyboardInterrupt:
         say("interrupted")
         return 130
     except BrokenPipeError:
         _drop_output()  # the reader (`| head`) has left
         return 0
-    except Exception as e:
-        problem = limit_error(e)
+    except Exception as error:
+        problem = limit_error(error)
         return _report_bug(arguments) if problem is None else _refuse(problem)
 
 

@@ -66,10 +66,10 @@ def check_sweep(
             try:
                 composed = compose([*base, *keys], config_dir=config_dir, merged=merged)
                 first = first or composed
-            except ConfigErrors as e:
-                errors += e.errors
-            except AiexpError as e:
-                errors.append(e)
+            except ConfigErrors as error:
+                errors += error.errors
+            except AiexpError as error:
+                errors.append(error)
     # A misspelled axis is one problem, not one for each of its values.
     raise_all(list({(e.what, e.fix): e for e in errors}.values()))
     if first is None:

@@ -37,8 +37,8 @@ def compose(overrides: list[str], *, config_dir: str | None = None, merged: Merg
     groups, keys = split(parse(overrides, errors), dirs, errors)
     try:
         full = merge_options(groups, dirs, {} if merged is None else merged)
-    except Exception as e:
-        errors.append(explain(e, dirs))
+    except Exception as error:
+        errors.append(explain(error, dirs))
         raise_all(errors)
         raise
     for override in keys:
@@ -46,8 +46,8 @@ def compose(overrides: list[str], *, config_dir: str | None = None, merged: Merg
         if key_fits(override, full, errors):
             try:
                 apply(override, full)
-            except Exception as e:
-                errors.append(explain(e, dirs, where=f"command line: {override.input_line}"))
+            except Exception as error:
+                errors.append(explain(error, dirs, where=f"command line: {override.input_line}"))
     typed = [o for o in overrides if not is_hydra_setting(o)]
     composed, more = check_composed(full, typed, dirs)
     raise_all(errors + more)

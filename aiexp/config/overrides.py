@@ -28,19 +28,21 @@ def parse(overrides: list[str], errors: list[AiexpError]) -> "list[Override]":
     for text in overrides:
         try:
             parsed.append(parser.parse_override(text))
-        except HydraException as e:
+        except HydraException as error:
             parsed_as_key = "=" not in text and not text.startswith("~")
             fix = (
                 f"type {text}=VALUE"
                 if parsed_as_key
                 else "quote it: 'key=\"a b, c\"' for text, 'key=[1,2]' for lists"
             )
-            reason = str(e).splitlines()[0]
+            reason = str(error).splitlines()[0]
             errors.append(
                 ConfigError(f"'{text}' is not key=value: {reason}", where=f"command line: {text}", fix=fix)
             )
-        except (ValueError, RecursionError) as e:
-            reason = "it is nested too deeply" if isinstance(e, RecursionError) else str(e).split(";")[0]
+        except (ValueError, RecursionError) as error:
+            reason = (
+                "it is nested too deeply" if isinstance(error, RecursionError) else str(error).split(";")[0]
+            )
             errors.append(ConfigError(f"'{text}' cannot be read: {reason}", where="command line"))
     return parsed
 

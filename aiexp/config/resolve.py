@@ -82,8 +82,8 @@ def _value(node: Any, name: Any, key: str, problems: list[Problem], root: DictCo
         return UNREADABLE
     try:
         value = node[name]
-    except (OmegaConfBaseException, ValueError, RecursionError) as e:
-        problems.append(_unresolved(e, key, str(node._get_node(name)), root))
+    except (OmegaConfBaseException, ValueError, RecursionError) as error:
+        problems.append(_unresolved(error, key, str(node._get_node(name)), root))
         return UNREADABLE
     if isinstance(value, DictConfig | ListConfig):
         return _container(value, key, problems, root, depth + 1)

@@ -52,13 +52,13 @@ def ordered_batches(
         for number in numbers:
             try:
                 batch = _next(batches)
-            except (RuntimeError, OSError, EOFError) as e:
-                first = str(e).strip().splitlines() or [type(e).__name__]
+            except (RuntimeError, OSError, EOFError) as error:
+                first = str(error).strip().splitlines() or [type(error).__name__]
                 raise DataError(
                     f"{name} batch {number} did not come from its worker: {first[0]}",
                     where="dataset",
                     fix="look for a full memory or a full /dev/shm, or use dataset.num_workers=0",
-                ) from e
+                ) from error
             yield _opened(batch, number, name)
 
 
@@ -78,10 +78,10 @@ class _Guarded(Dataset[Any]):
     def __getitem__(self, index: int) -> Any:
         try:
             return self._make(index)
-        except AiexpError as e:
-            return _Failure(e)
-        except Exception as e:  # whatever a reader of the user's files raises
-            return _Failure(RuntimeError(f"{type(e).__name__}: {e}"))
+        except AiexpError as error:
+            return _Failure(error)
+        except Exception as error:  # whatever a reader of the user's files raises
+            return _Failure(RuntimeError(f"{type(error).__name__}: {error}"))
 
 
 class _Numbers(Sampler[int]):
@@ -109,8 +109,8 @@ def _next(batches: Iterator[Any]) -> Any:
     while True:
         try:
             return next(batches)
-        except RuntimeError as e:
-            if "timed out" not in str(e):
+        except RuntimeError as error:
+            if "timed out" not in str(error):
                 raise
             if time.monotonic() > deadline:
                 raise RuntimeError(f"no answer for {WORKER_TIMEOUT_SECONDS:.0f} s") from None

@@ -61,8 +61,8 @@ def extract(archive: Path, inside: tuple[str, ...], folder: str, entry: Entry, t
         _pick(archive, files, trees)
         if inside:
             archive.unlink()
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as e:
-        raise SourceFailed(f"{archive.name} cannot be read as an archive: {e}") from None
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
+        raise SourceFailed(f"{archive.name} cannot be read as an archive: {error}") from None
 
 
 def _pick(archive: Path, files: dict[str, tuple[Path, int]], trees: dict[str, tuple[Path, int]]) -> None:

@@ -112,9 +112,9 @@ def staging_dir(entry: Entry) -> Generator[Path, None, None]:
     folder = data_dir() / "files" / f".{entry.name}.{os.getpid()}.{os.urandom(4).hex()}.part"
     try:
         folder.mkdir(parents=True)
-    except OSError as e:
+    except OSError as error:
         raise StorageError(
-            f"the data folder cannot be written: {e}",
+            f"the data folder cannot be written: {error}",
             where=str(data_dir()),
             fix="export AIEXP_DATA_DIR=<a writable folder>",
         ) from None

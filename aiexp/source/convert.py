@@ -25,8 +25,8 @@ def convert(name: str, members: tuple[str, ...], folder: Path) -> None:
     }
     try:
         steps[name](members, folder)
-    except (EOFError, zlib.error, ValueError, SyntaxError) as e:  # Pillow: SyntaxError for a broken PNG
-        raise SourceFailed(f"cannot be converted: {e}") from None
+    except (EOFError, zlib.error, ValueError, SyntaxError) as error:  # Pillow: SyntaxError for a broken PNG
+        raise SourceFailed(f"cannot be converted: {error}") from None
 
 
 def _gunzip(members: tuple[str, ...], folder: Path) -> None:

@@ -45,8 +45,8 @@ def fetch_archive(archive: Archive, target: Path) -> None:
                     timeout=_TIMEOUT_SECONDS,
                     stdin=subprocess.DEVNULL,
                 )
-            except (OSError, subprocess.TimeoutExpired) as e:
-                raise SourceFailed(f"apt-get did not answer: {e}") from None
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise SourceFailed(f"apt-get did not answer: {error}") from None
         found = sorted(Path(folder).glob("*.deb"))
         if done.returncode or not found:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]

@@ -72,11 +72,13 @@ class Connection:
             if parts.scheme != "file":  # http may redirect to https
                 handlers.append(urllib.request.HTTPSHandler(context=self._context(host, parts.port)))
             return urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT_SECONDS)
-        except urllib.error.HTTPError as e:
-            e.close()
-            raise SourceFailed(f"{redacted(url)} answered {e.code} {e.reason}") from None
-        except _NETWORK_ERRORS as e:
-            raise SourceFailed(f"{redacted(url)} is unreachable: {getattr(e, 'reason', None) or e}") from None
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise SourceFailed(f"{redacted(url)} answered {error.code} {error.reason}") from None
+        except _NETWORK_ERRORS as error:
+            raise SourceFailed(
+                f"{redacted(url)} is unreachable: {getattr(error, 'reason', None) or error}"
+            ) from None
 
     def _context(self, host: str, port: int | None) -> ssl.SSLContext:
         if host in self.trusted_hosts or f"{host}:{port}" in self.trusted_hosts:
@@ -117,8 +119,8 @@ def read_text(
     with connection.open(url, accept) as stream:
         try:
             body = stream.read(limit_bytes)
-        except _NETWORK_ERRORS as e:
-            raise SourceFailed(f"{redacted(url)} broke off: {e}") from None
+        except _NETWORK_ERRORS as error:
+            raise SourceFailed(f"{redacted(url)} broke off: {error}") from None
         final = getattr(stream, "url", url)
         kind = getattr(stream, "headers", {}).get("Content-Type", "")
     return body.decode("utf-8", "replace"), kind, final
@@ -160,8 +162,8 @@ def download(connection: Connection, url: str, target: Path, *, size_bytes: int,
 def _read(stream: IO[bytes], url: str) -> bytes:
     try:
         return stream.read(_CHUNK_BYTES)
-    except _NETWORK_ERRORS as e:
-        raise SourceFailed(f"{redacted(url)} broke off: {e}") from None
+    except _NETWORK_ERRORS as error:
+        raise SourceFailed(f"{redacted(url)} broke off: {error}") from None
 
 
 @contextmanager

@@ -42,11 +42,13 @@ def fetch(name: str) -> Path:
                         raise SourceFailed(problem)
                     _flush(staging, entry)
                     return cache.install(staging, entry)
-                except SourceFailed as e:
-                    reasons.append(f"{label}: {e}")
-                except OSError as e:
+                except SourceFailed as error:
+                    reasons.append(f"{label}: {error}")
+                except OSError as error:
                     reasons.append(
-                        f"{label}: {e.strerror or e} ({e.filename})" if e.filename else f"{label}: {e}"
+                        f"{label}: {error.strerror or error} ({error.filename})"
+                        if error.filename
+                        else f"{label}: {error}"
                     )
     tried = "; ".join(f"({i}) {reason}" for i, reason in enumerate(reasons, 1))
     raise DataError(

@@ -46,7 +46,7 @@ def _setting(name: str) -> str:
     try:
         command = [npm, "config", "get", name]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired) as e:
-        raise SourceFailed(f"npm did not answer: {e}") from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SourceFailed(f"npm did not answer: {error}") from None
     value = done.stdout.strip()
     return value if value not in ("undefined", "null") else ""

@@ -16,11 +16,11 @@ def why_silent(url: str) -> str:
             request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "aiexp"})
             urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
             outcome.append("")
-        except urllib.error.HTTPError as e:
-            e.close()
-            outcome.append("" if e.code < 500 else f"answered {e.code}")
-        except (OSError, ValueError) as e:
-            outcome.append(f"is unreachable: {getattr(e, 'reason', None) or e}")
+        except urllib.error.HTTPError as error:
+            error.close()
+            outcome.append("" if error.code < 500 else f"answered {error.code}")
+        except (OSError, ValueError) as error:
+            outcome.append(f"is unreachable: {getattr(error, 'reason', None) or error}")
 
     # A thread, because looking up a name has no timeout of its own.
     thread = threading.Thread(target=probe, daemon=True)

@@ -52,8 +52,8 @@ def fetch_archive(archive: Archive, target: Path) -> None:
                     download(connection, link.url, target, size_bytes=size, sha256=digest)
                     return
             reasons.append(f"{redacted(page)} does not list {archive.filename}")
-        except SourceFailed as e:
-            reasons.append(str(e))
+        except SourceFailed as error:
+            reasons.append(str(error))
     raise SourceFailed("; ".join(reasons) or "pip has no index configured")
 
 
@@ -143,8 +143,8 @@ def _pip_path() -> Path | None:
 def _run(command: list[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired) as e:
-        raise SourceFailed(f"pip did not answer: {e}") from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SourceFailed(f"pip did not answer: {error}") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise SourceFailed(f"pip did not answer: {last}")

@@ -77,8 +77,8 @@ def download_files(source: Torchvision, entry: Entry, target: Path) -> None:
         say(f"torchvision downloads {source.dataset}")
         with bounded_download():
             dataset(str(root), download=True)
-    except Exception as e:  # urllib, tarfile and torchvision raise what they like; all mean "next source"
-        raise SourceFailed(f"torchvision: {' '.join(str(e).split()) or type(e).__name__}") from None
+    except Exception as error:  # urllib, tarfile and torchvision raise what they like; all mean "next source"
+        raise SourceFailed(f"torchvision: {' '.join(str(error).split()) or type(error).__name__}") from None
     read_files(source, root, entry, target)
     shutil.rmtree(root)
 
@@ -103,8 +103,8 @@ def _read_cifar(root: Path, target: Path) -> None:
     for part, is_train in (("train", True), ("t10k", False)):
         try:
             dataset = _torchvision().CIFAR10(str(root), train=is_train, download=False)
-        except Exception as e:  # pickle raises anything; torchvision a RuntimeError
-            raise SourceFailed(str(e).split(". You can")[0]) from None
+        except Exception as error:  # pickle raises anything; torchvision a RuntimeError
+            raise SourceFailed(str(error).split(". You can")[0]) from None
         pixels = dataset.data  # (N, H, W, C) uint8
 
         def parts(pixels: Any = pixels) -> Iterator[bytes]:
@@ -122,6 +122,6 @@ def _torchvision() -> ModuleType:
     """
     try:
         from torchvision import datasets
-    except ImportError as e:
-        raise SourceFailed(f"torchvision cannot be imported: {e}") from None
+    except ImportError as error:
+        raise SourceFailed(f"torchvision cannot be imported: {error}") from None
     return datasets

@@ -63,8 +63,8 @@ class HydraSweep:
             self._launcher = Plugins.instance().instantiate_launcher(**given)
             if not self.planned:  # a sweeper makes a launcher of its own
                 self._sweeper = Plugins.instance().instantiate_sweeper(**given)
-        except Exception as e:
-            raise explain(e, dirs) from e
+        except Exception as error:
+            raise explain(error, dirs) from error
 
     def choice(self, name: str) -> str:
         """The option of `hydra/launcher` or `hydra/sweeper`."""

@@ -68,9 +68,9 @@ class SweepJob:
         index, overrides = int(settings.job.num), [str(o) for o in settings.overrides.task]
         try:
             result = self.bind(index, overrides)()
-        except AiexpError as e:
-            report(index, self.own(overrides), e.lines())
-            result = self.failed(index, overrides, e)
+        except AiexpError as error:
+            report(index, self.own(overrides), error.lines())
+            result = self.failed(index, overrides, error)
         if result.state == State.STOPPED:
             raise Interrupted(result)
         return result

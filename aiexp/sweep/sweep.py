@@ -131,11 +131,11 @@ def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
         gc.freeze()
         gc.enable()  # it was off while composing: see command/run.py
         results = prepared.run()
-    except Interrupted as e:
+    except Interrupted as error:
         fix = resume_command(shown(directory))
         done = sum(entry.is_complete for entry in Ledger(directory).entries().values())
         what = f"sweep stopped, {done} of {len(planned) or 'its'} jobs are complete"
-        raise Stopped(what, exit_code=e.result.exit_code, fix=fix) from None
+        raise Stopped(what, exit_code=error.result.exit_code, fix=fix) from None
     finally:
         lock.close()
     lines = search_lines(directory, now.overrides, job.names)

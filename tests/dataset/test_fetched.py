@@ -116,8 +116,8 @@ def real() -> Callable[[str], TextDataset]:
         if name not in made:
             try:
                 made[name] = PINNED[name][0](**values_of(name))
-            except DataError as e:
-                pytest.skip(f"no source reachable: {e.what}")
+            except DataError as error:
+                pytest.skip(f"no source reachable: {error.what}")
         return made[name]
 
     return make

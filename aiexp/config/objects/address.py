@@ -42,8 +42,8 @@ def addresses(config: Mapping[str, Any]) -> Generator[None]:
     """Puts keys for what errors name "Class.argument": those raised when the whole config has been built."""
     try:
         yield
-    except AiexpError as e:
-        add_address(e, config, "")
+    except AiexpError as error:
+        add_address(error, config, "")
         raise
 
 

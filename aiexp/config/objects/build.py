@@ -37,8 +37,8 @@ class LibraryPartial(functools.partial[Any]):
         """The object, made with what the node gave and what comes now."""
         try:
             return super().__call__(*args, **keywords)
-        except _REFUSALS as e:
-            raise _refused(self.func, e, self.key) from e
+        except _REFUSALS as error:
+            raise _refused(self.func, error, self.key) from error
 
 
 def build(node: DictConfig | Mapping[str, Any] | None, **given: Any) -> Any:
@@ -86,8 +86,8 @@ def _node(node: dict[str, Any], key: str, given: dict[str, Any]) -> Any:
         if target in LIBRARY:
             return _library(call, arguments | given, where, is_partial=is_partial)
         return functools.partial(call, **arguments, **given) if is_partial else call(**arguments, **given)
-    except AiexpError as e:
-        add_address(e, node, where, given)
+    except AiexpError as error:
+        add_address(error, node, where, given)
         raise
 
 
@@ -99,8 +99,8 @@ def _library(call: Any, arguments: dict[str, Any], where: str, *, is_partial: bo
         return partial
     try:
         return call(**arguments)
-    except _REFUSALS as e:
-        raise _refused(call, e, where) from e
+    except _REFUSALS as error:
+        raise _refused(call, error, where) from error
 
 
 def _refused(call: Any, error: Exception, where: str) -> ConfigError:
@@ -134,8 +134,8 @@ def _import(target: str, where: str) -> Any:
             try:
                 value = importlib.import_module(path)
                 continue
-            except ModuleNotFoundError as e:
-                if e.name != path:
+            except ModuleNotFoundError as error:
+                if error.name != path:
                     raise
         if not hasattr(value, part):
             raise ConfigError(f"'{target}' does not exist: no '{part}'", where=where, fix="check the name")

@@ -56,8 +56,8 @@ def check_target(target: object, *, where: str, group: str | None = None) -> Sig
     _check_package(target, where, group)
     try:
         signature = read(target)
-    except NotFoundError as e:
-        _check_unreadable(target, e, where)
+    except NotFoundError as error:
+        _check_unreadable(target, error, where)
         WORKING_DIRECTORY.admit(target.split(".")[0])
         return None
     refusal = _refusal(signature, group)
@@ -223,9 +223,9 @@ def _read_library(target: str, where: str) -> Signature:
     """The signature of a name of `library.py`."""
     try:
         return read(target, skip_packages=True)
-    except NotFoundError as e:
+    except NotFoundError as error:
         extra = f"install a newer {'torchvision' if target.startswith('torchvision') else 'torch'}"
-        raise ConfigError(f"'{target}' is not installed: {e}", where=where, fix=extra) from e
+        raise ConfigError(f"'{target}' is not installed: {error}", where=where, fix=extra) from error
 
 
 def _check_package(target: str, where: str, group: str | None) -> None:
@@ -235,11 +235,13 @@ def _check_package(target: str, where: str, group: str | None) -> None:
         return
     try:
         module = locate(top)
-    except NotFoundError as e:
-        if e.part:
-            what = f"'{target}' does not exist: {e}"
-            raise ConfigError(what, where=where, fix="check the name, or install it") from e
-        raise SecurityError(f"'{target}' is refused: {e}", where=where, fix=_fix(target, group)) from e
+    except NotFoundError as error:
+        if error.part:
+            what = f"'{target}' does not exist: {error}"
+            raise ConfigError(what, where=where, fix="check the name, or install it") from error
+        raise SecurityError(
+            f"'{target}' is refused: {error}", where=where, fix=_fix(target, group)
+        ) from error
     if top != "aiexp" and not is_user_code(module.path):
         what = f"'{target}' is refused: it belongs to {shown(module.path)}{_in_a_run(module.path)}"
         raise SecurityError(what, where=where, fix=_fix(target, group))

@@ -72,9 +72,12 @@ def _node(node: dict[str, Any], key: str, group: str | None) -> list[Problem]:
         return problems
     try:
         signature = check_target(target, where=key, group=group)
-    except AiexpError as e:
-        is_refusal = isinstance(e, SecurityError)
-        return [*problems, Problem(key=f"{key}._target_", what=e.what, fix=e.fix, is_refusal=is_refusal)]
+    except AiexpError as error:
+        is_refusal = isinstance(error, SecurityError)
+        return [
+            *problems,
+            Problem(key=f"{key}._target_", what=error.what, fix=error.fix, is_refusal=is_refusal),
+        ]
     if signature is None or signature.parameters is None:
         return problems
     given, blocks = GIVEN.get(group or "", frozenset[str]()), EXTRA_BLOCKS.get(group or "", {})

@@ -32,8 +32,8 @@ class Module:
             return _parse(self.path, self.path.stat().st_mtime_ns)
         except FileNotFoundError:
             return []
-        except (SyntaxError, ValueError, OSError) as e:
-            raise NotFoundError(f"{self.path} cannot be read as Python: {e}", module=self) from e
+        except (SyntaxError, ValueError, OSError) as error:
+            raise NotFoundError(f"{self.path} cannot be read as Python: {error}", module=self) from error
 
     @property
     def package(self) -> str:

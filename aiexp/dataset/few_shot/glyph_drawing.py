@@ -105,8 +105,8 @@ def find_letters(folder: Path, max_letters: int) -> list[Letter]:
         try:
             with path.open("rb") as stream:
                 codes: list[int] = sorted(TTFont(stream, lazy=True).getBestCmap() or {})
-        except (TTLibError, OSError, KeyError, ValueError) as e:
-            raise DataError(f"not a font: {e}", where=str(path), fix=f"rm -r {folder}") from None
+        except (TTLibError, OSError, KeyError, ValueError) as error:
+            raise DataError(f"not a font: {error}", where=str(path), fix=f"rm -r {folder}") from None
         of_script: dict[str, list[int]] = {}
         for code in filter(is_plain_letter, codes):
             of_script.setdefault(scripts.script(chr(code)), []).append(code)

@@ -104,10 +104,10 @@ def write(folder: Path, images: NDArray[np.uint8], letters: list[list[str]]) -> 
         if folder.is_dir():  # damaged, or written by another process meanwhile
             shutil.rmtree(folder)
         os.replace(staging, folder)
-    except OSError as e:
+    except OSError as error:
         shutil.rmtree(staging, ignore_errors=True)
         raise StorageError(
-            f"the drawn letters cannot be kept: {e}",
+            f"the drawn letters cannot be kept: {error}",
             where=str(folder),
             fix="export AIEXP_DATA_DIR=<a writable folder>",
         ) from None

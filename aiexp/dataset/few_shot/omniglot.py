@@ -54,9 +54,10 @@ def find_folder() -> Path:
             return root / _FOLDER
     try:
         download(ours)
-    except Exception as e:  # urllib, zipfile and torchvision raise what they like
+    except Exception as error:  # urllib, zipfile and torchvision raise what they like
         raise DataError(
-            f"cannot get Omniglot: {' '.join(str(e).split()) or type(e).__name__}", where=str(ours / _FOLDER),
+            f"cannot get Omniglot: {' '.join(str(error).split()) or type(error).__name__}",
+            where=str(ours / _FOLDER),
             fix="unpack images_background.zip and images_evaluation.zip there, or use dataset=glyphs",
         ) from None  # fmt: skip
     return ours / _FOLDER
@@ -89,8 +90,8 @@ def read_characters(folder: Path, image_size: int) -> Characters:
             try:
                 with Image.open(path, formats=("PNG",)) as image:
                     small = image.convert("L").resize((image_size, image_size), Image.Resampling.LANCZOS)
-            except (OSError, UnidentifiedImageError, ValueError) as e:
-                raise DataError(f"not a picture: {e}", where=str(path), fix=f"rm -r {folder}") from None
+            except (OSError, UnidentifiedImageError, ValueError) as error:
+                raise DataError(f"not a picture: {error}", where=str(path), fix=f"rm -r {folder}") from None
             examples.append(255 - np.asarray(small))  # ink bright on dark
         images.append(np.stack(examples)[:, None] if examples else np.zeros((0, 1, 1, 1), np.uint8))
         names.append(f"{character.parent.name} {character.name}")

@@ -107,12 +107,12 @@ def decode(path: Path, image_size: int, channels: int) -> Tensor:
             pixels = _centre_square(grey_or_colour, image_size)
     except MemoryError:
         raise
-    except Exception as e:  # Pillow's readers raise whatever a damaged file leads to
-        if isinstance(e, OSError) and e.errno in _SHORT_OF_RESOURCES:
-            raise DataError(f"the picture cannot be read: {e.strerror}", where=str(path)) from e
+    except Exception as error:  # Pillow's readers raise whatever a damaged file leads to
+        if isinstance(error, OSError) and error.errno in _SHORT_OF_RESOURCES:
+            raise DataError(f"the picture cannot be read: {error.strerror}", where=str(path)) from error
         raise DataError(
-            f"the picture cannot be read: {_reason(e, path)}", where=str(path), fix="repair or remove it"
-        ) from e
+            f"the picture cannot be read: {_reason(error, path)}", where=str(path), fix="repair or remove it"
+        ) from error
     return torch.from_numpy(pixels.reshape(image_size, image_size, channels).transpose(2, 0, 1).copy())
 
 

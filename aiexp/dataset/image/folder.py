@@ -130,8 +130,8 @@ def _list_classes(folder: Path, key: str) -> tuple[Files, list[str]]:
         raise DataError(f"{folder} {what}", where=key, fix=f"{key}=<folder with one sub-folder a class>")
     try:
         below = sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
-    except OSError as e:
-        raise DataError(f"the folder cannot be listed: {e.strerror}", where=str(folder)) from e
+    except OSError as error:
+        raise DataError(f"the folder cannot be listed: {error.strerror}", where=str(folder)) from error
     if not below:
         found = find_images(folder)
         raise DataError(

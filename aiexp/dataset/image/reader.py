@@ -53,8 +53,8 @@ def read_images(
         for row in range(start, min(start + _CHUNK, len(paths))):
             try:
                 images[row] = decode(paths[row], image_size, channels)
-            except DataError as e:
-                problems.append((row, e))
+            except DataError as error:
+                problems.append((row, error))
                 if not skip_bad:
                     break
         return problems

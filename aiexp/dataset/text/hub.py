@@ -81,13 +81,13 @@ def _load(name: str, config: str | None, revision: str | None, where: str) -> Ma
             str(folder) if folder.is_dir() else name, config, revision=revision
         )
         return loaded
-    except Exception as e:  # it raises errors of several libraries; all mean that there is no data
-        first = (str(e).strip().splitlines() or [type(e).__name__])[0]
+    except Exception as error:  # it raises errors of several libraries; all mean that there is no data
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"the data set cannot be loaded: {problem or f'{type(e).__name__}: {first}'}",
+            f"the data set cannot be loaded: {problem or f'{type(error).__name__}: {first}'}",
             where=where,
             fix="check name and config; without a network give a local folder",
-        ) from e
+        ) from error
     finally:
         for switch, value in zip(switches, before, strict=True):
             switch.HF_HUB_OFFLINE = value
@@ -120,8 +120,8 @@ def _rows(table: Any, text_column: str, label_column: str, source: str) -> Rows:
             raise DataError(f"the text is {text!r}, not a string", where=f"{source} row {row}")
         try:
             labels.append(as_label(label))
-        except ValueError as e:
-            raise DataError(str(e), where=f"{source} row {row}") from None
+        except ValueError as error:
+            raise DataError(str(error), where=f"{source} row {row}") from None
     return Rows(texts=list(texts), labels=labels, places=[f"{source} row {i}" for i in range(len(labels))])
 
 

@@ -101,8 +101,8 @@ def _usable(
                 raise ValueError(record.cells)
             text = _as_text(record.cells.get(text_column))
             label = as_label(record.cells.get(label_column))
-        except ValueError as e:
-            problems.append(f"{e} ({place})")
+        except ValueError as error:
+            problems.append(f"{error} ({place})")
             continue
         texts.append(text)
         labels.append(label)
@@ -150,10 +150,10 @@ def _decoded(path: Path, where: str) -> str:
     data = path.read_bytes()
     try:
         return data.decode("utf-8-sig")
-    except UnicodeDecodeError as e:
-        line = data.count(b"\n", 0, e.start) + 1
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
         raise DataError(
-            f"not UTF-8: byte 0x{data[e.start]:02x} at offset {e.start}, line {line}",
+            f"not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}, line {line}",
             where=where,
             fix="save the file as UTF-8 (for example `iconv -f latin1 -t utf-8`)",
         ) from None
@@ -188,9 +188,9 @@ def _open_delimited(text: str, where: str, delimiter: str, quoting: Any) -> Tabl
                 if cells:
                     yield start, cells
                 start = reader.line_num + 1
-        except csv.Error as e:
+        except csv.Error as error:
             raise DataError(
-                f"line {start} cannot be read: {e}",
+                f"line {start} cannot be read: {error}",
                 where=where,
                 fix="write a quote inside a cell as two quotes",
             ) from None
@@ -227,8 +227,8 @@ def _open_jsonl(path: Path, where: str) -> Table:
 def _json_record(number: int, line: str) -> Record:
     try:
         value = json.loads(line)
-    except ValueError as e:
-        return Record(place=number, cells=f"not JSON: {e}")
+    except ValueError as error:
+        return Record(place=number, cells=f"not JSON: {error}")
     except RecursionError:
         return Record(place=number, cells="not JSON: nested too deeply")
     if not isinstance(value, dict):
@@ -246,8 +246,8 @@ def _open_parquet(path: Path, where: str) -> Table:
         ) from None
     try:
         table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as e:
-        raise DataError(f"not a Parquet file: {str(e).splitlines()[0]}", where=where) from None
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"not a Parquet file: {str(error).splitlines()[0]}", where=where) from None
     columns: list[str] = list(table.column_names)
     rows = (row for batch in table.to_batches() for row in batch.to_pylist())
     records = (Record(place=i, cells=row) for i, row in enumerate(rows, 1))

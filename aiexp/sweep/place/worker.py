@@ -42,8 +42,8 @@ def main(connection: Connection, call: bytes, slot: Slot, log: Path, grace: floa
     slot.enter()
     try:
         message = (True, cloudpickle.loads(call)())
-    except BaseException as e:
-        connection.send_bytes(cloudpickle.dumps((False, f"{type(e).__name__}: {e}")))
+    except BaseException as error:
+        connection.send_bytes(cloudpickle.dumps((False, f"{type(error).__name__}: {error}")))
         raise
     finally:
         parent = parent_process()

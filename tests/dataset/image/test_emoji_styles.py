@@ -125,8 +125,8 @@ def test_the_oldest_of_equal_drawings_stays() -> None:
 def test_real_drawings_are_as_pinned() -> None:
     try:
         dataset = emoji_styles(**settings())
-    except DataError as e:
-        pytest.skip(f"no source reachable: {e.what}")
+    except DataError as error:
+        pytest.skip(f"no source reachable: {error.what}")
     check_separation(dataset, 1876)
     header = YAML.read_text("utf-8").split("_target_")[0]
     counts = {k: len(v) for k, v in all_names(dataset).items()}

@@ -145,8 +145,8 @@ def real() -> Callable[[str], ImageDataset]:
     def get(name: str) -> ImageDataset:
         try:
             return published_images(**values_of(name))
-        except DataError as e:
-            pytest.skip(f"no source reachable: {e.what}")
+        except DataError as error:
+            pytest.skip(f"no source reachable: {error.what}")
 
     return get
 
