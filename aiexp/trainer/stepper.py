@@ -140,6 +140,11 @@ class Stepper:
 
         Without clipping nobody looks at the gradients, and one that is not finite spoils the weights.
         """
+        if self.scaler is not None and self.scaler.get_scale() < 1:
+            raise DivergedError(
+                f"every gradient of fp16 has overflowed by step {number}: no update is applied any more",
+                fix="hardware.precision=bf16 or fp32, or lower the learning rate",
+            )
         parameters = [p.detach() for group in self.parameters.values() for p in group]
         if not math.isfinite(nn.utils.get_total_norm(parameters).item()):
             raise DivergedError(

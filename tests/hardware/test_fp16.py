@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from aiexp.checkpoint.state import join, split
+from aiexp.errors import DivergedError
 from aiexp.task.base import Task
 from aiexp.trainer.stepper import Stepper
 from tests.toys import Adversaries, Linear, Points, make_hardware, make_trainer, weights
@@ -75,6 +76,18 @@ def test_an_update_that_overflows_is_skipped_and_the_scale_halves(monkeypatch: p
     assert scaler.get_scale() == 2.0 ** (18 - (steps - 1))
     assert 0 < stepper.take_metrics()["train/gradient_norm"] < 100
     stepper.check_weights(steps)
+
+
+def test_updates_that_always_overflow_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    stepper, scaler = half(Linear(factor=1e6), monkeypatch, scale=4.0)
+    batches = Points().train_batches(0)
+    for number in range(1, 3):
+        stepper.step(number, [next(batches)])
+        stepper.check_weights(number)
+    stepper.step(3, [next(batches)])
+    assert scaler.get_scale() == 0.5
+    with pytest.raises(DivergedError, match="by step 3"):
+        stepper.check_weights(3)
 
 
 def test_each_update_of_a_step_is_scaled_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
