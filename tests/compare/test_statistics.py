@@ -124,7 +124,7 @@ def test_holm() -> None:
 
 @pytest.mark.parametrize("is_paired", [True, False])
 def test_false_alarms_are_rare(is_paired: bool) -> None:
-    """4 equal groups, 6 pairs; without the beta it is one study in five."""
+    """4 equal groups, 6 pairs; without the correction it is one study in five."""
     studies = np.random.default_rng(3).normal(size=(400, 4, 5))
     alarms = 0
     for study in studies:

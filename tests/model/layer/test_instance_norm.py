@@ -9,7 +9,7 @@ FORMATS = [torch.contiguous_format, torch.channels_last]
 
 
 def by_hand(images: torch.Tensor) -> torch.Tensor:
-    variance, mean = torch.var_mean(images, (2, 3), beta=0, keepdim=True)
+    variance, mean = torch.var_mean(images, (2, 3), correction=0, keepdim=True)
     return (images - mean) / (variance + 1e-5).sqrt()
 
 
@@ -39,4 +39,4 @@ def test_an_image_does_not_see_the_others() -> None:
     together, alone = InstanceNorm()(images), [InstanceNorm()(image) for image in images.split(1)]
     assert torch.equal(together, torch.cat(alone))
     assert together.mean((2, 3)).abs().max() < 1e-5
-    assert (together.var((2, 3), beta=0) - 1).abs().max() < 1e-3
+    assert (together.var((2, 3), correction=0) - 1).abs().max() < 1e-3
