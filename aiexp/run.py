@@ -6,7 +6,7 @@ torch is imported inside `train`, after what can fail without it has been checke
 import importlib
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -78,7 +78,12 @@ def imports_behind() -> Generator[threading.Thread]:
 
     An optimizer's first step imports torch's compiler though nothing is compiled: 1.7 s.
     """
-    thread = threading.Thread(target=importlib.import_module, args=("torch._dynamo",), daemon=True)
+
+    def import_ahead() -> None:
+        with suppress(Exception):  # it only saves time: whoever needs the module says what is wrong with it
+            importlib.import_module("torch._dynamo")
+
+    thread = threading.Thread(target=import_ahead, daemon=True)
     try:
         yield thread
     finally:

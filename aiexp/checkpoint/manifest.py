@@ -26,7 +26,9 @@ _TRAINING: dict[str, Shape] = {
     "stepper": _ANY_MAP,
     "random": fields({"python": _ANY_MAP, "numpy": _ANY_MAP, "torch": _ANY_MAP, "cuda": list_of(anything)}),
     "selection": fields({"evaluations_since_best": whole(0)}, best=list_of(number)),
-    "session": fields({"metrics_bytes": whole(0), "elapsed_seconds": number, "config": _ANY_MAP}),
+    "session": fields(
+        {"metrics_bytes": whole(0), "metrics_sha256": text, "elapsed_seconds": number, "config": _ANY_MAP}
+    ),
 }
 
 

@@ -14,7 +14,7 @@ from aiexp.command.flags import Flags
 from aiexp.errors import AiexpError, CheckpointError, HardwareError, StorageError
 from aiexp.hardware.hardware import count_gpus, cpu_flags, cpu_name
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.file import CHECKPOINTS, CONFIG, LOCK, METRICS, STATUS
+from aiexp.rundir.file import CHECKPOINTS, CONFIG, ENVIRONMENT, LOCK, METRICS, STATUS
 from aiexp.rundir.seal import check_seal
 from aiexp.rundir.state import UNDER_WAY, State
 from aiexp.storage.lock import is_held
@@ -104,11 +104,18 @@ def _examine_run(directory: RunDirectory) -> Iterator[Check]:
     """Checks of a run directory."""
     yield "config", lambda: _check_config(directory)
     yield "state", lambda: check_state(directory)
+    yield "records", lambda: _check_records(directory)
     yield "metrics", lambda: check_metrics(directory)
     checkpoints = directory.path / CHECKPOINTS
     for step in saved_steps(checkpoints):
         yield f"checkpoint {step}", lambda step=step: verified(checkpoints / f"step-{step:08d}")
     yield "reference", lambda: check_reference(directory)
+
+
+def _check_records(directory: RunDirectory) -> str:
+    """What was typed and what the run depended on can be read: resuming asks for both."""
+    directory.read(ENVIRONMENT)
+    return f"typed: {' '.join(directory.read_typed()[1]) or 'nothing'}"
 
 
 def _check_config(directory: RunDirectory) -> str:

@@ -11,10 +11,10 @@ from omegaconf._utils import get_yaml_loader
 from aiexp.command.flags import TRUST, Flags
 from aiexp.command.help import page
 from aiexp.config.validate import validate
-from aiexp.errors import ConfigError, nearest
+from aiexp.errors import CheckpointError, ConfigError, nearest
 from aiexp.rundir.changes import check_changes, flatten
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.file import STATUS
+from aiexp.rundir.file import STATUS, TYPED
 from aiexp.rundir.state import State
 from aiexp.sweep.definition import DEFINITION
 from aiexp.text.secrets import MASK, redact
@@ -84,7 +84,9 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
 
     old = validate(directory.read_config(), source=str(directory.path / "config.yaml"))
     config = apply_overrides(old, overrides)
-    state = State(directory.read(STATUS).get("state", State.STARTING))
+    state = State(directory.read(STATUS).get("state") or State.STARTING)
+    if "task" not in directory.read_typed()[0]:
+        raise CheckpointError(f"{TYPED} names no task", where=str(directory.path / TYPED))
     before, after = flatten(old), flatten(config)
     check_changes(old, redact(config))
     if state in ENDED and all(before.get(key) == after.get(key) for key in LONGER):

@@ -7,7 +7,8 @@ from math import isfinite
 
 from aiexp.compare.metric import Metric
 from aiexp.compare.varying import NOISE, cell, find_key, find_varying, short_names, show_value, value_of
-from aiexp.errors import DataError
+from aiexp.config.folders import shown
+from aiexp.errors import CheckpointError, DataError
 from aiexp.rundir.changes import is_below
 from aiexp.rundir.record import RunRecord
 from aiexp.rundir.state import State
@@ -54,6 +55,10 @@ def finished(records: Sequence[RunRecord]) -> list[RunRecord]:
         DataError: None has.
     """
     done = [record for record in records if record.state == State.FINISHED]
+    damaged = [record for record in records if record.state == State.DAMAGED]
+    if damaged and len(damaged) == len(records):
+        what = f"none of the {len(records)} runs can be read; {damaged[0].problem}"
+        raise CheckpointError(what, where=shown(damaged[0].path), fix="aiexp doctor RUN says what is wrong")
     if not done:
         raise DataError(
             f"none of the {len(records)} runs is finished ({count_states(records)})",

@@ -31,7 +31,8 @@ def check_composed(
     problems += check_values(values, [g for g in choices if g not in GROUPS])
     # One wrong value must not be said again by every key that repeats it.
     wrong, repeats = {p.key for p in problems}, references(composed.config) if problems else {}
-    problems = [p for p in problems if p.is_refusal or repeats.get(p.key) not in wrong]
+    # (Keys that repeat each other in a circle are all wrong: then each is said.)
+    problems = [p for p in problems if p.is_refusal or repeats.get(p.key) not in wrong] or problems
     origin = Origin(overrides=overrides, choices=choices, dirs=dirs)
     return composed, [p.error(origin.where(p.key)) for p in problems]
 

@@ -1,5 +1,6 @@
 """`metrics.jsonl`: the source of truth for every logged number."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -21,6 +22,7 @@ class MetricsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._hash = hashlib.sha256()  # of all that the file holds
         with storage_errors("opening the metrics", path):
             self._file = path.open("ab", buffering=0)
 
@@ -29,6 +31,7 @@ class MetricsFile:
         line = json.dumps({"step": step, **metrics}, separators=(",", ":")) + "\n"
         with storage_errors("writing metrics", self.path):
             self._file.write(line.encode())
+        self._hash.update(line.encode())
 
     def sync(self) -> int:
         """Makes the file durable; returns its length in bytes."""
@@ -36,11 +39,21 @@ class MetricsFile:
             os.fsync(self._file.fileno())
             return self._file.tell()
 
-    def cut(self, length: int) -> None:
+    @property
+    def digest(self) -> str:
+        """sha256 of the file, as it was written."""
+        return self._hash.hexdigest()
+
+    def cut(self, length: int, digest: str | None = None) -> None:
         """Drops everything after `length` bytes.
 
+        Args:
+            length: In bytes.
+            digest: sha256 of the rest; None to take it as it is.
+
         Raises:
-            CheckpointError: the file is shorter, so lines that the checkpoint counts on are gone.
+            CheckpointError: the file is shorter, or not what it was: lines are gone that the checkpoint
+                counts on.
         """
         if self.path.stat().st_size < length:
             raise CheckpointError(
@@ -48,6 +61,13 @@ class MetricsFile:
                 where=str(self.path),
                 fix="restore the file, or start a new run",
             )
+        with storage_errors("reading metrics", self.path), self.path.open("rb") as file:
+            self._hash = hashlib.sha256(file.read(length))
+        if digest is not None and digest != self.digest:
+            raise CheckpointError(
+                f"the first {length} bytes are not those that the checkpoint was written after",
+                where=str(self.path), fix="restore the file, or start a new run",
+            )  # fmt: skip
         with storage_errors("cutting metrics", self.path):
             self._file.truncate(length)
             self._file.seek(0, os.SEEK_END)

@@ -284,7 +284,9 @@ class Session:
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold of the session."""
         seconds = self._elapsed_before + time.monotonic() - self._started
-        return {"metrics_bytes": self.metrics.sync(), "elapsed_seconds": seconds, "config": self.config}
+        length, digest = self.metrics.sync(), self.metrics.digest
+        record = {"metrics_bytes": length, "metrics_sha256": digest}
+        return record | {"elapsed_seconds": seconds, "config": self.config}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Cuts the metrics where the checkpoint was written.
@@ -294,7 +296,7 @@ class Session:
         """
         for change in check_changes(state["config"], self.config):
             self.say(f"changed since the checkpoint: {change}")
-        self.metrics.cut(state["metrics_bytes"])
+        self.metrics.cut(state["metrics_bytes"], state["metrics_sha256"])
         self._elapsed_before = state["elapsed_seconds"]
 
     def save(

@@ -96,7 +96,7 @@ def read_file(path: Path, stored: StoredFile) -> dict[str, Any]:
         raise CheckpointError(f"{path.name} {what}", where=str(path)) from error
     except ValueError as error:
         raise CheckpointError(f"{path.name} {error}", where=str(path)) from error
-    parse: Callable[[str], Any] = _parse_yaml if path.suffix == ".yaml" else json.loads
+    parse: Callable[[str], Any] = parse_yaml if path.suffix == ".yaml" else json.loads
     try:
         value = parse(content.decode("utf-8"))
         check_depth(value, stored.deepest)
@@ -123,7 +123,7 @@ def _check_format(value: dict[str, Any], stored: StoredFile, path: Path) -> None
         )  # fmt: skip
 
 
-def _parse_yaml(content: str) -> Any:
+def parse_yaml(content: str) -> Any:
     """The value of a YAML text without aliases, which can make a value endless or exponentially large."""
     depth = 0
     for event in yaml.parse(content, Loader=LOADER):

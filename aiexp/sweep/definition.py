@@ -7,16 +7,24 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self, cast, final
 
-import yaml
-
 from aiexp.config.folders import shown
 from aiexp.errors import CheckpointError, SecurityError
 from aiexp.rundir.changes import flatten, show
 from aiexp.rundir.code.ownership import is_signed, sign
 from aiexp.storage.files import storage_errors, write_text
+from aiexp.storage.reader import UNPARSABLE, parse_yaml, read_bytes, to_yaml
+from aiexp.storage.shape import check_depth, fields, list_of, map_of, plain, text
 from aiexp.text.secrets import MASK
 
 DEFINITION = "sweep.yaml"
+DEEPEST, MOST_BYTES = 30, 20_000_000
+RECORD = fields(
+    {
+        "overrides": list_of(text), "choices": map_of(text), "axes": list_of(text), "launcher": text,
+        "sweeper": text, "config": plain,
+    },
+    config_dir=text, working_directory=text, started=text,
+)  # fmt: skip
 _SIGNATURE = "signature: "  # begins the last line; what stands before it is signed
 
 
@@ -49,9 +57,9 @@ class Definition:
 
     def write(self, directory: Path) -> None:
         """Writes `sweep.yaml`, signed for this user."""
-        text = yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True)
+        content = to_yaml(asdict(self))
         with storage_errors("writing the sweep's definition", directory):
-            write_text(directory / DEFINITION, f"{text}{_SIGNATURE}{sign(text)}\n")
+            write_text(directory / DEFINITION, f"{content}{_SIGNATURE}{sign(content)}\n")
 
     @classmethod
     def read(cls, directory: Path) -> Self:
@@ -62,10 +70,14 @@ class Definition:
         """
         path = directory / DEFINITION
         try:
-            value = yaml.safe_load(_split(path)[0])
+            value = parse_yaml(_split(path)[0])
+            check_depth(value, DEEPEST)
+            RECORD(value, "")
             return cls(**cast(dict[str, Any], value))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
-            reason = " ".join(str(error).split())
+        except (OSError, *UNPARSABLE) as error:
+            reason = (
+                "nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())[:200]
+            )
             raise CheckpointError(f"cannot be read: {reason}", where=str(path)) from error
 
     def check_own(self, directory: Path) -> None:
@@ -112,6 +124,6 @@ class Definition:
 
 def _split(path: Path) -> tuple[str, str]:
     """A definition's text and its signature, which is "" where there is none."""
-    content = path.read_text(encoding="utf-8")
-    text, mark, signature = content.rpartition(_SIGNATURE)
-    return (text, signature.strip()) if mark else (content, "")
+    content = read_bytes(path, MOST_BYTES).decode("utf-8")
+    signed, mark, signature = content.rpartition(_SIGNATURE)
+    return (signed, signature.strip()) if mark else (content, "")

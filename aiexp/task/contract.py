@@ -55,7 +55,7 @@ def check_dataset(dataset: Any) -> None:
         raise broken(dataset, missing[0], what, fix="see aiexp/dataset/base.py")
     for split_name in ("train", "eval", "test"):
         count = dataset.num_examples(split_name)
-        if not isinstance(count, int):
+        if not isinstance(count, int) or count < 0:
             what = f"returned {count!r} for '{split_name}'"
             raise broken(dataset, "num_examples", what, fix="return an int, 0 for no such split")
 
@@ -223,6 +223,32 @@ def as_number(owner: object, member: str, name: str, value: Any) -> float:
         shape = getattr(value, "shape", None)
         kind = type(value).__name__ + (f" of shape {tuple(shape)}" if shape is not None else "")
         raise broken(owner, member, f"has a {kind} as metric '{name}'", fix="one number") from error
+
+
+def checked_metrics(task: Task, metrics: Any) -> dict[str, Any]:
+    """The metrics of an update by their names.
+
+    Raises:
+        ConfigError: they are no mapping of names.
+    """
+    if not isinstance(metrics, dict) or not all(
+        isinstance(name, str) for name in cast(dict[Any, Any], metrics)
+    ):
+        what = "yielded Update(metrics=...) that is no dict of names to numbers"
+        raise broken(task, "train_step", what, fix='metrics={"accuracy": 0.9}')
+    return cast(dict[str, Any], metrics)
+
+
+def checked_epoch(dataset: Dataset) -> int:
+    """Batches of an epoch.
+
+    Raises:
+        ConfigError: not a whole number from 1 on.
+    """
+    count: Any = dataset.batches_per_epoch()
+    if not isinstance(count, int) or count < 1:
+        raise broken(dataset, "batches_per_epoch", f"returned {count!r}", fix="return an int from 1 on")
+    return count
 
 
 def checked_evaluation(task: Task, result: Any) -> Evaluation:

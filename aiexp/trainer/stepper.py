@@ -10,7 +10,15 @@ from torch import Tensor, nn
 from aiexp.errors import ConfigError, DivergedError
 from aiexp.hardware.hardware import Hardware
 from aiexp.task.base import Last, Metric, Sum, Task, Update, to_device
-from aiexp.task.contract import YIELD, as_number, broken, check_loss, checked_optimizers, misfits
+from aiexp.task.contract import (
+    YIELD,
+    as_number,
+    broken,
+    check_loss,
+    checked_metrics,
+    checked_optimizers,
+    misfits,
+)
 from aiexp.trainer.schedule import Schedule
 
 
@@ -105,7 +113,7 @@ class Stepper:
         loss.backward(inputs=parameters if len(self.parameters) > 1 else None)
         single = len(self.parameters) == 1
         self._count("loss" if single else f"loss/{update.optimizer}", value)
-        for name, metric in update.metrics.items():
+        for name, metric in checked_metrics(self.task, update.metrics).items():
             self._count(name, metric)
         return update.optimizer
 

@@ -15,7 +15,7 @@ from aiexp.ranges import PositiveFloat, PositiveInt
 from aiexp.session.session import Session
 from aiexp.session.stop import StopRequested
 from aiexp.task.base import Progress, Task
-from aiexp.task.contract import training_batches
+from aiexp.task.contract import checked_epoch, training_batches
 from aiexp.task.report import Evaluation
 from aiexp.trainer.evaluation import evaluate
 from aiexp.trainer.schedule import Schedule
@@ -68,7 +68,7 @@ class Trainer:
         """Length of the run in optimizer steps."""
         if self.steps is not None:
             return self.steps
-        return max(1, round((self.epochs or 0) * dataset.batches_per_epoch() / self.accumulate))
+        return max(1, round((self.epochs or 0) * checked_epoch(dataset) / self.accumulate))
 
     def fit(self, task: Task, dataset: Dataset, hardware: Hardware, session: Session) -> dict[str, float]:
         """Trains to the end, continuing from the session's newest checkpoint if there is one.
@@ -184,7 +184,7 @@ class Loop:
             return True
         if isinstance(every, int):
             return self.step % every == 0
-        per_epoch, accumulate = self.dataset.batches_per_epoch(), self.trainer.accumulate
+        per_epoch, accumulate = checked_epoch(self.dataset), self.trainer.accumulate
         return self.step * accumulate // per_epoch > (self.step - 1) * accumulate // per_epoch
 
     def log(self, clock: "Clock") -> None:
@@ -192,7 +192,7 @@ class Loop:
         trainer = self.trainer
         metrics = self.stepper.take_metrics()
         batches = self.step * trainer.accumulate
-        metrics["train/epoch"] = batches / self.dataset.batches_per_epoch()
+        metrics["train/epoch"] = batches / checked_epoch(self.dataset)
         seconds, steps = clock.lap(self.step)
         if steps:  # none after resuming where training has ended, between two lines
             metrics["time/step_seconds"] = seconds / steps
@@ -275,7 +275,7 @@ class Loop:
             lines = str(error).splitlines()
             raise CheckpointError(
                 f"checkpoint does not fit this model or optimizer: {' '.join(lines[:3])[:300]}",
-                where=str(self.session.checkpoints.path(state["step"])),
+                where=str(self.session.checkpoints.directory),
                 fix="resume with the config the run was started with",
             ) from error
         if self.selection.exhausted:

@@ -123,3 +123,9 @@ def test_a_refusal_outranks_a_typo(lab: Lab) -> None:
         compose(["trainer.stepps=1", "model._target_=os.system"])
     assert caught.value.exit_code == 10
     assert "os.system" in caught.value.lines()[0]
+
+
+@pytest.mark.parametrize("words", [["seed=${seed}"], ["seed=${dataset.seed}"]])
+def test_keys_that_refer_to_each_other_in_a_circle(words: list[str]) -> None:
+    with pytest.raises(ConfigErrors, match="cannot be resolved"):
+        compose(["task=maml_sine", *words])

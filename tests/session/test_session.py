@@ -315,3 +315,19 @@ def test_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> Non
     assert make_hardware(precision="auto").precision == "fp32"
     monkeypatch.setattr("aiexp.hardware.hardware.cpu_flags", lambda: {"amx_bf16"})
     assert make_hardware(precision="auto").precision == "bf16"
+
+
+def test_metrics_that_are_not_what_the_checkpoint_was_written_after(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    file = MetricsFile(path)
+    file.append(1, {"train/loss": 0.25})
+    length, digest = file.sync(), file.digest
+    file.append(2, {"train/loss": 0.5})
+    file.close()
+    again = MetricsFile(path)
+    again.cut(length, digest)
+    assert (path.stat().st_size, again.digest) == (length, digest)
+    path.write_bytes(path.read_bytes().replace(b"0.25", b"0.26"))
+    with pytest.raises(CheckpointError, match="not those that the checkpoint was written after"):
+        again.cut(length, digest)
+    again.close()

@@ -97,3 +97,14 @@ def test_a_link_in_place_of_a_jobs_directory_is_refused(
     code, errors = call(capsys, "resume", str(sweep))
     assert (code, "with a link out of it is not resumed" in errors) == (10, True)
     assert (lab.root / "precious/config.yaml").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 10_000, f"started: {'9' * 5_000}", "overrides: 5", "config_dir: [1]", "a: &a [*a]", ""]
+)
+def test_a_definition_of_another_shape_is_one_line(
+    sweep: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (sweep / "sweep.yaml").write_text(content)
+    code, errors = call(capsys, "resume", str(sweep))
+    assert (code, errors.count("\n")) == (4, 1), errors[:500]

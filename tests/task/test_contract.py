@@ -59,6 +59,21 @@ def test_a_loss_that_cannot_be_minimised(tmp_path: Path, make: Any, expected: st
     assert expected in refused(tmp_path, "train_step", train_step)
 
 
+@pytest.mark.parametrize("metrics", [[1.0], {3: 1.0}])
+def test_metrics_without_names(tmp_path: Path, metrics: Any) -> None:
+    def train_step(self: Any, batch: Any) -> Iterator[Update]:
+        yield Update(loss=self.model(batch["x"]).mean(), metrics=metrics)
+
+    assert "no dict of names to numbers" in refused(tmp_path, "train_step", train_step)
+
+
+def test_an_epoch_without_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = Points()
+    monkeypatch.setattr(dataset, "batches_per_epoch", lambda: 0)
+    with pytest.raises(ConfigError, match="batches_per_epoch returned 0"):
+        make_trainer(steps=None, epochs=1.0).total_steps(dataset)
+
+
 def test_a_metric_that_is_no_number(tmp_path: Path) -> None:
     def train_step(self: Any, batch: Any) -> Iterator[Update]:
         logits = self.model(batch["x"])
