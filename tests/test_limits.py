@@ -1,6 +1,7 @@
 """Limits of the machine: one line and its exit code, wherever they are met."""
 
 import errno
+import json
 import resource
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from aiexp.command import list as list_command
 from aiexp.config.compose import compose
 from aiexp.errors import ConfigError
 from aiexp.limits import limit_error
-from aiexp.storage.files import storage_error, storage_errors
+from aiexp.storage.files import storage_error, storage_errors, write_json
 from tests.forks import in_fork
 
 AIEXP = [sys.executable, "-m", "aiexp"]
@@ -78,7 +79,10 @@ def test_files_that_may_not_grow(tmp_path: Path) -> None:
         return 0
 
     ended = in_fork(write, tmp_path)
-    assert (ended.code, ended.stderr[:45]) == (8, "error[storage]: no space left while writing |")
+    assert (ended.code, ended.stderr[:45]) == (
+        8,
+        "error[storage]: a file may not grow any more while writing |",
+    )
 
 
 def test_few_open_files(tmp_path: Path) -> None:
@@ -111,3 +115,13 @@ def test_a_clock_that_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with Session(directory, directory.read_config()):
         pass
     assert 0 <= directory.read_json("status.json")["seconds"] < 600
+
+
+def test_a_file_that_may_not_grow_is_no_full_disk(tmp_path: Path) -> None:
+    error = storage_error(OSError(errno.EFBIG, "File too large"), "writing", tmp_path / "a")
+    assert (error.exit_code, "ulimit -f" in error.line(), "no space" in error.line()) == (8, True, False)
+
+
+def test_text_that_is_no_unicode_is_written_escaped(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"name": "lone \ud800"})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"name": "lone \ud800"}

@@ -3,6 +3,7 @@
 Hydra stops at the first problem, and for a misspelled `trainer.lrr=1` it advises `+trainer.lrr=1`.
 """
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 
+MOST_BRACKETS = 100  # inside each other
+
+
+def deepest(text: str) -> int:
+    """How many brackets are open at once at most."""
+    steps = (1 if letter in "[{(" else -1 if letter in "]})" else 0 for letter in text)
+    return max(accumulate(steps), default=0)
+
+
 def parse(overrides: list[str], errors: list[AiexpError]) -> "list[Override]":
     """Overrides that Hydra's grammar accepts; the others become errors."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -27,6 +37,8 @@ def parse(overrides: list[str], errors: list[AiexpError]) -> "list[Override]":
     parsed: list[Override] = []
     for text in overrides:
         try:
+            if sum(map(text.count, "[{(")) > MOST_BRACKETS and deepest(text) > MOST_BRACKETS:
+                raise RecursionError  # the parser would take seconds to find out
             parsed.append(parser.parse_override(text))
         except HydraException as error:
             parsed_as_key = "=" not in text and not text.startswith("~")

@@ -30,7 +30,7 @@ def explain(error: BaseException, path: Path, shown_path: str, stop: StopSignal)
     if isinstance(error, MemoryError) or is_out_of_memory(error):
         return MemoryFullError(
             f"out of memory: {' '.join(str(error).split())[:200]}",
-            fix="halve dataset.batch_size and double trainer.accumulate, or a smaller model",
+            fix="halve dataset.batch_size and double trainer.accumulate, a smaller model, or more memory",
         )
     if isinstance(error, RuntimeError) and "does not currently support double backward" in str(error):
         return HardwareError(

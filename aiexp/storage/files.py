@@ -32,6 +32,10 @@ def storage_error(error: OSError, what: str, path: Path) -> AiexpError:
         return HardwareError(
             f"too many open files while {what}", where=str(path), fix="allow more: ulimit -n 1024"
         )
+    if error.errno == errno.EFBIG:
+        return StorageError(
+            f"a file may not grow any more while {what}", where=str(path), fix="raise the limit: ulimit -f"
+        )
     if error.errno in FULL:
         free = shutil.disk_usage(nearest_existing(path)).free
         return StorageError(
@@ -61,7 +65,7 @@ def write_text(path: Path, text: str) -> None:
     """Replaces `path` by `text` atomically and durably, with the permissions of the umask."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -271,6 +271,9 @@ def checked_evaluation(task: Task, result: Any) -> Evaluation:
     for name in (*result.metrics, *result.pictures, *result.tables):
         if not is_name(name):
             raise broken(task, "evaluate", f"uses the name {name!r}", fix="words, with / between them")
+    for name, way in result.better.items():
+        if way not in ("max", "min"):
+            raise broken(task, "evaluate", f"says that better is {way!r} for '{name}'", fix="max or min")
     metrics = {n: as_number(task, "evaluate", n, value) for n, value in result.metrics.items()}
     return replace(result, metrics=metrics)
 

@@ -116,6 +116,7 @@ def test_frozen_parameters_need_no_optimizer(tmp_path: Path) -> None:
         (Evaluation(metrics={"accuracy": 1.0}, tables={"t": [[1]]}), "a list as table 't'"),  # pyright: ignore
         (Evaluation(metrics={"accuracy": 1.0}, pictures={"../../../x": b"\x89PNG"}), "'../../../x'"),
         (Evaluation(metrics={"accuracy": 1.0}, pictures={"/x": b"\x89PNG"}), "'/x'"),
+        (Evaluation(metrics={"loss": 1.0}, better={"loss": "lower"}), "better is 'lower' for 'loss'"),
     ],
 )
 def test_what_is_no_evaluation(tmp_path: Path, result: Any, expected: str) -> None:
