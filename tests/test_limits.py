@@ -79,7 +79,7 @@ def test_files_that_may_not_grow(tmp_path: Path) -> None:
         return 0
 
     ended = in_fork(write, tmp_path)
-    assert (ended.code, ended.stderr[:45]) == (
+    assert (ended.code, ended.stderr[:60]) == (
         8,
         "error[storage]: a file may not grow any more while writing |",
     )
