@@ -87,7 +87,7 @@ def _records(paths: list[Path], wandb: str | None) -> "list[RunRecord]":
     """The runs named, of folders and of W&B.
 
     Raises:
-        DataError: A folder does not exist, or there are no runs in any.
+        DataError: a folder does not exist, or there are no runs in any.
     """
     from aiexp.rundir.record import find_runs
 

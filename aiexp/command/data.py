@@ -38,8 +38,8 @@ def main(argv: list[str]) -> int:
     """Runs one action of `aiexp data`.
 
     Raises:
-        ConfigError: No such action or name.
-        DataError: Something could not be fetched, or is not there.
+        ConfigError: no such action or name.
+        DataError: something could not be fetched, or is not there.
     """
     words, _ = FLAGS.parse(argv)
     if not words:

@@ -74,7 +74,7 @@ class Flags:
         Flags stand anywhere; of one typed twice the last counts, and stands where it was typed last.
 
         Raises:
-            ConfigError: An unknown flag, or one with a wrong value or without its value.
+            ConfigError: an unknown flag, or one with a wrong value or without its value.
         """
         words: list[str] = []
         flags: dict[str, str] = {}

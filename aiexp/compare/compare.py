@@ -38,8 +38,8 @@ def compare(
         importance: Whether to compute how much each key matters; None: if that is quick.
 
     Raises:
-        ConfigError: No such key or metric.
-        DataError: Nothing is finished, or nothing has a usable score.
+        ConfigError: no such key or metric.
+        DataError: nothing is finished, or nothing has a usable score.
     """
     chosen = choose_metric(finished(records), metric, direction)
     return _compare_groups(records, group_runs(records, chosen, by), chosen, importance)

@@ -52,7 +52,7 @@ def finished(records: Sequence[RunRecord]) -> list[RunRecord]:
     """The runs that reached their end.
 
     Raises:
-        DataError: None has.
+        DataError: none has.
     """
     done = [record for record in records if record.state == State.FINISHED]
     damaged = [record for record in records if record.state == State.DAMAGED]
@@ -82,8 +82,8 @@ def group_runs(records: Sequence[RunRecord], metric: Metric, by: str | None) -> 
         by: A key as typed, or None.
 
     Raises:
-        ConfigError: No such key.
-        DataError: No run has a usable score.
+        ConfigError: no such key.
+        DataError: no run has a usable score.
     """
     readable = [record for record in records if record.state != State.DAMAGED]
     varying = find_varying(finished(readable))

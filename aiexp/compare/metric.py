@@ -48,7 +48,7 @@ def choose_metric(records: list[RunRecord], name: str | None, direction: Better 
         direction: As typed, or None to find it out.
 
     Raises:
-        ConfigError: No run has such a metric.
+        ConfigError: no run has such a metric.
     """
     held = Counter(metric for record in records for metric in record.metrics)
     if not held:

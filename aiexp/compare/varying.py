@@ -90,7 +90,7 @@ def find_key(name: str, records: Sequence[RunRecord], differing: Sequence[str]) 
     """The full name of the key or group that was typed; its last part will do where that is unique.
 
     Raises:
-        ConfigError: There is none, or there are several.
+        ConfigError: there is none, or there are several.
     """
     known = dict.fromkeys(key for r in records for key in (*r.choices, *r.config))
     if name in known:

@@ -29,9 +29,9 @@ def fetch_runs(address: str) -> list[RunRecord]:
         address: entity/project, or entity/project/group.
 
     Raises:
-        ConfigError: The address is neither.
+        ConfigError: the address is neither.
         HardwareError: W&B cannot be asked: no key, or no server.
-        DataError: There is no such project, or it has no such runs.
+        DataError: there is no such project, or it has no such runs.
     """
     parts = address.strip("/").split("/")
     if len(parts) not in (2, 3) or not all(parts):

@@ -46,8 +46,8 @@ def check_sweep(
         merged: Takes the options merged here, for those who compose the jobs again.
 
     Raises:
-        ConfigErrors: Every problem of any job.
-        SecurityError: As for `compose`.
+        ConfigErrors: every problem of any job.
+        SecurityError: as for `compose`.
     """
     dirs = conf_dirs(config_dir)
     prepare()

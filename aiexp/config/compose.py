@@ -22,8 +22,8 @@ def compose(overrides: list[str], *, config_dir: str | None = None, merged: Merg
         merged: Options merged by earlier calls, for a sweep: the same choices are not merged twice.
 
     Raises:
-        ConfigErrors: Every problem found, one line each.
-        SecurityError: A target, resolver or Hydra setting is refused.
+        ConfigErrors: every problem found, one line each.
+        SecurityError: a target, resolver or Hydra setting is refused.
     """
     from aiexp.config.explain import explain
     from aiexp.config.loader import apply
@@ -70,8 +70,8 @@ def check_hydra_settings(overrides: list[str], dirs: ConfDirs) -> None:
     """Refuses settings that make Hydra import or run something while it composes.
 
     Raises:
-        SecurityError: A refused setting on the command line, or a search path in the user's primary file.
-        ConfigErrors: A setting that aiexp makes itself.
+        SecurityError: a refused setting on the command line, or a search path in the user's primary file.
+        ConfigErrors: a setting that aiexp makes itself.
     """
     from aiexp.config.loader import user_primary
 

@@ -87,7 +87,7 @@ def conf_dirs(config_dir: str | None = None) -> ConfDirs:
         config_dir: Value of `--config-dir`: one more folder, which adds options but replaces none.
 
     Raises:
-        ConfigError: A named folder does not exist, or the installation has no `conf/`.
+        ConfigError: a named folder does not exist, or the installation has no `conf/`.
     """
     builtin = builtin_dirs().builtin
     named = os.environ.get("AIEXP_CONF")
@@ -109,7 +109,7 @@ def builtin_dirs() -> ConfDirs:
     """The built-in folder alone.
 
     Raises:
-        ConfigError: The installation has no `conf/`.
+        ConfigError: the installation has no `conf/`.
     """
     here = Path(__file__).resolve().parents[1]
     # In a wheel conf/ lies inside the package, in a checkout beside it.

@@ -110,7 +110,7 @@ def user_primary(dirs: ConfDirs) -> ConfigResult:
     """The user's own primary file as Hydra reads it, empty if there is none.
 
     Raises:
-        ConfigError: It cannot be read.
+        ConfigError: it cannot be read.
     """
     from aiexp.config.explain import explain
 

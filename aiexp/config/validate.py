@@ -48,8 +48,8 @@ def validate(config: Mapping[str, Any], *, source: str = "config.yaml") -> dict[
         source: The file, for messages.
 
     Raises:
-        ConfigErrors: Every problem found.
-        SecurityError: A target or resolver is refused.
+        ConfigErrors: every problem found.
+        SecurityError: a target or resolver is refused.
     """
     prepare()
     # Groups of a user's own are not known here; what they contain is checked all the same.

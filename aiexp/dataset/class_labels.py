@@ -34,7 +34,7 @@ def as_label(value: object) -> int | str:
     """A label cell as a whole number or a name; numbers written as text become numbers.
 
     Raises:
-        ValueError: Missing, or neither; the text says which.
+        ValueError: missing, or neither; the text says which.
     """
     if isinstance(value, bool):
         return str(value).lower()
@@ -58,7 +58,7 @@ def infer_class_names(rows: Rows) -> list[str]:
     """The classes that occur, numbers in their order, names in alphabetical order.
 
     Raises:
-        DataError: Numbers and names are mixed, or every row has a class of its own.
+        DataError: numbers and names are mixed, or every row has a class of its own.
     """
     kinds = {type(label): i for i, label in reversed(list(enumerate(rows.labels)))}
     if len(kinds) > 1:
@@ -97,7 +97,7 @@ def class_numbers(rows: Rows, class_names: list[str]) -> NDArray[np.int64]:
     A label is one of the names; else, when all labels are whole numbers, it is the position itself.
 
     Raises:
-        DataError: A label is neither.
+        DataError: a label is neither.
     """
     position = {name: i for i, name in enumerate(class_names)}
     named = [str(label) in position for label in rows.labels]

@@ -46,7 +46,7 @@ def extract(archive: Path, inside: tuple[str, ...], folder: str, entry: Entry, t
         target: An empty folder.
 
     Raises:
-        SourceFailed: The archive is damaged, unsafe, or lacks a file.
+        SourceFailed: the archive is damaged, unsafe, or lacks a file.
     """
     try:
         for depth, name in enumerate(inside):

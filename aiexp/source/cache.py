@@ -107,7 +107,7 @@ def staging_dir(entry: Entry) -> Generator[Path, None, None]:
     """An empty private folder on the cache's file system, removed afterwards if it is still there.
 
     Raises:
-        StorageError: The cache cannot be written.
+        StorageError: the cache cannot be written.
     """
     folder = data_dir() / "files" / f".{entry.name}.{os.getpid()}.{os.urandom(4).hex()}.part"
     try:

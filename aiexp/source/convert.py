@@ -17,7 +17,7 @@ def convert(name: str, members: tuple[str, ...], folder: Path) -> None:
     """Runs the conversion called `name`: reads `members` in `folder`, writes beside them.
 
     Raises:
-        SourceFailed: The files are not what the conversion reads.
+        SourceFailed: the files are not what the conversion reads.
     """
     steps: dict[str, Callable[[tuple[str, ...], Path], None]] = {
         "gunzip": _gunzip,

@@ -18,7 +18,7 @@ def fetch_archive(archive: Archive, target: Path) -> None:
     """Downloads a .deb to `target`, verified.
 
     Raises:
-        SourceFailed: No apt here, or it does not know this version.
+        SourceFailed: no apt here, or it does not know this version.
     """
     apt = shutil.which("apt-get")
     if apt is None:

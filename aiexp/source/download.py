@@ -54,7 +54,7 @@ class Connection:
         """Opens a URL for reading.
 
         Raises:
-            SourceFailed: Unreachable, refused, or the network is forbidden.
+            SourceFailed: unreachable, refused, or the network is forbidden.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("https", "http", "file"):
@@ -130,7 +130,7 @@ def download(connection: Connection, url: str, target: Path, *, size_bytes: int,
     """Writes the file at `url` to `target`, which exists afterwards only if its sha256 is right.
 
     Raises:
-        SourceFailed: Unreachable, cut off, or other content than expected; nothing is left behind.
+        SourceFailed: unreachable, cut off, or other content than expected; nothing is left behind.
     """
     partial = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
     digest, received = hashlib.sha256(), 0

@@ -21,9 +21,9 @@ def fetch(name: str) -> Path:
     Any number of processes may ask at once; partial or damaged files are never used.
 
     Raises:
-        ConfigError: The catalog has no such name.
-        DataError: No source worked; says what was tried, why each failed, and what to do.
-        StorageError: The data folder cannot be written.
+        ConfigError: the catalog has no such name.
+        DataError: no source worked; says what was tried, why each failed, and what to do.
+        StorageError: the data folder cannot be written.
     """
     entry = find_entry(name)
     if cache.is_complete(entry):

@@ -14,7 +14,7 @@ def fetch_files(source: Hub, entry: Entry, target: Path) -> None:
     """Copies the files of `entry` into the folder `target`; the caller verifies them.
 
     Raises:
-        SourceFailed: Neither in the hub's cache nor reachable.
+        SourceFailed: neither in the hub's cache nor reachable.
     """
     try:
         import huggingface_hub

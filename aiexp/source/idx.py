@@ -22,7 +22,7 @@ def read_idx(path: Path) -> "NDArray[np.uint8]":
     """The array in a file.
 
     Raises:
-        DataError: It is not such a file, or cut off.
+        DataError: it is not such a file, or cut off.
     """
     import numpy as np
 

@@ -16,7 +16,7 @@ def fetch_archive(archive: Archive, target: Path) -> None:
     """Downloads a package's tarball to `target`, verified.
 
     Raises:
-        SourceFailed: No registry is configured, or it does not have the version.
+        SourceFailed: no registry is configured, or it does not have the version.
     """
     registry = _setting("registry")
     if not registry:

@@ -37,7 +37,7 @@ def fetch_archive(archive: Archive, target: Path) -> None:
     """Downloads a wheel or sdist to `target`, verified.
 
     Raises:
-        SourceFailed: No configured index has it; names each and why.
+        SourceFailed: no configured index has it; names each and why.
     """
     settings = pip_settings()
     indexes, pages = index_urls(settings)

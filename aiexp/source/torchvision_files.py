@@ -48,7 +48,7 @@ def read_files(source: Torchvision, root: Path, entry: Entry, target: Path) -> N
     """Writes the files of `entry` from torchvision's into the folder `target`; the caller verifies them.
 
     Raises:
-        SourceFailed: A file is missing or damaged, or torchvision is needed and not installed.
+        SourceFailed: a file is missing or damaged, or torchvision is needed and not installed.
     """
     folder = root / _FOLDERS[source.dataset]
     if source.dataset == "CIFAR10":
@@ -63,7 +63,7 @@ def download_files(source: Torchvision, entry: Entry, target: Path) -> None:
     """Lets torchvision download, then reads its files into the folder `target` and removes them.
 
     Raises:
-        SourceFailed: Not installed, forbidden, or its servers do not answer.
+        SourceFailed: not installed, forbidden, or its servers do not answer.
     """
     if is_offline():
         raise SourceFailed("AIEXP_OFFLINE forbids the network")
@@ -118,7 +118,7 @@ def _torchvision() -> ModuleType:
     """torchvision.datasets, which takes seconds to import.
 
     Raises:
-        SourceFailed: Not installed.
+        SourceFailed: not installed.
     """
     try:
         from torchvision import datasets

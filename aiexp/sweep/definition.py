@@ -66,7 +66,7 @@ class Definition:
         """The definition of a sweep directory.
 
         Raises:
-            CheckpointError: There is none, or it is damaged.
+            CheckpointError: there is none, or it is damaged.
         """
         path = directory / DEFINITION
         try:
@@ -84,7 +84,7 @@ class Definition:
         """Raises unless this user started the sweep here: what it says chooses files, code and commands.
 
         Raises:
-            SecurityError: Someone else wrote it, or it was changed, or moved.
+            SecurityError: someone else wrote it, or it was changed, or moved.
         """
         if self.working_directory != os.getcwd() or not is_signed(*_split(directory / DEFINITION)):
             raise SecurityError(
@@ -103,7 +103,7 @@ class Definition:
         """Raises unless a sweep composed now has the same jobs.
 
         Raises:
-            CheckpointError: Files of conf/ or what they read have changed; the message is the difference.
+            CheckpointError: files of conf/ or what they read have changed; the message is the difference.
         """
         before, after = flatten(self.config), flatten(now.config)
         changed = [

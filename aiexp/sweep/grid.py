@@ -39,7 +39,7 @@ def grid(arguments: list[str], loader: "ConfigLoader") -> list[list[str]]:
         loader: Knows the options that a `glob` matches.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: there is none.
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -55,7 +55,7 @@ def plan(jobs: list[list[str]], *, config_dir: str | None, merged: Merged) -> Ge
     """Composes the jobs one after the other.
 
     Raises:
-        ConfigErrors: A job's config is wrong.
+        ConfigErrors: a job's config is wrong.
     """
     for index, overrides in enumerate(jobs):
         composed = compose(overrides, config_dir=config_dir, merged=merged)

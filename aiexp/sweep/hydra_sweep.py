@@ -34,7 +34,7 @@ class HydraSweep:
         first: Config of the first one.
 
     Raises:
-        AiexpError: A setting of the launcher or sweeper, or a job's config, is wrong.
+        AiexpError: a setting of the launcher or sweeper, or a job's config, is wrong.
     """
 
     def __init__(self, overrides: list[str], job: SweepJob, first: Composed) -> None:

@@ -91,8 +91,8 @@ class SweepJob:
         """The job, ready to be called in another process: composed and checked.
 
         Raises:
-            ConfigErrors: Its config is wrong.
-            CheckpointError: It is not what the sweep was planned with.
+            ConfigErrors: its config is wrong.
+            CheckpointError: it is not what the sweep was planned with.
         """
         composed = compose(overrides, config_dir=self.config_dir, merged=self.merged)
         own = self.own(overrides)

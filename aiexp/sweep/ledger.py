@@ -74,7 +74,7 @@ class Ledger:
             jobs: Number, own overrides, and hash of the config.
 
         Raises:
-            CheckpointError: A job it knows is another one now.
+            CheckpointError: a job it knows is another one now.
         """
         known, new = self.entries(), list[dict[str, Any]]()
         for index, overrides, config in jobs:
@@ -118,7 +118,7 @@ class Ledger:
         """Every job by its number; lines that are torn are passed over.
 
         Raises:
-            SecurityError: A run directory is named that lies elsewhere: the jobs would write there.
+            SecurityError: a run directory is named that lies elsewhere: the jobs would write there.
         """
         entries: dict[int, Entry] = {}
         try:

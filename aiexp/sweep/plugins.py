@@ -38,7 +38,7 @@ def check_settings(overrides: list[str], dirs: ConfDirs) -> None:
     """Refuses settings that the chosen launcher or sweeper does not have.
 
     Raises:
-        ConfigError: No such launcher, sweeper or setting.
+        ConfigError: no such launcher, sweeper or setting.
     """
     typed = [(o, *o.lstrip("+~").partition("=")[0].split(".")) for o in overrides]
     settings = [words for words in typed if words[1:2] == ("hydra",) and len(words) > 3]

@@ -43,9 +43,9 @@ def sweep(overrides: list[str], *, config_dir: str | None = None, resume: bool =
         resume: Go on with the newest sweep that was started with them.
 
     Raises:
-        SweepError: Some of them failed; the others are complete.
+        SweepError: some of them failed; the others are complete.
         Stopped: Ctrl-C or SIGTERM ended it.
-        CheckpointError: There is no such sweep, or it has changed.
+        CheckpointError: there is no such sweep, or it has changed.
     """
     return run_sweep(*prepare_sweep(overrides, config_dir, resume=resume))
 
@@ -83,8 +83,8 @@ def resume_sweep(directory: Path, changes: list[str]) -> int:
         changes: Settings of Hydra's launcher and sweeper, which may change.
 
     Raises:
-        CheckpointError: The sweep's definition has changed.
-        ConfigError: A change of what the jobs are.
+        CheckpointError: the sweep's definition has changed.
+        ConfigError: a change of what the jobs are.
     """
     definition = Definition.read(directory)
     definition.check_own(directory)
@@ -180,7 +180,7 @@ def find_sweep(parent: Path, overrides: list[str], config_dir: str | None) -> Pa
     """The newest sweep that was started with such overrides.
 
     Raises:
-        CheckpointError: There is none; the message says how the newest differs.
+        CheckpointError: there is none; the message says how the newest differs.
     """
     typed = [redact_text(o) for o in overrides]
     found: dict[Path, list[str]] = {}

@@ -45,8 +45,8 @@ def read_sweep_file(path: Path) -> SweepFile:
     """Reads and checks a file.
 
     Raises:
-        ConfigError: It cannot be read, or is no sweep of `aiexp run`.
-        ConfigErrors: Parameters that do not exist, values that do not fit; all of them at once.
+        ConfigError: it cannot be read, or is no sweep of `aiexp run`.
+        ConfigErrors: parameters that do not exist, values that do not fit; all of them at once.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -27,7 +27,7 @@ def picture_grid(images: Tensor, columns: int, captions: list[str] | None) -> by
         captions: N texts, or None for no captions. Long ones are broken into lines, at most three.
 
     Raises:
-        DataError: There is no image, or they have neither 1 nor 3 channels.
+        DataError: there is no image, or they have neither 1 nor 3 channels.
     """
     if images.ndim != 4 or images.shape[0] == 0 or images.shape[1] not in (1, 3):
         raise DataError(f"no picture can be made of images of shape {tuple(images.shape)}", where="images")

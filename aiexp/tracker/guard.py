@@ -42,7 +42,7 @@ class GuardedTracker:
         """What the tracker wants recorded, or {"failure": ...} when it cannot start.
 
         Raises:
-            AiexpError: If the config demands what the tracker cannot have (`tracker.mode=required`).
+            AiexpError: if the config demands what the tracker cannot have (`tracker.mode=required`).
         """
         try:
             record = self.tracker.start(run)

@@ -28,7 +28,7 @@ class TensorBoardTracker:
         """Opens the event files in `<run directory>/tensorboard`.
 
         Raises:
-            HardwareError: If the package is not installed.
+            HardwareError: if the package is not installed.
         """
         try:
             with warnings.catch_warnings():

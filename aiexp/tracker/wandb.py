@@ -76,8 +76,8 @@ class WandbTracker:
             run directory) and upload (the command that uploads what is still on disk).
 
         Raises:
-            ConfigError: If WANDB_MODE is not a mode.
-            HardwareError: If mode is required and the server cannot be used.
+            ConfigError: if WANDB_MODE is not a mode.
+            HardwareError: if mode is required and the server cannot be used.
         """
         mode = self._environment_mode() or self.mode
         if mode == "disabled":
@@ -132,7 +132,7 @@ class WandbTracker:
         """Waits at most `finish_timeout_seconds` for the upload; says what to type when something is left.
 
         Raises:
-            Exception: Whatever wandb raises when its service process is dead.
+            Exception: whatever wandb raises when its service process is dead.
         """
         run, self.run = self.run, None
         if run is None:

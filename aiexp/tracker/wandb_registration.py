@@ -19,7 +19,7 @@ def register_sweep(document: dict[str, Any]) -> str:
         document: The sweep file.
 
     Raises:
-        HardwareError: The server cannot be used, or refuses the sweep.
+        HardwareError: the server cannot be used, or refuses the sweep.
     """
     import wandb
 

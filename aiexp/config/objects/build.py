@@ -50,9 +50,9 @@ def build(node: DictConfig | Mapping[str, Any] | None, **given: Any) -> Any:
         given: Arguments that the caller supplies beside those of the node.
 
     Raises:
-        ConfigError: Arguments that the constructor does not take or lacks, values that its annotations do not
+        ConfigError: arguments that the constructor does not take or lacks, values that its annotations do not
             allow, or what the constructor refuses. Arguments that an error names get their keys.
-        SecurityError: A target that is not allowed, here checked a second time.
+        SecurityError: a target that is not allowed, here checked a second time.
     """
     if node is None:
         return None

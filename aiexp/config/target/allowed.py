@@ -41,8 +41,8 @@ def check_target(target: object, *, where: str, group: str | None = None) -> Sig
         group: The group whose node it is, or None for a node further inside.
 
     Raises:
-        ConfigError: It is not a dotted name, or it does not exist in a place that is allowed.
-        SecurityError: It is not on the list.
+        ConfigError: it is not a dotted name, or it does not exist in a place that is allowed.
+        SecurityError: it is not on the list.
     """
     if not isinstance(target, str) or "." not in target:
         raise ConfigError(
@@ -71,7 +71,7 @@ def check_object(value: object, target: str) -> None:
     """Checks an imported target once more, by what it says of itself.
 
     Raises:
-        SecurityError: It was defined in a place that is not allowed.
+        SecurityError: it was defined in a place that is not allowed.
     """
     name = getattr(value, "__module__", None) or ""
     top = name.split(".")[0]

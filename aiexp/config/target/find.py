@@ -69,7 +69,7 @@ def find(target: str, *, skip_packages: bool = False) -> Found:
     """Where `target` is defined, following `from x import y as z`, aliases, and submodules.
 
     Raises:
-        NotFoundError: As for `read`.
+        NotFoundError: as for `read`.
     """
     parts = target.split(".")
     if not all(p.isidentifier() for p in parts):
@@ -194,7 +194,7 @@ def find_in(module: Module, parts: list[str], seen: set[tuple[str, str]] | None 
         seen: Names looked up on the way, for circles and for libraries of thousands of star imports.
 
     Raises:
-        NotFoundError: Nowhere, in a circle, or to a value made at run time.
+        NotFoundError: nowhere, in a circle, or to a value made at run time.
     """
     if not parts:
         return Found(module=module, node=None)

@@ -56,7 +56,7 @@ def read(target: str, *, skip_packages: bool = False) -> Signature:
             bind to its name: `torch/__init__.py` alone takes 40 ms to parse.
 
     Raises:
-        NotFoundError: No such module, or it does not define or import that name.
+        NotFoundError: no such module, or it does not define or import that name.
     """
     found = find(target, skip_packages=skip_packages)
     if found.node is None:

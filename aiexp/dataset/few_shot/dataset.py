@@ -82,8 +82,8 @@ class EpisodeDataset:
         batching: See `EpisodeBatching`.
 
     Raises:
-        ConfigError: An episode needs more than the data have.
-        DataError: There are no training characters, or an alphabet is in two splits.
+        ConfigError: an episode needs more than the data have.
+        DataError: there are no training characters, or an alphabet is in two splits.
     """
 
     def __init__(

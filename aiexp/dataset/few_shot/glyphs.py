@@ -48,9 +48,9 @@ def glyphs(
         batching: See `EpisodeBatching`.
 
     Raises:
-        ConfigError: An episode needs more than there is.
-        DataError: The fonts cannot be fetched.
-        StorageError: The drawn letters cannot be kept.
+        ConfigError: an episode needs more than there is.
+        DataError: the fonts cannot be fetched.
+        StorageError: the drawn letters cannot be kept.
     """
     images, names, scripts = drawn(examples, image_size, max_letters, distortion)
     letters = Characters(images=images, names=names, alphabets=scripts)

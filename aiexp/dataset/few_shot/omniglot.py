@@ -32,8 +32,8 @@ def omniglot(
         batching: See `EpisodeBatching`.
 
     Raises:
-        ConfigError: An episode needs more than there is.
-        DataError: The pictures are neither on this machine nor can be downloaded, or are damaged.
+        ConfigError: an episode needs more than there is.
+        DataError: the pictures are neither on this machine nor can be downloaded, or are damaged.
     """
     folder = find_folder()
     background, test = (read_characters(folder / part, image_size) for part in _PARTS)

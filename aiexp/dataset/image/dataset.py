@@ -86,7 +86,7 @@ class ImageDataset:
         batching: See `ImageBatching`; `seed` is also that of `seeds`.
 
     Raises:
-        DataError: The pictures cannot be used.
+        DataError: the pictures cannot be used.
         ConfigError: mean and std do not fit the channels, or no batch is full.
     """
 

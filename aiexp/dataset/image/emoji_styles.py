@@ -41,8 +41,8 @@ def emoji_styles(
         batching: See `UnpairedBatching`.
 
     Raises:
-        ConfigError: Nothing is left to train on.
-        DataError: The drawings cannot be fetched.
+        ConfigError: nothing is left to train on.
+        DataError: the drawings cannot be fetched.
     """
     # Both packages have the same table.
     table = json.loads((fetch("emoji_google") / "emoji.json").read_text(encoding="utf-8"))
@@ -71,7 +71,7 @@ def split_names(names: list[str], eval_fraction: float, test_fraction: float) ->
     """Rows of "test", "eval", "train_a" and "train_b": disjoint, ascending, by the sha256 of the names.
 
     Raises:
-        ConfigError: Nothing is left for one of the sides.
+        ConfigError: nothing is left for one of the sides.
     """
     num_test, num_eval = round(test_fraction * len(names)), round(eval_fraction * len(names))
     num_train = len(names) - num_test - num_eval

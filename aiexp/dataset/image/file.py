@@ -36,7 +36,7 @@ def find_images(folder: Path) -> list[Path]:
     """Picture files in `folder` and its sub-folders, sorted; hidden ones, pipes and devices are left out.
 
     Raises:
-        DataError: A folder cannot be listed.
+        DataError: a folder cannot be listed.
     """
 
     def stop(error: OSError) -> None:
@@ -73,7 +73,7 @@ def read_image(path: Path, image_size: int, channels: int) -> Tensor:
         channels: 1 for grey (luma of ITU-R BT.601) or 3.
 
     Raises:
-        DataError: The file cannot be read; names it.
+        DataError: the file cannot be read; names it.
     """
     with quiet_pillow():
         return decode(path, image_size, channels)

@@ -52,9 +52,9 @@ def image_folder(
         batching: See `ImageBatching`.
 
     Raises:
-        DataError: A folder or picture cannot be used; names it.
-        ConfigError: Nothing would be left for training.
-        MemoryFullError: The pictures do not fit into memory.
+        DataError: a folder or picture cannot be used; names it.
+        ConfigError: nothing would be left for training.
+        MemoryFullError: the pictures do not fit into memory.
     """
     given = {"train": train_folder, "eval": eval_folder, "test": test_folder}
     files, class_names = _list_splits(given, {"eval": eval_fraction, "test": test_fraction})

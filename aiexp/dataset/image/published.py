@@ -51,8 +51,8 @@ def published_images(
         batching: See `ImageBatching`.
 
     Raises:
-        ConfigError: More are held out than there are.
-        DataError: The data cannot be fetched.
+        ConfigError: more are held out than there are.
+        DataError: the data cannot be fetched.
     """
     folder = fetch(collection)
     splits = {"train": _read(folder, "train"), "test": _read(folder, "t10k")}

@@ -41,8 +41,8 @@ def read_images(
         rows: (N,) int64, position of each in `paths`, ascending.
 
     Raises:
-        DataError: A file cannot be read; names it.
-        MemoryFullError: The pictures do not fit into memory.
+        DataError: a file cannot be read; names it.
+        MemoryFullError: the pictures do not fit into memory.
     """
     shape = (len(paths), channels, image_size, image_size)
     check_memory(shape, source)
@@ -86,7 +86,7 @@ def check_memory(shape: tuple[int, int, int, int], source: str) -> None:
     """Stops before pictures of this shape (N, C, H, W) fill the memory.
 
     Raises:
-        MemoryFullError: They need more than `_USABLE` of what is free; says which size would fit.
+        MemoryFullError: they need more than `_USABLE` of what is free; says which size would fit.
     """
     free = available_bytes()
     needed = int(np.prod(shape, dtype=np.int64))

@@ -86,7 +86,7 @@ class UnpairedDataset:
         batching: See `UnpairedBatching`.
 
     Raises:
-        DataError: A side is empty, or the pictures differ in size or channels.
+        DataError: a side is empty, or the pictures differ in size or channels.
     """
 
     def __init__(

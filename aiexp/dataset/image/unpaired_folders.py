@@ -36,9 +36,9 @@ def unpaired_folders(
         batching: See `UnpairedBatching`.
 
     Raises:
-        DataError: A folder is missing or has no pictures, or a picture cannot be read.
-        ConfigError: More are held out than there are.
-        MemoryFullError: The pictures do not fit into memory.
+        DataError: a folder is missing or has no pictures, or a picture cannot be read.
+        ConfigError: more are held out than there are.
+        MemoryFullError: the pictures do not fit into memory.
     """
     root = Path(folder).expanduser()
     files = _files(root, num_eval)

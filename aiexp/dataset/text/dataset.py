@@ -67,7 +67,7 @@ class TextDataset:
         batching: See `TextBatching`.
 
     Raises:
-        DataError: The examples cannot be used.
+        DataError: the examples cannot be used.
     """
 
     def __init__(
@@ -215,8 +215,8 @@ def divided(
         batching: See `TextBatching`.
 
     Raises:
-        ConfigError: Nothing would be left for training.
-        DataError: The examples cannot be used.
+        ConfigError: nothing would be left for training.
+        DataError: the examples cannot be used.
     """
     fractions = {"eval": eval_fraction, "test": test_fraction}
     return TextDataset(

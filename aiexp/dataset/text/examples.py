@@ -42,7 +42,7 @@ def check_splits(splits: dict[str, Examples], class_names: Sequence[str], where:
         where: File or data set, for the message.
 
     Raises:
-        DataError: Two classes of one name, a label without class, an empty split, one class only, no text.
+        DataError: two classes of one name, a label without class, an empty split, one class only, no text.
     """
     if len(set(class_names)) < len(class_names):
         raise DataError(f"two classes have the same name: {', '.join(class_names)}", where=where)

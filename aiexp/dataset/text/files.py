@@ -33,7 +33,7 @@ def text_files(
         batching: See `DividedBatching` and `TextBatching`.
 
     Raises:
-        DataError: A file cannot be used; names file, line and what is wrong.
+        DataError: a file cannot be used; names file, line and what is wrong.
     """
     paths = {"train": train_file, "eval": eval_file, "test": test_file}
     rows: dict[str, Rows] = {}

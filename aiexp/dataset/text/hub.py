@@ -39,7 +39,7 @@ def hub(
         batching: See `DividedBatching` and `TextBatching`.
 
     Raises:
-        DataError: Not reachable, or a split, column or row cannot be used.
+        DataError: not reachable, or a split, column or row cannot be used.
     """
     where = f"name={name}"
     tables = _load(name, config, revision, where)

@@ -29,7 +29,7 @@ def newsgroups(
         batching: See `TextBatching`.
 
     Raises:
-        DataError: The data cannot be fetched.
+        DataError: the data cannot be fetched.
     """
     folder = fetch("newsgroups")
     train_texts, train_names = read_posts(folder / "20newsgroups-train.tab")
@@ -54,7 +54,7 @@ def read_posts(path: Path) -> tuple[list[str], list[str]]:
     """Texts and newsgroups of a tab-separated file with three lines of header.
 
     Raises:
-        DataError: No row of two cells is there.
+        DataError: no row of two cells is there.
     """
     reader = csv.reader(io.StringIO(path.read_text("utf-8"), newline=""), delimiter="\t")
     # Posts without a newsgroup are empty rows of the file.

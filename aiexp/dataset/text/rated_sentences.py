@@ -32,7 +32,7 @@ def rated_sentences(
         batching: See `DividedBatching` and `TextBatching`.
 
     Raises:
-        DataError: The data cannot be fetched.
+        DataError: the data cannot be fetched.
     """
     path = fetch("hutto_icwsm_2014") / f"{collection}_GroundTruth.txt"
     examples, _ = without_duplicates(read_ratings(path, neutral_below))
@@ -47,7 +47,7 @@ def read_ratings(path: Path, neutral_below: float) -> Examples:
         neutral_below: Largest absolute rating that counts as neutral.
 
     Raises:
-        DataError: A line has another form.
+        DataError: a line has another form.
     """
     texts: list[str] = []
     labels: list[int] = []

@@ -81,7 +81,7 @@ def stratified(examples: Examples, fractions: dict[str, float]) -> dict[str, Exa
         The parts, "train" first.
 
     Raises:
-        ConfigError: Nothing would be left for training.
+        ConfigError: nothing would be left for training.
     """
     if sum(fractions.values()) >= 1:
         raise ConfigError(
@@ -125,7 +125,7 @@ def split_as_needed(
         source: File or data set, for messages.
 
     Raises:
-        ConfigError: Nothing would be left for training.
+        ConfigError: nothing would be left for training.
     """
     train = given["train"]
     wanted = {name: part for name, part in fractions.items() if name not in given and part > 0}

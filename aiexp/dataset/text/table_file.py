@@ -58,7 +58,7 @@ def read_table(path: Path, text_column: str, label_column: str, *, skip_bad: boo
         key: Config key that named the file, for messages.
 
     Raises:
-        DataError: The file or a row of it cannot be used; names file and line.
+        DataError: the file or a row of it cannot be used; names file and line.
     """
     where = f"{key}={path}"
     table = _open(path, where)

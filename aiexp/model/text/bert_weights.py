@@ -67,7 +67,7 @@ def fetched_bert(*, source: str, dropout: float | None, attention_dropout: float
         attention_dropout: Probability of dropping an attention weight, [0, 1); None as above.
 
     Raises:
-        DataError: Nothing could be fetched, or it is damaged or no BERT.
+        DataError: nothing could be fetched, or it is damaged or no BERT.
     """
     return load_bert(fetch(source), dropout=dropout, attention_dropout=attention_dropout)
 
@@ -81,8 +81,8 @@ def load_bert(folder: Path, *, dropout: float | None, attention_dropout: float |
         attention_dropout: As in `fetched_bert`.
 
     Raises:
-        DataError: A file is missing or damaged, or the weights do not fit the config.
-        SecurityError: The folder has pickled weights only.
+        DataError: a file is missing or damaged, or the weights do not fit the config.
+        SecurityError: the folder has pickled weights only.
     """
     config = read_config(folder)
     if dropout is None:
@@ -112,8 +112,8 @@ def weights_file(folder: Path) -> Path:
     """The path of model.safetensors in `folder`.
 
     Raises:
-        DataError: There are no weights.
-        SecurityError: There are pickled weights only; loading a pickle can run any code.
+        DataError: there are no weights.
+        SecurityError: there are pickled weights only; loading a pickle can run any code.
     """
     path = folder / "model.safetensors"
     if path.is_file():
@@ -183,7 +183,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """config.json as a dict.
 
     Raises:
-        DataError: It is missing, damaged, or larger than any description of a model.
+        DataError: it is missing, damaged, or larger than any description of a model.
     """
     path = folder / "config.json"
     try:

@@ -42,8 +42,8 @@ def hub_bert(
         attention_dropout: Probability of dropping an attention weight, [0, 1); None takes the model's own.
 
     Raises:
-        DataError: Not reachable and not in the cache, damaged, or no BERT.
-        SecurityError: There are pickled weights only.
+        DataError: not reachable and not in the cache, damaged, or no BERT.
+        SecurityError: there are pickled weights only.
     """
     return load_bert(find_folder(name, revision), dropout=dropout, attention_dropout=attention_dropout)
 
@@ -61,8 +61,8 @@ class HubEncoder(nn.Module):
         attention_dropout: Probability of dropping an attention weight, [0, 1); None takes the model's own.
 
     Raises:
-        DataError: Not reachable and not in the cache, damaged, or unknown to `transformers`.
-        SecurityError: Pickled weights only, or the model needs code of its own.
+        DataError: not reachable and not in the cache, damaged, or unknown to `transformers`.
+        SecurityError: pickled weights only, or the model needs code of its own.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ def find_folder(name: str, revision: str | None) -> Path:
     `HF_HUB_OFFLINE=1` or `AIEXP_OFFLINE=1` uses the cache only.
 
     Raises:
-        DataError: Neither a folder nor a repository that can be had.
+        DataError: neither a folder nor a repository that can be had.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():

@@ -16,7 +16,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of `folder`, from tokenizer.json or vocab.txt, without truncation and padding.
 
     Raises:
-        DataError: Neither file is there, or it cannot be read.
+        DataError: neither file is there, or it cannot be read.
     """
     path = folder / "tokenizer.json"
     try:

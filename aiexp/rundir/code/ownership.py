@@ -31,7 +31,7 @@ def key_path() -> Path:
     """Where the key lies.
 
     Raises:
-        RuntimeError: This user has no home.
+        RuntimeError: this user has no home.
     """
     # The XDG rules: a relative path is invalid and ignored.
     xdg = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()

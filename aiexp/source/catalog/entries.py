@@ -111,7 +111,7 @@ def find_entry(name: str) -> Entry:
     """The entry called `name`.
 
     Raises:
-        ConfigError: There is none; names the nearest.
+        ConfigError: there is none; names the nearest.
     """
     if name not in ENTRIES:
         raise ConfigError(

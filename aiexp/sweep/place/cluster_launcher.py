@@ -24,7 +24,7 @@ class ClusterLauncher(StreamLauncher):
         max_failures: No new job starts after so many have failed; None for any number.
 
     Raises:
-        ConfigError: A value is out of range.
+        ConfigError: a value is out of range.
     """
 
     def __init__(self, *, n_jobs: int, max_failures: int | None) -> None:
@@ -62,7 +62,7 @@ class SubmititLauncher(ClusterLauncher):
         parameters: Of submitit, by its own names; null leaves one out.
 
     Raises:
-        ConfigError: A value is out of range.
+        ConfigError: a value is out of range.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class RayLauncher(ClusterLauncher):
         restarts: How often a job whose machine died is started again.
 
     Raises:
-        ConfigError: A value is out of range.
+        ConfigError: a value is out of range.
     """
 
     def __init__(

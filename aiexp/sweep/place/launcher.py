@@ -28,7 +28,7 @@ class LocalLauncher(StreamLauncher):
         grace: Seconds a job gets to save a checkpoint when it is stopped.
 
     Raises:
-        ConfigError: A value is out of range.
+        ConfigError: a value is out of range.
     """
 
     def __init__(

@@ -39,8 +39,8 @@ def make_slots(*, n_jobs: int | None, gpus: list[int] | None, use_gpus: bool, nu
         num_jobs: More slots than jobs would leave cores unused.
 
     Raises:
-        ConfigError: Fewer than one job at once.
-        HardwareError: A GPU that is not there.
+        ConfigError: fewer than one job at once.
+        HardwareError: a GPU that is not there.
     """
     if n_jobs is not None and n_jobs < 1:
         raise ConfigError(f"n_jobs is {n_jobs}", where="hydra.launcher.n_jobs", fix="at least 1, or null")

@@ -34,7 +34,7 @@ def check_states(study: "Study") -> None:
     """Refuses a study whose pickles would run code.
 
     Raises:
-        SecurityError: A pickle names anything but arrays and the optimizer.
+        SecurityError: a pickle names anything but arrays and the optimizer.
     """
     for trial in study.get_trials(deepcopy=False):
         chunks = {int(k.rpartition(":")[2]): v for k, v in trial.system_attrs.items() if k.startswith(PREFIX)}

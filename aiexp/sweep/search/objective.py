@@ -42,8 +42,8 @@ def complete_search(
         preload: Modules that the first job imports.
 
     Raises:
-        ConfigError: The settings, the space or the objective are wrong.
-        AiexpError: The first job cannot be built.
+        ConfigError: the settings, the space or the objective are wrong.
+        AiexpError: the first job cannot be built.
     """
     node = sweeper_node(overrides, dirs) if may_search(overrides, dirs) else {}
     if node.get("_target_") != SWEEPER:
@@ -72,7 +72,7 @@ def sweeper_node(overrides: list[str], dirs: "ConfDirs") -> dict[str, Any]:
     """Hydra's node of the sweeper.
 
     Raises:
-        ConfigError: A setting of the sweeper that does not exist.
+        ConfigError: a setting of the sweeper that does not exist.
     """
     from aiexp.config.explain import explain
 
@@ -102,7 +102,7 @@ def objectives_of(node: Mapping[str, Any], first: Composed) -> tuple[list[str], 
     """Objectives and directions; what is not given is what the first job selects its best checkpoint by.
 
     Raises:
-        ConfigError: Neither is there, or a direction is missing.
+        ConfigError: neither is there, or a direction is missing.
     """
     objectives, directions = as_list(node.get("objective")), as_list(node.get("direction"))
     monitor, mode = judged_by.selection(partial(OmegaConf.select, first.config))
@@ -163,8 +163,8 @@ def evaluated_names(first: Composed, preload: list[str]) -> list[str]:
     It is forked from the process that the jobs will be forked from, so that torch is imported only once.
 
     Raises:
-        AiexpError: The job cannot be built or evaluated.
-        ConfigError: The process died.
+        AiexpError: the job cannot be built or evaluated.
+        ConfigError: the process died.
     """
     from aiexp.sweep.place.pool import Pool
     from aiexp.sweep.place.slot import Slot

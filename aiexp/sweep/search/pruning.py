@@ -35,8 +35,8 @@ class StudyPruning:
         """Whether the study's pruner ends the run; never without the objective in `metrics`.
 
         Raises:
-            CheckpointError: The study is damaged.
-            StorageError: It cannot be written.
+            CheckpointError: the study is damaged.
+            StorageError: it cannot be written.
         """
         value = metrics.get(self.objective)
         if value is None or math.isnan(value):

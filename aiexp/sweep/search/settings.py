@@ -31,7 +31,7 @@ class Settings:
         warmup_evaluations: Evaluations of a run that never prune it.
 
     Raises:
-        ConfigError: A value is none of those allowed, or two of them exclude each other.
+        ConfigError: a value is none of those allowed, or two of them exclude each other.
     """
 
     n_trials: int
@@ -91,7 +91,7 @@ class Settings:
         """Lines that a user should know of these settings on this space.
 
         Raises:
-            ConfigError: They do not fit.
+            ConfigError: they do not fit.
         """
         self._check_seeds(len(space.seeds))
         points = space.num_points

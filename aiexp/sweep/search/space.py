@@ -97,7 +97,7 @@ def read_space(parsed: "list[Override]") -> Space:
     """The words of a sweep, parsed by Hydra's grammar, as a search space.
 
     Raises:
-        ConfigError: A value that cannot be searched, or nothing to search.
+        ConfigError: a value that cannot be searched, or nothing to search.
     """
     fixed: list[str] = []
     seeds: list[str] = []
@@ -123,7 +123,7 @@ def read_dimension(override: "Override") -> Dimension:
     """One word with several values.
 
     Raises:
-        ConfigError: An interval or list that is empty or, with `tag(log, ...)`, not positive.
+        ConfigError: an interval or list that is empty or, with `tag(log, ...)`, not positive.
     """
     from optuna.distributions import CategoricalDistribution
 

@@ -30,10 +30,10 @@ def open_study(directory: Path, settings: Settings, name: str | None = None) -> 
         name: Shown by optuna-dashboard; None for the directory's name.
 
     Raises:
-        ConfigError: The study was begun with other objectives or another pruner.
-        CheckpointError: The journal is damaged.
-        SecurityError: It holds a pickle that would run code.
-        StorageError: The journal cannot be written.
+        ConfigError: the study was begun with other objectives or another pruner.
+        CheckpointError: the journal is damaged.
+        SecurityError: it holds a pickle that would run code.
+        StorageError: the journal cannot be written.
     """
     import optuna
 
@@ -61,7 +61,7 @@ def load_study(directory: Path) -> "Study":
     """The study in a sweep directory, for those who only look at it or report to it.
 
     Raises:
-        CheckpointError: The journal is damaged, or holds no study.
+        CheckpointError: the journal is damaged, or holds no study.
     """
     path = directory.absolute() / JOURNAL
     return _loaded(open_journal(path), read_settings(directory), path)
@@ -84,7 +84,7 @@ def read_settings(directory: Path) -> Settings:
     """The settings that a search was begun with.
 
     Raises:
-        CheckpointError: They cannot be read.
+        CheckpointError: they cannot be read.
     """
     path = directory / SEARCH
     try:
@@ -109,8 +109,8 @@ def open_journal(path: Path) -> "JournalStorage":
     """Optuna's storage in a file.
 
     Raises:
-        CheckpointError: A line of it is damaged.
-        StorageError: It cannot be opened.
+        CheckpointError: a line of it is damaged.
+        StorageError: it cannot be opened.
     """
     import optuna
     from optuna.storages.journal import JournalFileBackend

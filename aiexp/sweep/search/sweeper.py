@@ -45,7 +45,7 @@ class OptunaSweeper(Sweeper):
         study_name: Shown by optuna-dashboard; None for the sweep directory's name.
 
     Raises:
-        ConfigError: A value is none of those allowed, or two of them exclude each other.
+        ConfigError: a value is none of those allowed, or two of them exclude each other.
     """
 
     def __init__(
