@@ -60,7 +60,7 @@ def _list(names: list[str]) -> None:
     width = max(len(entry.name) for entry in entries)
     out(f"{'name':<{width}}  {'size':>9}  cached  licence")
     for entry in entries:
-        cached = "yes" if cache.is_complete(entry) else "no"
+        cached = "yes" if cache.is_complete(entry, is_quick=True) else "no"
         size = f"{entry.size_bytes / 1e6:.1f} MB"
         out(f"{entry.name:<{width}}  {size:>9}  {cached:<6}  {entry.licence}")
         out(f"    {entry.what}")

@@ -255,5 +255,6 @@ def test_a_flipped_bit_under_an_old_time_stamp(
     path.write_bytes(data)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert not cache.is_complete(toy)
+    assert cache.is_complete(toy, is_quick=True), "a list does not read every file"
     monkeypatch.setattr(cache, "HASHED_BYTES", 1)
     assert cache.is_complete(toy)
