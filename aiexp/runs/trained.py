@@ -9,10 +9,10 @@ from torch import Tensor
 from aiexp.checkpoint.manifest import read_manifest
 from aiexp.checkpoint.state import load_random_state, random_state
 from aiexp.checkpoint.store import CheckpointStore
-from aiexp.config.objects.build import build
 from aiexp.config.validate import validate
 from aiexp.dataset.base import ImageData
 from aiexp.errors import AiexpError, ConfigError
+from aiexp.experiment import build_task
 from aiexp.rundir.code.own_code import own_code_of
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CHECKPOINTS, CONFIG, ENVIRONMENT, STATUS
@@ -79,7 +79,7 @@ def load(path: Path, dataset: ImageData) -> tuple[Any, str]:
     with own_code_of(directory.path):
         config = validate(directory.read_config(), source=str(directory.path / CONFIG))
         check(config, directory, dataset)
-        task = build(config["task"], model=build(config["model"]), dataset=dataset)
+        task = build_task(config, dataset)
     store = CheckpointStore(directory.path / CHECKPOINTS)
     step = directory.read_json(STATUS).get("best_step")
     if step not in store.steps():

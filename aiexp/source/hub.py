@@ -37,9 +37,7 @@ def fetch_files(source: Hub, entry: Entry, target: Path) -> None:
             for path, name in names.items():
                 local = huggingface_hub.hf_hub_download(source.repository, name, revision=source.revision)
                 found[path] = Path(local)
-        except (
-            Exception
-        ) as error:  # the hub's client raises errors of three libraries; all mean "next source"
+        except Exception as error:  # of three libraries; all mean "next source"
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise SourceFailed(f"{source.repository}: {first}") from None
     for path, local in found.items():
