@@ -18,16 +18,19 @@ CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, e
 
 
 @contextmanager
-def storage_errors(what: str, path: Path) -> Generator[None]:
+def storage_errors(what: str, path: Path, elsewhere: str = "outputs=/path") -> Generator[None]:
     """Turns an `OSError` of the body into an error that names the path and what to do."""
     try:
         yield
     except OSError as error:
-        raise storage_error(error, what, path) from error
+        raise storage_error(error, what, path, elsewhere) from error
 
 
-def storage_error(error: OSError, what: str, path: Path) -> AiexpError:
-    """The one-line error for an `OSError` met while doing `what` to `path`."""
+def storage_error(error: OSError, what: str, path: Path, elsewhere: str = "outputs=/path") -> AiexpError:
+    """The one-line error for an `OSError` met while doing `what` to `path`.
+
+    `elsewhere` is what to type for another folder.
+    """
     if error.errno in TOO_MANY:
         return HardwareError(
             f"too many open files while {what}", where=str(path), fix="allow more: ulimit -n 1024"
@@ -41,13 +44,13 @@ def storage_error(error: OSError, what: str, path: Path) -> AiexpError:
         return StorageError(
             f"no space left while {what}",
             where=str(path),
-            fix=f"free some space ({free / 1e6:.0f} MB left) or choose another folder: outputs=/path",
+            fix=f"free some space ({free / 1e6:.0f} MB left) or choose another folder: {elsewhere}",
         )
     if error.errno in CLOSED:
         return StorageError(
             f"cannot write while {what}: {error.strerror}",
             where=str(path),
-            fix="make it writable or choose another folder: outputs=/path",
+            fix=f"make it writable or choose another folder: {elsewhere}",
         )
     if error.errno == errno.ENOENT:
         return StorageError(f"a folder has been deleted or never was, while {what}", where=str(path))
