@@ -1,6 +1,10 @@
 """torch is imported once; cases that die run in forks of this process."""
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["WANDB_MODE"] = "disabled"
@@ -11,7 +15,23 @@ import sklearn.metrics  # noqa: F401
 import torch
 import torch._dynamo
 
+from aiexp.source.cache import data_dir
+
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_data_folder() -> Iterator[None]:
+    """What is fetched is shared with you; what tests prepare is not left in your data folder."""
+    yours = data_dir()
+    folder = Path(tempfile.mkdtemp(prefix="aiexp-data-"))
+    for name in ("files", "archives", "torchvision"):
+        (yours / name).mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(yours / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIEXP_DATA_DIR", str(folder))
+        yield
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """The contract of a data set: batches by number, so that resuming needs no state at all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, runtime_checkable
 
 from numpy.typing import NDArray
@@ -68,7 +68,7 @@ class TextData(Dataset, Protocol):
         """Makes token numbers of the texts, once, before the first batch is asked for."""
         ...
 
-    def texts(self, split: str) -> list[str]:
+    def texts(self, split: str) -> Sequence[str]:
         """The texts of a split, in the order of a batch's `index`."""
         ...
 

@@ -1,8 +1,8 @@
 """Turns the labels of a user's data, names or numbers, into class numbers."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +13,45 @@ logger = logging.getLogger(__name__)
 
 # Names shown in a message before the rest is cut.
 _SHOWN = 8
+MOST_CLASSES = 100_000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rows:
-    """Raw rows of a file or table.
+@final
+class LabelCodes:
+    """Numbers the different labels of a stream of rows in the order of their first occurrence.
 
     Args:
-        texts: (N,) strings, never empty.
-        labels: (N,) whole numbers or strings, as read.
-        places: (N,) where each row is, for messages: "reviews.csv:17".
+        source: File or data set, for messages.
     """
 
-    texts: list[str]
-    labels: list[int | str]
-    places: Sequence[str]
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.num_rows = 0
+        self.code_of: dict[int | str, int] = {}
+        self.places: list[str] = []  # of each label's first occurrence: "reviews.csv:17"
+
+    def add(self, labels: Sequence[int | str], place: Callable[[int], str]) -> NDArray[np.int64]:
+        """(B,) the codes of the next rows.
+
+        Args:
+            labels: (B,) whole numbers or names.
+            place: Where the row of an index below B is.
+
+        Raises:
+            DataError: there are more than `MOST_CLASSES` labels.
+        """
+        self.num_rows += len(labels)
+        for row, label in enumerate(labels):
+            if label not in self.code_of:
+                self.code_of[label] = len(self.places)
+                self.places.append(place(row))
+        if len(self.places) > MOST_CLASSES:
+            raise DataError(
+                f"there are more than {MOST_CLASSES:,} different labels",
+                where=self.source,
+                fix="label_column=<the column that holds the class>",
+            )
+        return np.fromiter(map(self.code_of.__getitem__, labels), np.int64, len(labels))
 
 
 def as_label(value: object) -> int | str:
@@ -54,30 +78,31 @@ def as_label(value: object) -> int | str:
     raise ValueError(f"the label is a {type(value).__name__}, not a name or a whole number")
 
 
-def infer_class_names(rows: Rows) -> list[str]:
+def infer_class_names(codes: LabelCodes) -> list[str]:
     """The classes that occur, numbers in their order, names in alphabetical order.
 
     Raises:
         DataError: numbers and names are mixed, or every row has a class of its own.
     """
-    kinds = {type(label): i for i, label in reversed(list(enumerate(rows.labels)))}
+    labels = list(codes.code_of)
+    kinds = {type(label): i for i, label in reversed(list(enumerate(labels)))}
     if len(kinds) > 1:
         number, name = kinds[int], kinds[str]
         raise DataError(
-            f"labels are mixed: number {rows.labels[number]} ({rows.places[number]}) and "
-            f"name '{rows.labels[name]}' ({rows.places[name]})",
-            where=rows.places[name],
+            f"labels are mixed: number {labels[number]} ({codes.places[number]}) and "
+            f"name '{labels[name]}' ({codes.places[name]})",
+            where=codes.places[name],
             fix="write all labels the same way, or list them in dataset.class_names",
         )
-    classes = sorted(set(rows.labels))  # pyright: ignore[reportArgumentType]  # one type, checked above
-    if len(classes) == len(rows.labels) > 2:
+    classes = sorted(labels)  # pyright: ignore[reportArgumentType]  # one type, checked above
+    if len(classes) == codes.num_rows > 2:
         raise DataError(
             f"each of the {len(classes)} rows has a label of its own",
-            where=rows.places[0],
+            where=codes.places[0],
             fix="label_column=<the column that holds the class>",
         )
     class_names = [str(label) for label in classes]
-    note_case(class_names, rows.places[0].partition(":")[0] if rows.places else "")
+    note_case(class_names, codes.places[0].partition(":")[0] if codes.places else "")
     return class_names
 
 
@@ -91,33 +116,33 @@ def note_case(class_names: Sequence[str], where: str) -> None:
         logger.warning("%s: classes that differ only in case: %s", where, ", ".join(alike[:_SHOWN]))
 
 
-def class_numbers(rows: Rows, class_names: list[str]) -> NDArray[np.int64]:
-    """(N,) int64: each label's position in `class_names`.
+def class_numbers(codes: LabelCodes, class_names: list[str]) -> NDArray[np.int64]:
+    """(codes,) int64: the position in `class_names` of each code's label.
 
     A label is one of the names; else, when all labels are whole numbers, it is the position itself.
 
     Raises:
         DataError: a label is neither.
     """
+    labels = list(codes.code_of)
     position = {name: i for i, name in enumerate(class_names)}
-    named = [str(label) in position for label in rows.labels]
-    if rows.labels and not any(named) and all(isinstance(label, int) for label in rows.labels):
-        numbers = np.array(rows.labels, np.int64)
-        outside = np.flatnonzero((numbers < 0) | (numbers >= len(class_names)))
-        if outside.size:
-            raise DataError(
-                f"label {numbers[outside[0]]} is out of range 0..{len(class_names) - 1}",
-                where=rows.places[int(outside[0])],
-                fix="labels count from 0 in the order of dataset.class_names",
-            )
-        return numbers
+    named = [str(label) in position for label in labels]
+    if labels and not any(named) and all(isinstance(label, int) for label in labels):
+        for label, place in zip(labels, codes.places, strict=True):
+            if not 0 <= int(label) < len(class_names):
+                raise DataError(
+                    f"label {label} is out of range 0..{len(class_names) - 1}",
+                    where=place,
+                    fix="labels count from 0 in the order of dataset.class_names",
+                )
+        return np.array(labels, np.int64)
     if not all(named):
         row = named.index(False)
-        label = str(rows.labels[row])
+        label = str(labels[row])
         shown = ", ".join(class_names[:_SHOWN]) + (", ..." if len(class_names) > _SHOWN else "")
         raise DataError(
             f"label '{label}' is not a class: they are {shown}.{nearest(label, class_names)}",
-            where=rows.places[row],
+            where=codes.places[row],
             fix="correct it, or add it to dataset.class_names",
         )
-    return np.array([position[str(label)] for label in rows.labels], np.int64)
+    return np.array([position[str(label)] for label in labels], np.int64)

@@ -86,8 +86,10 @@ class ArraysWriter:
             array.file.close()
 
     def array(self, name: str, dtype: DTypeLike) -> GrowingArray:
-        """A new array; `name` becomes its file."""
-        return self._arrays.setdefault(name, GrowingArray(self.folder / f"{name}.bin", dtype))
+        """The array of that name, new at the first call."""
+        if name not in self._arrays:
+            self._arrays[name] = GrowingArray(self.folder / f"{name}.bin", dtype)
+        return self._arrays[name]
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Makes everything durable and writes the manifest.

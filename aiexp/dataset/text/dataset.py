@@ -1,7 +1,7 @@
 """A text-classification data set: labelled texts in splits, batched by length."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Unpack, final
 
 import numpy as np
@@ -13,10 +13,11 @@ from torch import Tensor
 from aiexp.dataset.base import Batching
 from aiexp.dataset.loader import ordered_batches
 from aiexp.dataset.splits import SPLITS, check_split
-from aiexp.dataset.text.buckets import epoch_batches
-from aiexp.dataset.text.examples import NO_EXAMPLES, Examples, check_splits
-from aiexp.dataset.text.ragged import Ragged, encode
+from aiexp.dataset.text.buckets import EpochBatches
+from aiexp.dataset.text.examples import NO_EXAMPLES, Examples, LabelledTexts, check_splits
+from aiexp.dataset.text.ragged import Ragged
 from aiexp.dataset.text.split import limited, split_as_needed
+from aiexp.dataset.text.stored import RowSource, StoredExamples, stored_examples
 from aiexp.errors import DataError
 from aiexp.ranges import NonNegativeInt, PositiveInt, Range, Share
 
@@ -73,12 +74,12 @@ class TextDataset:
     def __init__(
         self,
         *,
-        splits: dict[str, Examples],
+        splits: Mapping[str, LabelledTexts],
         class_names: list[str],
         source: str,
         **batching: Unpack[TextBatching],
     ) -> None:
-        self._splits = {name: limited(splits.get(name, NO_EXAMPLES), batching["limit"]) for name in SPLITS}
+        self._splits = {name: _limited(splits.get(name, NO_EXAMPLES), batching["limit"]) for name in SPLITS}
         check_splits(self._splits, class_names, source)
         self.class_names = list(class_names)
         self.num_classes = len(class_names)
@@ -94,7 +95,7 @@ class TextDataset:
         """Examples in `split`; 0 when the split does not exist."""
         return len(self._examples(split))
 
-    def texts(self, split: str) -> list[str]:
+    def texts(self, split: str) -> Sequence[str]:
         """The texts of `split`, in the order of `index`."""
         return self._examples(split).texts
 
@@ -104,7 +105,7 @@ class TextDataset:
 
     def class_counts(self) -> NDArray[np.int64]:
         """(num_classes,) training examples of each class."""
-        return np.bincount(self.labels("train"), minlength=self.num_classes).astype(np.int64)
+        return self._examples("train").class_counts(self.num_classes)
 
     def tokenize(self, tokenizer: Tokenizer, max_tokens: int) -> None:
         """Encodes every split; batches exist only afterwards.
@@ -115,7 +116,7 @@ class TextDataset:
                 whichever is less.
         """
         length = min(self.max_tokens, max_tokens)
-        self._tokens = {name: encode(tokenizer, split.texts, length) for name, split in self._splits.items()}
+        self._tokens = {name: split.tokens(tokenizer, length) for name, split in self._splits.items()}
 
     def batches_per_epoch(self) -> int:
         """Training batches in one pass over the training split."""
@@ -127,9 +128,8 @@ class TextDataset:
         Raises:
             DataError: `tokenize` was not called, or a loader worker failed.
         """
-        make = _TrainBatches(
-            self._tokenized("train"), self.labels("train"), self.batch_size, self._pad_multiple, self._seed
-        )
+        examples, tokens = self._examples("train"), self._tokenized("train")
+        make = _TrainBatches(tokens, examples, self.batch_size, self._pad_multiple, self._seed)
         return ordered_batches(make, start=start, stop=None, num_workers=self._num_workers, name="training")
 
     def eval_batches(self, split: str) -> Iterator[dict[str, Tensor]]:
@@ -138,23 +138,20 @@ class TextDataset:
         Raises:
             DataError: `tokenize` was not called.
         """
-        tokens, labels, size = self._tokenized(split), self.labels(split), self.eval_batch_size
-        order = np.argsort(-tokens.lengths, kind="stable")
+        examples, tokens, size = self._examples(split), self._tokenized(split), self.eval_batch_size
+        order = np.argsort(-tokens.lengths(np.arange(len(tokens))), kind="stable")
         groups = (order[start : start + size] for start in range(0, len(order), size))
-        return (_batch(tokens, labels, rows, self._pad_multiple) for rows in groups)
+        return (_batch(tokens, examples, rows, self._pad_multiple) for rows in groups)
 
     def fingerprint(self) -> str:
         """sha256 (hex) over class names, texts, labels and their split, in order."""
         digest = hashlib.sha256("\0".join(self.class_names).encode())
         for name, split in self._splits.items():
             digest.update(f"\n{name} {len(split)}\n".encode())
-            for text in split.texts:
-                data = text.encode("utf-8", "surrogatepass")
-                digest.update(len(data).to_bytes(8, "little") + data)
-            digest.update(split.labels.astype("<i8").tobytes())
+            split.add_to(digest.update)
         return digest.hexdigest()
 
-    def _examples(self, split: str) -> Examples:
+    def _examples(self, split: str) -> LabelledTexts:
         check_split(split)
         return self._splits[split]
 
@@ -172,27 +169,34 @@ class _TrainBatches:
     """Training batch `k` as a pure function of `k`; remembers only the order of one epoch."""
 
     def __init__(
-        self, tokens: Ragged, labels: NDArray[np.int64], batch_size: int, pad_multiple: int, seed: int
+        self, tokens: Ragged, examples: LabelledTexts, batch_size: int, pad_multiple: int, seed: int
     ) -> None:
-        self._tokens, self._labels = tokens, labels
+        self._tokens, self._examples = tokens, examples
         self._batch_size, self._pad_multiple, self._seed = batch_size, pad_multiple, seed
-        self._per_epoch = -(-len(labels) // batch_size)
-        self._epoch, self._order = -1, list[NDArray[np.int64]]()
+        self._per_epoch = -(-len(tokens) // batch_size)
+        self._epoch = 0
+        self._batches = EpochBatches(tokens, batch_size, seed, 0)
 
     def __call__(self, number: int) -> dict[str, Tensor]:
         epoch, position = divmod(number, self._per_epoch)
         if epoch != self._epoch:
-            self._order = epoch_batches(self._tokens.lengths, self._batch_size, self._seed, epoch)
+            self._batches = EpochBatches(self._tokens, self._batch_size, self._seed, epoch)
             self._epoch = epoch
-        return _batch(self._tokens, self._labels, self._order[position], self._pad_multiple)
+        return _batch(self._tokens, self._examples, self._batches[position], self._pad_multiple)
 
 
 def _batch(
-    tokens: Ragged, labels: NDArray[np.int64], rows: NDArray[np.int64], pad_multiple: int
+    tokens: Ragged, examples: LabelledTexts, rows: NDArray[np.int64], pad_multiple: int
 ) -> dict[str, Tensor]:
     ids, mask = tokens.padded(rows, pad_multiple)
-    arrays = {"input_ids": ids, "attention_mask": mask, "labels": labels[rows], "index": rows}
+    arrays = {"input_ids": ids, "attention_mask": mask, "labels": examples.labels_at(rows), "index": rows}
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _limited(examples: LabelledTexts, limit: int | None) -> LabelledTexts:
+    if isinstance(examples, StoredExamples):
+        return examples.limited(limit)
+    return limited(examples, limit) if isinstance(examples, Examples) else examples
 
 
 def divided(
@@ -222,3 +226,27 @@ def divided(
     return TextDataset(
         splits=split_as_needed(given, fractions, source), class_names=class_names, source=source, **batching
     )
+
+
+def stored(
+    source: RowSource,
+    *,
+    eval_fraction: float,
+    test_fraction: float,
+    **batching: Unpack[TextBatching],
+) -> TextDataset:
+    """As `divided`, of rows of any number, which are prepared in the data folder.
+
+    Args:
+        source: Of the rows.
+        eval_fraction: See `DividedBatching`.
+        test_fraction: See `DividedBatching`.
+        batching: See `TextBatching`.
+
+    Raises:
+        ConfigError: nothing would be left for training.
+        DataError: the rows cannot be used.
+        StorageError: the data folder is full or cannot be written.
+    """
+    examples, class_names = stored_examples(source, {"eval": eval_fraction, "test": test_fraction})
+    return TextDataset(splits=examples, class_names=class_names, source=source.name, **batching)

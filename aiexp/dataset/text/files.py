@@ -1,12 +1,15 @@
 """The user's own labelled texts: CSV, TSV, JSONL or Parquet files."""
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal, Unpack
 
-from aiexp.dataset.class_labels import Rows, class_numbers, infer_class_names
-from aiexp.dataset.text.dataset import DividedBatching, TextDataset, divided
-from aiexp.dataset.text.examples import Examples
-from aiexp.dataset.text.table_file import read_table
+from aiexp.dataset.text.dataset import DividedBatching, TextDataset, stored
+from aiexp.dataset.text.rows import Rows, read_table
+from aiexp.dataset.text.stored import RowSource
+from aiexp.dataset.text.table_file import check_file
+from aiexp.source.prepared import content_of
 
 
 def text_files(
@@ -22,6 +25,9 @@ def text_files(
 ) -> TextDataset:
     """Texts of one, two or three files; what has no file of its own is split off the training file.
 
+    They are read, divided and tokenized at the first start and taken from the data folder at every later
+    one, in memory that does not grow with the files.
+
     Args:
         train_file: Path; the suffix says the format.
         eval_file: Path of the validation texts, None to split them off.
@@ -35,19 +41,26 @@ def text_files(
     Raises:
         DataError: a file cannot be used; names file, line and what is wrong.
     """
-    paths = {"train": train_file, "eval": eval_file, "test": test_file}
-    rows: dict[str, Rows] = {}
-    for split, name in paths.items():
-        if name is not None:
-            rows[split] = read_table(
-                Path(name).expanduser(),
-                text_column,
-                label_column,
-                skip_bad=on_bad_sample == "skip",
-                key=f"{split}_file",
-            )
-    names = class_names or infer_class_names(rows["train"])
-    given = {
-        split: Examples(texts=part.texts, labels=class_numbers(part, names)) for split, part in rows.items()
+    given = {"train": train_file, "eval": eval_file, "test": test_file}
+    paths = {split: Path(name).expanduser() for split, name in given.items() if name is not None}
+
+    def read(split: str) -> Iterator[Rows]:
+        skip = on_bad_sample == "skip"
+        return read_table(paths[split], text_column, label_column, skip_bad=skip, key=f"{split}_file")
+
+    for split, path in paths.items():
+        check_file(path, f"{split}_file={path}")
+    content = {
+        "files": {split: [path.suffix.lower(), content_of(path)] for split, path in paths.items()},
+        "columns": [text_column, label_column],
+        "on_bad_sample": on_bad_sample,
     }
-    return divided(given, names, train_file, **batching)
+    return stored(
+        RowSource(
+            name=train_file,
+            content=content,
+            splits={split: partial(read, split) for split in paths},
+            class_names=class_names,
+        ),
+        **batching,
+    )

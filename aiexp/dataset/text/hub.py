@@ -1,14 +1,19 @@
 """Any text-classification data set of the Hugging Face hub, or a local folder laid out like one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-from aiexp.dataset.class_labels import Rows, as_label, class_numbers, infer_class_names
-from aiexp.dataset.text.dataset import DividedBatching, TextDataset, divided
-from aiexp.dataset.text.examples import Examples
+from aiexp.dataset.class_labels import as_label
+from aiexp.dataset.text.dataset import DividedBatching, TextDataset, stored
+from aiexp.dataset.text.rows import Rows
+from aiexp.dataset.text.stored import RowSource
+from aiexp.dataset.text.texts import ColumnTexts
 from aiexp.errors import DataError, nearest
 from aiexp.source.hub import why_unreachable
+
+_ROWS_AT_ONCE = 8192
 
 
 def hub(
@@ -25,6 +30,8 @@ def hub(
     **batching: Unpack[DividedBatching],
 ) -> TextDataset:
     """A data set read by the `datasets` library, which runs no code of the repository.
+
+    The library maps the texts from its own cache; only class, order and tokens are kept beside it.
 
     Args:
         name: `owner/name` on the hub, or a local folder.
@@ -44,18 +51,30 @@ def hub(
     where = f"name={name}"
     tables = _load(name, config, revision, where)
     chosen = {"train": train_split, "eval": eval_split, "test": test_split}
-    rows = {
-        split: _rows(_split_of(tables, wanted, split, where), text_column, label_column, f"{name} [{wanted}]")
+    given = {
+        split: _split_of(tables, wanted, split, where)
         for split, wanted in chosen.items()
         if wanted is not None
     }
-    names = (
-        class_names or _feature_names(tables[train_split], label_column) or infer_class_names(rows["train"])
-    )
-    given = {
-        split: Examples(texts=part.texts, labels=class_numbers(part, names)) for split, part in rows.items()
+    for split, table in given.items():
+        _check_columns(table, text_column, label_column, f"{name} [{chosen[split]}]")
+    content = {
+        "tables": {split: table._fingerprint for split, table in given.items()},
+        "columns": [text_column, label_column],
     }
-    return divided(given, names, name, **batching)
+    return stored(
+        RowSource(
+            name=name,
+            content=content,
+            splits={
+                split: partial(_rows, table, text_column, label_column, f"{name} [{chosen[split]}] row {{}}")
+                for split, table in given.items()
+            },
+            class_names=class_names or _feature_names(given["train"], label_column),
+            texts=ColumnTexts(list(given.values()), text_column),
+        ),
+        **batching,
+    )
 
 
 def _load(name: str, config: str | None, revision: str | None, where: str) -> Mapping[str, Any]:
@@ -103,8 +122,7 @@ def _split_of(tables: Mapping[str, Any], wanted: str, split: str, where: str) ->
     return tables[wanted]
 
 
-def _rows(table: Any, text_column: str, label_column: str, source: str) -> Rows:
-    """A split's texts and raw labels, all of them usable."""
+def _check_columns(table: Any, text_column: str, label_column: str, source: str) -> None:
     columns: list[str] = table.column_names
     for key, column in (("text_column", text_column), ("label_column", label_column)):
         if column not in columns:
@@ -113,16 +131,23 @@ def _rows(table: Any, text_column: str, label_column: str, source: str) -> Rows:
                 where=source,
                 fix=f"{key}=<one of them>",
             )
-    texts: Sequence[Any] = table[text_column][:]
-    labels: list[int | str] = []
-    for row, (text, label) in enumerate(zip(texts, table[label_column][:], strict=True)):
-        if not isinstance(text, str):
-            raise DataError(f"the text is {text!r}, not a string", where=f"{source} row {row}")
-        try:
-            labels.append(as_label(label))
-        except ValueError as error:
-            raise DataError(str(error), where=f"{source} row {row}") from None
-    return Rows(texts=list(texts), labels=labels, places=[f"{source} row {i}" for i in range(len(labels))])
+
+
+def _rows(table: Any, text_column: str, label_column: str, where: str) -> Iterator[Rows]:
+    """A split's texts and labels in parts, all of them usable."""
+    selected = table.select_columns([text_column, label_column])
+    for start in range(0, len(table), _ROWS_AT_ONCE):
+        part = selected[start : start + _ROWS_AT_ONCE]
+        rows = Rows(where=where, numbers=range(start, start + len(part[text_column])))
+        for row, (text, label) in enumerate(zip(part[text_column], part[label_column], strict=True)):
+            if not isinstance(text, str):
+                raise DataError(f"the text is {text!r}, not a string", where=rows.place(row))
+            try:
+                rows.labels.append(as_label(label))
+            except ValueError as error:
+                raise DataError(str(error), where=rows.place(row)) from None
+        rows.texts.extend(part[text_column])
+        yield rows
 
 
 def _feature_names(table: Any, label_column: str) -> list[str] | None:

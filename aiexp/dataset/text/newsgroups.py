@@ -9,7 +9,7 @@ import numpy as np
 
 from aiexp.dataset.text.dataset import TextBatching, TextDataset
 from aiexp.dataset.text.examples import Examples
-from aiexp.dataset.text.split import stratified, text_hash, without_duplicates
+from aiexp.dataset.text.split import stratified, text_hashes, without_duplicates
 from aiexp.errors import DataError
 from aiexp.ranges import Share
 from aiexp.source.fetch import fetch
@@ -39,8 +39,8 @@ def newsgroups(
     test = Examples(texts=test_texts, labels=np.array([number[n] for n in test_names], np.int64))
     train = Examples(texts=train_texts, labels=np.array([number[n] for n in train_names], np.int64))
     # The test posts stay as published; what also occurs in them leaves the training posts.
-    in_test = {text_hash(text) for text in test_texts}
-    train = train.at([row for row, text in enumerate(train.texts) if text_hash(text) not in in_test])
+    in_test = np.isin(text_hashes(train.texts), text_hashes(test_texts))
+    train = train.at(np.flatnonzero(~in_test))
     train, _ = without_duplicates(train)
     return TextDataset(
         splits={**stratified(train, {"eval": eval_fraction}), "test": test},

@@ -1,10 +1,13 @@
 """Token ids of many texts in one flat array, and padded batches of them."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+
+from aiexp.storage.array import Array, HeldArray
 
 _TEXTS_AT_ONCE = 8192
 _PAD_TOKENS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")
@@ -15,19 +18,21 @@ class Ragged:
     """Rows of different lengths.
 
     Args:
-        flat: (sum of lengths,) int32, the rows end to end.
+        flat: (sum of lengths,) integers, the rows end to end.
         offsets: (N + 1,) int64; row i is `flat[offsets[i]:offsets[i + 1]]`.
         pad_id: Fills short rows of a batch.
     """
 
-    flat: NDArray[np.int32]
-    offsets: NDArray[np.int64]
+    flat: Array
+    offsets: Array
     pad_id: int
 
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """(N,) tokens in each row."""
-        return np.diff(self.offsets)
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def lengths(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(B,) tokens in each of (B,) rows."""
+        return self.offsets[rows + 1] - self.offsets[rows]
 
     def padded(
         self, rows: NDArray[np.int64], pad_multiple: int
@@ -46,38 +51,49 @@ class Ragged:
         width = -(-int(lengths.max()) // pad_multiple) * pad_multiple
         mask = np.arange(width) < lengths[:, None]  # (B, T)
         ids = np.full(mask.shape, self.pad_id, np.int64)
-        # Position in `flat` of every token of the batch, row after row, without a loop over rows.
-        before = np.cumsum(lengths) - lengths
-        ids[mask] = self.flat[np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))]
+        ids[mask] = self.flat.slices(starts, lengths)
         return ids, mask
 
 
-def encode(tokenizer: Tokenizer, texts: list[str], max_tokens: int) -> Ragged:
+def encode(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> Ragged:
     """Token ids of `texts`, with special tokens, cut to `max_tokens`; the tokenizer is left as it was."""
+    parts = (texts[start : start + _TEXTS_AT_ONCE] for start in range(0, len(texts), _TEXTS_AT_ONCE))
+    made = list(token_rows(tokenizer, parts, max_tokens))
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum(np.concatenate([np.zeros(0, np.int64), *(lengths for _, lengths in made)]), out=offsets[1:])
+    flat = np.concatenate([np.zeros(0, np.int32), *(tokens for tokens, _ in made)])
+    return Ragged(flat=HeldArray(flat), offsets=HeldArray(offsets), pad_id=pad_id(tokenizer))
+
+
+def token_rows(
+    tokenizer: Tokenizer, parts: Iterable[Sequence[str]], max_tokens: int
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+    """For each part of texts its tokens end to end and the (B,) number of each text's.
+
+    All cores work at a part. Special tokens are added; the tokenizer is left as it was.
+
+    Args:
+        tokenizer: Makes the tokens.
+        parts: Some thousand texts each.
+        max_tokens: Longer texts are cut to this many tokens.
+    """
     truncation, padding = tokenizer.truncation, tokenizer.padding
     tokenizer.enable_truncation(max_length=max_tokens)
     tokenizer.no_padding()
     try:
-        parts: list[NDArray[np.int32]] = []
-        lengths: list[int] = []
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            encodings = tokenizer.encode_batch_fast(texts[start : start + _TEXTS_AT_ONCE])
-            ids = [encoding.ids for encoding in encodings]
-            lengths += map(len, ids)
-            parts.append(np.fromiter((token for row in ids for token in row), np.int32))
+        for part in parts:
+            ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(part)]
+            lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+            yield np.fromiter((token for row in ids for token in row), np.int32), lengths
     finally:
         tokenizer.no_truncation()
         if truncation is not None:
             tokenizer.enable_truncation(**truncation)
         if padding is not None:
             tokenizer.enable_padding(**padding)
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    flat = np.concatenate(parts) if parts else np.zeros(0, np.int32)
-    return Ragged(flat=flat, offsets=offsets, pad_id=_pad_id(tokenizer))
 
 
-def _pad_id(tokenizer: Tokenizer) -> int:
+def pad_id(tokenizer: Tokenizer) -> int:
     """The id models expect on padding: some derive positions from it (RoBERTa), so 0 is not always right."""
     if tokenizer.padding is not None:
         return int(tokenizer.padding["pad_id"])

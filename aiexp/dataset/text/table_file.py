@@ -1,35 +1,28 @@
-"""Reads a text column and a label column out of a CSV, TSV, JSONL or Parquet file."""
+"""Opens a CSV, TSV, JSONL or Parquet file as a table whose rows are read one by one.
+
+CSV is read by Python's own `csv`: pyarrow's reader is faster, but knows neither the line of a bad row nor
+that an unbalanced quote swallowed the rows after it, and reading is a small part of what is done to a row.
+"""
 
 import csv
-import io
 import json
-import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from aiexp.dataset.class_labels import Rows, as_label
 from aiexp.errors import DataError, nearest
-
-logger = logging.getLogger(__name__)
 
 SEPARATORS = (",", ";", "\t", "|")  # of a file named .csv, the likeliest first
 # A cell may be a whole document; Python's own limit is 128 KiB.
 csv.field_size_limit(1 << 30)
+_ROWS_AT_ONCE = 8192
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
-    """One row of a file.
-
-    Args:
-        place: Line or row number, from 1.
-        cells: Value by column, or the reason why the row cannot be read.
-    """
-
-    place: int
-    cells: dict[str, Any] | str
+# A line or row number; and the cells by column, or the reason why the row cannot be read.
+Record = tuple[int, Sequence[Any] | str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,9 +30,9 @@ class Table:
     """A file's columns and its rows in order.
 
     Args:
-        columns: All column names.
-        records: Read while iterated.
-        unit: What `Record.place` counts, for messages.
+        columns: Column names: all, or some among which the wanted ones are.
+        records: Read while iterated: the cells in the order of `columns`.
+        unit: What a record's number counts, for messages.
     """
 
     columns: list[str]
@@ -47,196 +40,162 @@ class Table:
     unit: str = "line"
 
 
-def read_table(path: Path, text_column: str, label_column: str, *, skip_bad: bool, key: str) -> Rows:
-    """The rows of a file with their raw labels.
+def open_table(path: Path, where: str, wanted: Sequence[str]) -> Table:
+    """The file as a table with the wanted columns, by its suffix.
 
     Args:
-        path: The suffix says the format.
-        text_column: Column with the text.
-        label_column: Column with the class.
-        skip_bad: Leave out rows that cannot be used and log how many, instead of stopping at the first.
-        key: Config key that named the file, for messages.
+        path: A file.
+        where: The config key and the file, for messages.
+        wanted: Columns; where they are not there, the table has the names of all and no use.
 
     Raises:
-        DataError: the file or a row of it cannot be used; names file and line.
+        DataError: it cannot be opened; while iterating: it cannot be read on.
     """
-    where = f"{key}={path}"
-    table = _open(path, where)
-    for column_key, column in (("text_column", text_column), ("label_column", label_column)):
-        if column not in table.columns:
-            shown = ", ".join(table.columns)
-            raise DataError(
-                f"there is no column '{column}': columns are {shown}.{nearest(column, table.columns)}",
-                where=where,
-                fix=f"{column_key}=<one of the columns>",
-            )
-    texts, labels, places, problems = _usable(table, path, text_column, label_column)
-    if problems and not texts and all("text is empty" in problem for problem in problems):
-        raise DataError(f"every text in column '{text_column}' is empty", where=where)
-    if problems and not skip_bad:
-        raise DataError(
-            problems[0] + (f" ({len(problems)} rows like this in all)" if len(problems) > 1 else ""),
-            where=where,
-            fix="correct the file, or leave such rows out with dataset.on_bad_sample=skip",
-        )
-    if problems:
-        logger.warning("%s: %d rows left out, the first: %s", path, len(problems), problems[0])
-    if not texts:
-        raise DataError("no usable rows in the file" if problems else "no rows in the file", where=where)
-    return Rows(texts=texts, labels=labels, places=places)
+    check_file(path, where)
+    return _READERS[path.suffix.lower()](path, where, wanted)
 
 
-def _usable(
-    table: Table, path: Path, text_column: str, label_column: str
-) -> tuple[list[str], list[int | str], list[str], list[str]]:
-    """Texts, labels and places of the good rows, and what is wrong with the others."""
-    texts: list[str] = []
-    labels: list[int | str] = []
-    places: list[str] = []
-    problems: list[str] = []
-    for record in table.records:
-        place = f"{path.name}:{record.place}" if table.unit == "line" else f"{path.name}: row {record.place}"
-        try:
-            if isinstance(record.cells, str):
-                raise ValueError(record.cells)
-            text = _as_text(record.cells.get(text_column))
-            label = as_label(record.cells.get(label_column))
-        except ValueError as error:
-            problems.append(f"{error} ({place})")
-            continue
-        texts.append(text)
-        labels.append(label)
-        places.append(place)
-    return texts, labels, places, problems
-
-
-def _as_text(value: Any) -> str:
-    if value is None or value != value:  # NaN is not equal to itself
-        raise ValueError("the text is missing")
-    if not isinstance(value, str):
-        raise ValueError(f"the text is a {type(value).__name__}, not a string")
-    if not value.strip():
-        raise ValueError("the text is empty")
-    return value
-
-
-def _open(path: Path, where: str) -> Table:
-    """The file as a table, by its suffix."""
-    readers: dict[str, Callable[[Path, str], Table]] = {
-        ".csv": _open_csv,
-        ".tsv": _open_tsv,
-        ".tab": _open_tsv,
-        ".jsonl": _open_jsonl,
-        ".ndjson": _open_jsonl,
-        ".parquet": _open_parquet,
-    }
+def check_file(path: Path, where: str) -> None:
+    """Raises `DataError` when a file is not there, is empty or of no known kind."""
     suffix = path.suffix.lower()
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
         folder = path.parent
         neighbours = [p.name for p in folder.iterdir()] if folder.is_dir() else []
         raise DataError(f"{path} {what}.{nearest(path.name, neighbours)}", where=where)
-    if suffix not in readers:
+    if suffix not in _READERS:
         raise DataError(
-            f"a file ending in '{suffix}' cannot be read", where=where, fix=f"one of {', '.join(readers)}"
+            f"a file ending in '{suffix}' cannot be read", where=where, fix=f"one of {', '.join(_READERS)}"
         )
     if path.stat().st_size == 0:
         raise DataError("the file is empty", where=where)
-    return readers[suffix](path, where)
 
 
-def _decoded(path: Path, where: str) -> str:
-    """The whole file as text, without a byte-order mark."""
-    data = path.read_bytes()
+@contextmanager
+def _decoded(path: Path, where: str) -> Generator[TextIO]:
+    """The file as text without a byte-order mark, its line ends as they are."""
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}, line {line}",
-            where=where,
-            fix="save the file as UTF-8 (for example `iconv -f latin1 -t utf-8`)",
-        ) from None
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield file
+    except UnicodeDecodeError:
+        raise _not_text(path, where) from None
 
 
-def _open_csv(path: Path, where: str) -> Table:
+def _not_text(path: Path, where: str) -> DataError:
+    """Where a file is not UTF-8."""
+    offset = 0
+    with path.open("rb") as file:
+        for line, data in enumerate(file, 1):
+            try:
+                data.decode("utf-8")
+            except UnicodeDecodeError as error:
+                return DataError(
+                    f"not UTF-8: byte 0x{data[error.start]:02x} at offset {offset + error.start}, "
+                    f"line {line}",
+                    where=where,
+                    fix="save the file as UTF-8 (for example `iconv -f latin1 -t utf-8`)",
+                )
+            offset += len(data)
+    return DataError("the file changed while it was read", where=where)
+
+
+def _open_csv(path: Path, where: str, wanted: Sequence[str]) -> Table:
     """Comma-separated; a header in one piece that another separator cuts is not (spreadsheets write `;`)."""
-    text = _decoded(path, where)
-    header = text.lstrip("\r\n").partition("\n")[0]
+    with _decoded(path, where) as file:
+        header = next((line for line in file if line.strip("\r\n")), "")
     cuts = (d for d in SEPARATORS if len(next(csv.reader([header], delimiter=d), [])) > 1)
-    return _open_delimited(text, where, next(cuts, ","), csv.QUOTE_MINIMAL)
+    return _open_delimited(path, where, next(cuts, ","), csv.QUOTE_MINIMAL)
 
 
-def _open_tsv(path: Path, where: str) -> Table:
+def _open_tsv(path: Path, where: str, wanted: Sequence[str]) -> Table:
     """Tab-separated: with quotes when they are well-formed, else every quote is an ordinary character."""
-    text = _decoded(path, where)
+    table = _open_delimited(path, where, "\t", csv.QUOTE_MINIMAL)
     try:
-        table = _open_delimited(text, where, "\t", csv.QUOTE_MINIMAL)
-        return Table(columns=table.columns, records=list(table.records))
+        for _ in table.records:
+            pass
     except DataError:
-        return _open_delimited(text, where, "\t", csv.QUOTE_NONE)
+        return _open_delimited(path, where, "\t", csv.QUOTE_NONE)
+    return _open_delimited(path, where, "\t", csv.QUOTE_MINIMAL)
 
 
-def _open_delimited(text: str, where: str, delimiter: str, quoting: Any) -> Table:
-    # Strict: an unbalanced quote would otherwise swallow the following rows in silence.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
-
-    def rows() -> Iterator[tuple[int, list[str]]]:
+def _open_delimited(path: Path, where: str, delimiter: str, quoting: Any) -> Table:
+    def rows() -> Iterator[Record]:
         start = 1
-        try:
-            for cells in reader:
-                if cells:
-                    yield start, cells
-                start = reader.line_num + 1
-        except csv.Error as error:
-            raise DataError(
-                f"line {start} cannot be read: {error}",
-                where=where,
-                fix="write a quote inside a cell as two quotes",
-            ) from None
+        with _decoded(path, where) as file:
+            # Strict: an unbalanced quote would otherwise swallow the following rows in silence.
+            reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
+            try:
+                for cells in reader:
+                    if cells:
+                        yield start, cells
+                    start = reader.line_num + 1
+            except csv.Error as error:
+                raise DataError(
+                    f"line {start} cannot be read: {error}",
+                    where=where,
+                    fix="write a quote inside a cell as two quotes",
+                ) from None
 
     numbered = rows()
-    _, columns = next(numbered, (1, list[str]()))
+    _, header = next(numbered, (1, list[str]()))
+    columns = list(header)
     if len(set(columns)) < len(columns):
         twice = next(column for column in columns if columns.count(column) > 1)
         raise DataError(f"column '{twice}' occurs twice", where=where)
 
     def records() -> Iterator[Record]:
         for line, cells in numbered:
-            if len(cells) == len(columns):
-                yield Record(place=line, cells=dict(zip(columns, cells, strict=True)))
-            else:
-                yield Record(place=line, cells=f"{len(cells)} cells instead of {len(columns)}")
+            good = len(cells) == len(columns)
+            yield line, cells if good else f"{len(cells)} cells instead of {len(columns)}"
 
     return Table(columns=columns, records=records())
 
 
-def _open_jsonl(path: Path, where: str) -> Table:
-    # Only the line feed separates records: a text may contain rarer line separators.
-    records = [
-        _json_record(i, line) for i, line in enumerate(_decoded(path, where).split("\n"), 1) if line.strip()
-    ]
-    columns = dict.fromkeys(key for r in records if isinstance(r.cells, dict) for key in r.cells)
+def _open_jsonl(path: Path, where: str, wanted: Sequence[str]) -> Table:
+    """Lines of JSON objects; read until the wanted columns were seen, to name the others if they are not."""
+    columns: dict[str, None] = {}
+    problem = "only blank lines"
+    for _, cells in _json_lines(path, where):
+        if isinstance(cells, dict):
+            columns |= dict.fromkeys(cells)
+            if columns.keys() >= set(wanted):
+                break
+        elif not columns and problem == "only blank lines":
+            problem = cells
     if not columns:
-        raise DataError(
-            f"no JSON object in the file: {records[0].cells if records else 'only blank lines'}", where=where
-        )
-    return Table(columns=list(columns), records=records)
+        raise DataError(f"no JSON object in the file: {problem}", where=where)
+
+    def records() -> Iterator[Record]:
+        for line, cells in _json_lines(path, where):
+            yield line, cells if isinstance(cells, str) else [cells.get(column) for column in wanted]
+
+    missing = not columns.keys() >= set(wanted)
+    return Table(columns=list(columns) if missing else list(wanted), records=records())
 
 
-def _json_record(number: int, line: str) -> Record:
+def _json_lines(path: Path, where: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Line number and object, or why there is none; blank lines are left out."""
+    try:
+        # Only the line feed separates records: a text may contain rarer line separators.
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, _json_object(line)
+    except UnicodeDecodeError:
+        raise _not_text(path, where) from None
+
+
+def _json_object(line: str) -> dict[str, Any] | str:
     try:
         value = json.loads(line)
     except ValueError as error:
-        return Record(place=number, cells=f"not JSON: {error}")
+        return f"not JSON: {error}"
     except RecursionError:
-        return Record(place=number, cells="not JSON: nested too deeply")
-    if not isinstance(value, dict):
-        return Record(place=number, cells=f"a {type(value).__name__} instead of an object")
-    return Record(place=number, cells=value)
+        return "not JSON: nested too deeply"
+    return value if isinstance(value, dict) else f"a {type(value).__name__} instead of an object"
 
 
-def _open_parquet(path: Path, where: str) -> Table:
+def _open_parquet(path: Path, where: str, wanted: Sequence[str]) -> Table:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -245,10 +204,29 @@ def _open_parquet(path: Path, where: str) -> Table:
             "reading Parquet needs pyarrow", where=where, fix="pip install 'aiexp[parquet]'"
         ) from None
     try:
-        table = pq.read_table(path)
+        file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"not a Parquet file: {str(error).splitlines()[0]}", where=where) from None
-    columns: list[str] = list(table.column_names)
-    rows = (row for batch in table.to_batches() for row in batch.to_pylist())
-    records = (Record(place=i, cells=row) for i, row in enumerate(rows, 1))
-    return Table(columns=columns, records=records, unit="row")
+    columns: list[str] = list(file.schema_arrow.names)
+    if not set(wanted) <= set(columns):
+        return Table(columns=columns, records=(), unit="row")
+
+    def records() -> Iterator[Record]:
+        batches = file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=list(wanted))
+        cells = ([batch.column(name).to_pylist() for name in wanted] for batch in batches)
+        try:
+            yield from enumerate(chain.from_iterable(zip(*part, strict=True) for part in cells), 1)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"the file is damaged: {str(error).splitlines()[0]}", where=where) from None
+
+    return Table(columns=list(wanted), records=records(), unit="row")
+
+
+_READERS: dict[str, Callable[[Path, str, Sequence[str]], Table]] = {
+    ".csv": _open_csv,
+    ".tsv": _open_tsv,
+    ".tab": _open_tsv,
+    ".jsonl": _open_jsonl,
+    ".ndjson": _open_jsonl,
+    ".parquet": _open_parquet,
+}

@@ -202,12 +202,12 @@ def test_rare_line_separators_inside_texts(tmp_path: Path) -> None:
     rows = [(f"a\u2028b\x85c\x0b{i}", i % 2) for i in range(10)]
     for suffix in ("csv", "tsv"):
         dataset = load(write(tmp_path / f"mine.{suffix}", rows), eval_fraction=0.0, test_fraction=0.0)
-        assert dataset.texts("train") == [text for text, _ in rows]
+        assert list(dataset.texts("train")) == [text for text, _ in rows]
     path = tmp_path / "mine.jsonl"
     path.write_text(
         "\n".join(json.dumps({"text": t, "label": n}, ensure_ascii=False) for t, n in rows), "utf-8"
     )
-    assert load(path, eval_fraction=0.0, test_fraction=0.0).texts("train") == [text for text, _ in rows]
+    assert list(load(path, eval_fraction=0.0, test_fraction=0.0).texts("train")) == [text for text, _ in rows]
 
 
 def test_parquet_without_pyarrow_says_what_to_install(
