@@ -25,7 +25,7 @@ def _own_data_folder() -> Iterator[None]:
     """What is fetched is shared with you; what tests prepare is not left in your data folder."""
     yours = data_dir()
     folder = Path(tempfile.mkdtemp(prefix="aiexp-data-"))
-    for name in ("files", "archives", "torchvision"):
+    for name in ("files", "archives", "torchvision", "classifiers", "drawn"):
         (yours / name).mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(yours / name)
     with pytest.MonkeyPatch.context() as patch:
