@@ -15,14 +15,15 @@ from aiexp import cli
 from tests.lab import Lab, make_lab
 from tests.sweep import stand_in
 
-# No torch for the forkserver, and a sweep of a few jobs is a matter of two seconds.
+# No torch for the forkserver, which imports what a job without torch needs, as the real one does. Jobs import
+# this file too: what stands below its `if` is not theirs.
 PROGRAM = """
 import sys
-import aiexp.sweep.job
-import aiexp.sweep.search.objective
-from aiexp.cli import main
 if __name__ == "__main__":
-    aiexp.sweep.job.modules_of = lambda targets: []
+    import aiexp.sweep.job
+    import aiexp.sweep.search.objective
+    from aiexp.cli import main
+    aiexp.sweep.job.modules_of = lambda targets: ["aiexp.sweep.job"]
     aiexp.sweep.search.objective.evaluated_names = lambda first, preload: ['eval/loss']
     sys.exit(main(sys.argv[1:]))
 """
