@@ -58,6 +58,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI it is an error when they all skipped: nobody would notice that real data is never read."""
+    if hasattr(session.config, "workerinput"):
+        return  # of several processes, the one that has heard of every test judges
     if os.environ.get("CI") and FETCHED["skipped"] and not FETCHED["passed"]:
         print(f"\nall {FETCHED['skipped']} tests on fetched data skipped, which CI does not accept")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
