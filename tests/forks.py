@@ -20,7 +20,7 @@ class Ended(NamedTuple):
     stdout: str
 
 
-def in_fork(body: Callable[[], object], folder: Path, *, seconds: float = 30.0) -> Ended:
+def in_fork(body: Callable[[], object], folder: Path, *, seconds: float = 120.0) -> Ended:
     """Runs `body` in a fork.
 
     Its exit code is the number that `body` returns, else 0; an AiexpError becomes its line on stderr and

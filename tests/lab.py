@@ -140,7 +140,7 @@ class Lab:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
         )
 
 

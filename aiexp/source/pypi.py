@@ -4,7 +4,6 @@ pip itself is not asked to download: for an sdist it would run the package's set
 """
 
 import ast
-import importlib.util
 import json
 import os
 import re
@@ -13,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from importlib.machinery import PathFinder
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
@@ -130,7 +130,8 @@ def _run_pip(*arguments: str) -> str:
 
 def _pip_path() -> Path | None:
     """None when pip is installed, else the wheel of pip that comes with Python (environments made by uv)."""
-    if importlib.util.find_spec("pip"):
+    # Not util.find_spec: asked for pip, setuptools' finder warns and unloads distutils from this process.
+    if PathFinder.find_spec("pip"):
         return None
     import ensurepip
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,16 @@ def test_default_index_is_asked_of_pip(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pip_inside_python_is_used_where_none_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(pypi, "PathFinder", types.SimpleNamespace(find_spec=lambda name: None))
     assert pypi._default_index()[0].startswith("https://")
+
+
+def test_looking_for_pip_leaves_distutils_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for pip, setuptools' import hook warns of a loaded distutils, and unloads it."""
+    loaded = types.ModuleType("distutils")
+    monkeypatch.setitem(sys.modules, "distutils", loaded)
+    pypi._pip_path()
+    assert sys.modules["distutils"] is loaded
 
 
 def test_no_index_leaves_only_links(tmp_path: Path) -> None:
