@@ -59,7 +59,7 @@ def train(
         pruning: Who may end the run early.
     """
     with imports_behind() as behind, Session(directory, config, pruning, stop) as session, addresses(config):
-        with session.preparing():
+        with stop.interruptible():  # nothing is lost before the first step
             hardware.set_environment()
             behind.start()
             experiment = Experiment.of(config, hardware)
@@ -102,7 +102,6 @@ def make_directory(
         directory = RunDirectory.create(outputs / composed.choices["task"], slug(named))
     else:
         directory = RunDirectory.at(job.directory)
-    if job is not None:
         environment = environment | {"sweep": job.sweep_dir.name, "differs": job.overrides}
     directory.write_environment(**environment)
     record_targets(directory.path, config)

@@ -6,6 +6,7 @@ from aiexp.checkpoint.manifest import saved_steps
 from aiexp.errors import HardwareError, MemoryFullError, Stopped
 from aiexp.hardware.memory import is_out_of_memory
 from aiexp.limits import limit_error
+from aiexp.rundir.file import CHECKPOINTS
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.text.terminal import resume_command
 
@@ -20,7 +21,7 @@ def explain(error: BaseException, path: Path, shown_path: str, stop: StopSignal)
         stop: Whether it was a signal.
     """
     if isinstance(error, StopRequested | KeyboardInterrupt) or stop.has_raised:
-        steps = saved_steps(path / "checkpoints")
+        steps = saved_steps(path / CHECKPOINTS)
         saved = f"step {steps[-1]} is saved" if steps else "before the first checkpoint"
         return Stopped(
             f"stopped, {saved}",

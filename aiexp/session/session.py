@@ -4,7 +4,7 @@ import math
 import os
 import time
 import traceback
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +14,14 @@ from aiexp.errors import AiexpError, DataError
 from aiexp.hardware.memory import peak_memory_bytes
 from aiexp.rundir.changes import check_changes
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.file import CHECKPOINTS, ENVIRONMENT, ERROR_LOG, LOG, METRICS
+from aiexp.rundir.file import CHECKPOINTS, ENVIRONMENT, ERROR_LOG, FIGURES, LOG, METRICS
 from aiexp.rundir.metrics import MetricsFile
 from aiexp.rundir.seal import make_seal
 from aiexp.rundir.state import State
 from aiexp.session.display import Display
 from aiexp.session.failure import explain
 from aiexp.session.parts import Parts
+from aiexp.session.resumption import newest_intact
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.storage.files import storage_errors
 from aiexp.task.report import Evaluation
@@ -28,6 +29,7 @@ from aiexp.text.csv import csv_text
 from aiexp.text.secrets import redact, redact_text
 from aiexp.tracker.base import Tracker
 from aiexp.tracker.guard import GuardedTracker
+from aiexp.tracker.none import NullTracker
 from aiexp.tracker.run_info import describe_run
 
 if TYPE_CHECKING:  # a session begins, and hears signals, before torch is imported
@@ -63,7 +65,7 @@ class Session:
         self.stop = stop or StopSignal()
         self._watch = nullcontext() if stop else self.stop
         self._exit = ExitStack()
-        self._tracker: GuardedTracker | None = None
+        self._tracker: Tracker = NullTracker()
         self._started = time.monotonic()
         self._elapsed_before = 0.0
         self._throughput = ""
@@ -98,43 +100,32 @@ class Session:
             text = None if problem is None else redact_text(str(problem))
             if problem is not None and problem is error and not isinstance(problem, AiexpError):
                 self._write_traceback(problem)
-            if text:
-                self._try_say(text)
-            self._try_status(
-                state=state, exit_code=exit_code, error=text,
-                seconds=round(self._elapsed_before + time.monotonic() - self._started, 1),
-                peak_memory_bytes=peak_memory_bytes(),
-            )  # fmt: skip
+            with suppress(AiexpError):  # the error under way matters more than one of writing it down
+                if text:
+                    self.display.say(text, terminal=False)
+            with suppress(AiexpError):
+                self.directory.write_status(
+                    state=state, exit_code=exit_code, error=text,
+                    seconds=round(self._seconds, 1), peak_memory_bytes=peak_memory_bytes(),
+                )  # fmt: skip
             self.stop.outcome = exit_code
-            if self._tracker is not None:  # last: its upload may take a minute
-                asked = bool(self.stop.requested)  # then it is a second Ctrl-C that ends the upload
-                with suppress(StopRequested), nullcontext() if asked else self.stop.interruptible():
-                    self._tracker.close(exit_code)
+            asked = bool(self.stop.requested)  # then it is a second Ctrl-C that ends the upload
+            with suppress(StopRequested), nullcontext() if asked else self.stop.interruptible():
+                self._tracker.close(exit_code)  # last: its upload may take a minute
         finally:
             self._exit.close()
         if problem is not None and problem is not error:
             raise problem from error
 
-    def _try_say(self, text: str) -> None:
-        """Into the log if it can still be written: the error under way matters more."""
-        try:
-            self.display.say(text, terminal=False)
-        except AiexpError:
-            return
-
-    def _try_status(self, **changes: Any) -> None:
-        """Into status.json if it can still be written: the error under way matters more."""
-        try:
-            self.directory.write_status(**changes)
-        except AiexpError:
-            return
-
     def _write_traceback(self, error: BaseException) -> None:
         text = "".join(traceback.format_exception(error))
-        try:
+        with suppress(OSError):
             (self.directory.path / ERROR_LOG).write_text(redact_text(text), encoding="utf-8")
-        except OSError:
-            return
+
+    @property
+    def _seconds(self) -> float:
+        """Of work on this run, also by the processes before this one."""
+        return self._elapsed_before + time.monotonic() - self._started
 
     @property
     def shown_path(self) -> str:
@@ -148,10 +139,6 @@ class Session:
         from aiexp.checkpoint.store import CheckpointStore
 
         return CheckpointStore(self.directory.path / CHECKPOINTS)
-
-    def preparing(self) -> AbstractContextManager[None]:
-        """The time before the first step: a stop request ends it at once."""
-        return self.stop.interruptible()
 
     def follow(self, tracker: Tracker, experiment: Parts, changes: list[str]) -> None:
         """Says and records what the run consists of, and starts the tracker.
@@ -220,8 +207,7 @@ class Session:
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """Training metrics to the file, the tracker, the log and the bar."""
         self.metrics.append(step, metrics)
-        if self._tracker is not None:
-            self._tracker.log(step, metrics)
+        self._tracker.log(step, metrics)
         if "time/examples_per_second" in metrics:
             self._throughput = f"{metrics['time/examples_per_second']:.0f} examples/s"
         self.display.say(f"step {step}  " + brief(metrics), terminal=False)
@@ -234,8 +220,7 @@ class Session:
         """An evaluation to the file, the tracker and the terminal; pictures and tables to figures/."""
         self.metrics.append(step, evaluation.metrics)
         self.directory.add_better(evaluation.better)
-        if self._tracker is not None:
-            self._tracker.log(step, evaluation.metrics)
+        self._tracker.log(step, evaluation.metrics)
         self.display.say(f"step {step}  {brief(evaluation.metrics)}{'  best so far' if is_best else ''}")
         undefined = [name for name, value in evaluation.metrics.items() if not math.isfinite(value)]
         if undefined:
@@ -244,14 +229,12 @@ class Session:
             path = self._figure_path(step, name, "gif" if picture.startswith(b"GIF8") else "png")
             with storage_errors("writing a picture", path):
                 path.write_bytes(picture)
-            if self._tracker is not None:
-                self._tracker.log_picture(step, name, path)
+            self._tracker.log_picture(step, name, path)
         for name, table in evaluation.tables.items():
             path = self._figure_path(step, name, "csv")
             with storage_errors("writing a table", path):
                 path.write_text(csv_text([table.columns, *table.rows]), encoding="utf-8", newline="")
-            if self._tracker is not None:
-                self._tracker.log_table(step, name, table)
+            self._tracker.log_table(step, name, table)
 
     def ask_pruning(self, step: int, metrics: dict[str, float], *, is_last: bool) -> None:
         """Lets the search that this run is a trial of end it after an evaluation: `is_pruned`."""
@@ -267,7 +250,7 @@ class Session:
 
     def _figure_path(self, step: int, name: str, suffix: str) -> Path:
         """`figures/test/confusion_matrix_step-00000753.png`, its folder made."""
-        path = self.directory.path / "figures" / f"{name}_step-{step:08d}.{suffix}"
+        path = self.directory.path / FIGURES / f"{name}_step-{step:08d}.{suffix}"
         with storage_errors("making a folder", path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -275,18 +258,19 @@ class Session:
     def finish(self, metrics: dict[str, float]) -> None:
         """The run is complete: records and says its results."""
         self.display.end()
-        seconds = self._elapsed_before + time.monotonic() - self._started
         self.directory.write_status(metrics=metrics, seal=make_seal(self.directory.path, metrics))
         memory = peak_memory_bytes() / 2**30
         ended = "pruned  " if self.is_pruned else "finished"
-        self.say(f"{ended}  {brief(metrics)}  ({seconds / 60:.1f} min, {memory:.1f} GiB at most)")
+        self.say(f"{ended}  {brief(metrics)}  ({self._seconds / 60:.1f} min, {memory:.1f} GiB at most)")
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold of the session."""
-        seconds = self._elapsed_before + time.monotonic() - self._started
-        length, digest = self.metrics.sync(), self.metrics.digest
-        record = {"metrics_bytes": length, "metrics_sha256": digest}
-        return record | {"elapsed_seconds": seconds, "config": self.config}
+        return {
+            "metrics_bytes": self.metrics.sync(),
+            "metrics_sha256": self.metrics.digest,
+            "elapsed_seconds": self._seconds,
+            "config": self.config,
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Cuts the metrics where the checkpoint was written.
@@ -322,8 +306,6 @@ class Session:
         Raises:
             CheckpointError: there are checkpoints and none is intact.
         """
-        from aiexp.session.resumption import newest_intact
-
         with storage_errors("tidying the checkpoints", self.checkpoints.directory):
             self.checkpoints.clean()
         step = newest_intact(self.checkpoints, self.say)
