@@ -12,6 +12,7 @@ from pathlib import Path
 from aiexp.errors import StorageError
 from aiexp.source.catalog.entry import Entry, File, Tree
 from aiexp.storage.files import storage_errors
+from aiexp.storage.lock import open_lock, wait_for
 
 _SEAL = ".verified.json"
 HASHED_BYTES = 64_000_000
@@ -148,13 +149,11 @@ def staging_dir(entry: Entry) -> Generator[Path, None, None]:
 @contextmanager
 def lock(entry: Entry) -> Generator[None, None, None]:
     """Lets one process fetch an entry while others wait; where locks do not exist they race harmlessly."""
+    path = data_dir() / "files" / f".{entry.name}.lock"
     try:
-        from aiexp.storage.lock import open_lock, wait_for
-
-        path = data_dir() / "files" / f".{entry.name}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         stream = open_lock(path)
-    except (ImportError, OSError):
+    except OSError:
         yield
         return
     with stream:
@@ -162,11 +161,9 @@ def lock(entry: Entry) -> Generator[None, None, None]:
             yield
             return
         # Nobody else is at work, so what a killed process left behind is rubbish.
-        for rubbish in (
-            *path.parent.glob(f".{entry.name}.*.part"),
-            *path.parent.glob(f".{entry.name}-*.broken"),
-        ):
-            shutil.rmtree(rubbish, ignore_errors=True)
+        for leftover in (f".{entry.name}.*.part", f".{entry.name}-*.broken"):
+            for rubbish in path.parent.glob(leftover):
+                shutil.rmtree(rubbish, ignore_errors=True)
         yield
 
 

