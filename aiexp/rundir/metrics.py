@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
@@ -10,6 +11,7 @@ from aiexp.errors import CheckpointError
 from aiexp.rundir.file import LINE, metrics_bytes
 from aiexp.storage.files import storage_errors
 from aiexp.storage.reader import UNPARSABLE
+from aiexp.storage.shape import is_number
 
 
 @final
@@ -99,3 +101,29 @@ def read_metrics(path: Path, *, is_strict: bool = False) -> list[dict[str, Any]]
             continue
         lines.append(value)
     return lines
+
+
+def last_metrics(path: Path) -> dict[str, float]:
+    """The last value of each metric of a metrics file; what cannot be read is passed over."""
+    last: dict[str, Any] = {}
+    lines = metrics_bytes(path).split(b"\n")[:-1]  # a last line without its end is torn
+    for value in parse_lines([line for line in lines if line]):
+        last |= value if isinstance(value, dict) else {}
+    last.pop("step", None)
+    return {name: float(value) for name, value in last.items() if is_number(value)}
+
+
+def parse_lines(lines: list[bytes]) -> list[Any]:
+    """The value of each line, by one call of the parser if it can be; None for one that cannot be read."""
+    with suppress(ValueError, RecursionError):
+        values = json.loads(b"[" + b",".join(lines) + b"]")
+        if len(values) == len(lines):
+            return values
+    return [_parse_line(line) for line in lines]
+
+
+def _parse_line(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None

@@ -5,13 +5,12 @@ says why, a folder that is no run is passed over.
 """
 
 import hashlib
-import json
 import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from aiexp.errors import CheckpointError
 from aiexp.rundir.changes import flatten
@@ -26,15 +25,14 @@ from aiexp.rundir.file import (
     STATUS,
     STORED,
     TYPED,
-    metrics_bytes,
     read_or_empty,
     read_stored,
 )
+from aiexp.rundir.metrics import last_metrics
 from aiexp.rundir.seal import check_seal
 from aiexp.rundir.state import State
 from aiexp.storage.mark import is_run_directory
 from aiexp.storage.reader import read_bytes
-from aiexp.storage.shape import is_number
 
 NEVER_RUNS = (CHECKPOINTS, FIGURES, "wandb", "logs")
 
@@ -174,54 +172,6 @@ def _digest(path: Path) -> str:
         return ""
 
 
-def curve(record: RunRecord, metric: str) -> tuple[list[int], list[float]]:
-    """Steps and values of one metric over a run; empty where it was never logged."""
-    return curves(record, [metric]).get(metric, ([], []))
-
-
-def curves(record: RunRecord, metrics: Iterable[str]) -> dict[str, tuple[list[int], list[float]]]:
-    """The same for several metrics, by one reading of the file; those never logged are left out."""
-    names = list(metrics)
-    marks = [json.dumps(name).encode() for name in names]
-    found: dict[str, tuple[list[int], list[float]]] = {}
-    for line in _read_lines(record.path / METRICS, marks):
-        step = line.get("step")
-        for name in names:
-            if isinstance(step, int) and is_number(line.get(name)):
-                steps, values = found.setdefault(name, ([], []))
-                steps.append(step)
-                values.append(line[name])
-    return found
-
-
-def last_metrics(path: Path) -> dict[str, float]:
-    """The last value of each metric of a metrics file."""
-    last: dict[str, Any] = {}
-    for line in _read_lines(path, []):
-        last |= line
-    last.pop("step", None)
-    return _numbers(last)
-
-
-def _read_lines(path: Path, marks: list[bytes]) -> list[dict[str, Any]]:
-    """The lines of a metrics file that hold one of `marks`; what cannot be read is passed over."""
-    lines = metrics_bytes(path).split(b"\n")[:-1]  # a last line without its end is torn
-    if marks:
-        lines = [line for line in lines if any(mark in line for mark in marks)]
-    try:
-        values = json.loads(b"[" + b",".join(line for line in lines if line) + b"]")
-    except (ValueError, RecursionError):
-        values = [_read_line(line) for line in lines]
-    return [value for value in values if isinstance(value, dict)]
-
-
-def _read_line(line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-
-
 def _is_sweep(path: Path) -> bool:
     """Whether a folder is a sweep's: by its name, which costs no look at the disk."""
     return "_sweep_" in path.name
@@ -230,11 +180,3 @@ def _is_sweep(path: Path) -> bool:
 def _task_of(path: Path, sweep: Path | None) -> str:
     """The task by the folder's place: outputs/<task>/[<sweep>/]<run>."""
     return (sweep or path).parent.name
-
-
-def _numbers(value: object) -> dict[str, float]:
-    """The numbers of a mapping, NaN and infinities kept: they are results too."""
-    if not isinstance(value, dict):
-        return {}
-    items = cast(dict[str, Any], value).items()
-    return {k: float(v) for k, v in items if is_number(v)}

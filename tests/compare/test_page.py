@@ -134,6 +134,11 @@ def test_damaged_lines_and_values_that_are_no_numbers(tmp_path: Path) -> None:
     assert read_points(tmp_path / "m", ["a"], 50)[0]["a"] == ([1, 2, 4], [0.5, None, 0.25])
 
 
+def test_a_line_of_two_objects_is_no_point(tmp_path: Path) -> None:
+    (tmp_path / "m").write_text('{"step":1,"a":0.5}\n{"step":2,"a":1},{"step":3,"a":1}\n')
+    assert read_points(tmp_path / "m", ["a"], 50)[0]["a"] == ([1], [0.5])
+
+
 def test_curves_of_many_runs_fit_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aiexp.compare.page.curves.MOST_NUMBERS", 600)
     records = make_records(tmp_path)

@@ -10,7 +10,8 @@ from typing import Any
 from scipy import special
 
 from aiexp.rundir.file import METRICS, metrics_bytes
-from aiexp.rundir.record import RunRecord, last_metrics
+from aiexp.rundir.metrics import last_metrics, parse_lines
+from aiexp.rundir.record import RunRecord
 from aiexp.storage.shape import is_number
 
 MOST_NUMBERS = 300_000  # in all curves of a page: about 2 MB
@@ -81,7 +82,7 @@ def read_points(
         for name, positions in found.items()
     }
     kept = sorted({start for of_name in starts.values() for start in of_name})
-    rows = dict(zip(kept, _parse([content[i : content.index(b"\n", i)] for i in kept]), strict=True))
+    rows = dict(zip(kept, parse_lines([content[i : content.index(b"\n", i)] for i in kept]), strict=True))
     points: dict[str, tuple[list[int], list[float | None]]] = {}
     for name in names:
         held = [row for start in starts[name] if _is_point(row := rows[start], name)]
@@ -99,21 +100,6 @@ def thin(held: list[int], most: int) -> list[int]:
 def _mark(name: str) -> bytes:
     """A metric's key as it stands in a line."""
     return re.escape(json.dumps(name).encode() + b":")
-
-
-def _parse(lines: list[bytes]) -> list[Any]:
-    """The values of some lines; None for one that cannot be read."""
-    try:
-        return json.loads(b"[" + b",".join(lines) + b"]")
-    except (ValueError, RecursionError):
-        return [_parse_one(line) for line in lines]
-
-
-def _parse_one(line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _is_point(row: Any, name: str) -> bool:
