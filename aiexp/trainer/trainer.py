@@ -1,7 +1,6 @@
 """The loop: steps, evaluations, checkpoints. It knows nothing of what is learned."""
 
 import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, final
 
@@ -136,7 +135,7 @@ class Loop:
         clock = Clock(self.step)
         while self.step < self.total_steps and not (self.selection.exhausted or session.is_pruned):
             with self.stoppable():
-                self.stepper.step(self.step + 1, next_batches(batches, trainer.accumulate))
+                self.stepper.step(self.step + 1, [next(batches) for _ in range(trainer.accumulate)])
             self.step += 1
             self.tell_progress()
             self.evaluated = False
@@ -240,8 +239,6 @@ class Loop:
     def save(self) -> None:
         """Writes a checkpoint of this step and deletes those no longer kept."""
         best = self.selection.best
-        if self.step == 0:
-            return
         state: dict[str, Any] = {
             "step": self.step,
             "evaluated": self.evaluated,
@@ -307,8 +304,3 @@ class Clock:
         seconds, self._start = now - self._start, now
         steps, self._step = step - self._step, step
         return seconds, steps
-
-
-def next_batches(batches: Iterator[Any], count: int) -> list[Any]:
-    """The next `count` batches."""
-    return [next(batches) for _ in range(count)]
