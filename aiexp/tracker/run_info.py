@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.file import ENVIRONMENT
 from aiexp.tracker.base import RunInfo, telling_name
 
 
@@ -16,7 +17,7 @@ def describe_run(directory: RunDirectory, config: dict[str, Any], described: dic
         described: What the task says of itself.
     """
     choices, overrides = directory.read_typed()
-    environment = directory.read_json("environment.json")
+    environment = directory.read_json(ENVIRONMENT)
     known = environment.get("run_id")
     run_id = known or uuid.uuid4().hex[:10]
     directory.write_environment(run_id=run_id)

@@ -2,7 +2,7 @@
 
 Allowed are classes of aiexp's own rooms, what a file of the built-in conf/ names, the names of `library.py`,
 code below the working directory, and packages the user trusts with `--trust` or `AIEXP_TRUST`. Nothing inside
-a config can widen this list. A config from a run directory narrows it: see code_record.py.
+a config can widen this list. A config from a run directory narrows it: see rundir/code/record.py.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The user's own code: what a run imports of it is recorded, and what a resumed run may use of it is limited.
 
-What the record is and why it can be trusted: see code_record.py.
+What the record is and why it can be trusted: see record.py.
 """
 
 import ast
