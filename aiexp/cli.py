@@ -20,8 +20,6 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments without the program's name; None for those of the process.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
-    # A switch of Hydra's that allows more targets; aiexp has its own list.
-    os.environ.pop("HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE", None)
     # Python processes that libraries start (`python -c ...`) would import from the working directory first.
     os.environ["PYTHONSAFEPATH"] = "1"
     try:

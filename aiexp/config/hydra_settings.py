@@ -1,8 +1,8 @@
 """Which of Hydra's own settings a user may change; the rest aiexp sets itself or refuses."""
 
-from typing import Any
+from typing import Any, cast
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from aiexp.config.problem import Problem
 
@@ -81,8 +81,6 @@ def check_node(node: DictConfig) -> list[Problem]:
 
 def _calls(value: Any) -> bool:
     """Whether a logging config has a callable (`()` or `class`) anywhere."""
-    if isinstance(value, dict | DictConfig):
-        return any(k in ("()", "class") or _calls(v) for k, v in value.items())
-    if isinstance(value, list | ListConfig):
-        return any(_calls(v) for v in value)
-    return False
+    if isinstance(value, dict):
+        return any(k in ("()", "class") or _calls(v) for k, v in cast(dict[Any, Any], value).items())
+    return isinstance(value, list) and any(_calls(v) for v in cast(list[Any], value))

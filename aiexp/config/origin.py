@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
+
 from aiexp.config.folders import PRIMARY, ConfDirs, Option, shown
+from aiexp.storage.reader import LOADER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +90,8 @@ def _written_in(
 
 def _load(path: Path) -> dict[str, Any]:
     """The content of a YAML file; empty when it is not a mapping or not readable."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 (both loaders are safe)
+        content = yaml.load(path.read_bytes(), Loader=LOADER)  # noqa: S506  a safe loader
     except (yaml.YAMLError, OSError):
         return {}
     return cast(dict[str, Any], content) if isinstance(content, dict) else {}

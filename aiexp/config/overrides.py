@@ -12,7 +12,7 @@ from aiexp.config.folders import GROUPS, ConfDirs
 from aiexp.config.resolve import keys_of
 from aiexp.config.target.arguments import GIVEN
 from aiexp.config.target.find import NotFoundError
-from aiexp.config.target.signature import read
+from aiexp.config.target.signature import Parameter, read
 from aiexp.errors import AiexpError, ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -41,20 +41,16 @@ def parse(overrides: list[str], errors: list[AiexpError]) -> "list[Override]":
                 raise RecursionError  # the parser would take seconds to find out
             parsed.append(parser.parse_override(text))
         except HydraException as error:
-            parsed_as_key = "=" not in text and not text.startswith("~")
-            fix = (
-                f"type {text}=VALUE"
-                if parsed_as_key
-                else "quote it: 'key=\"a b, c\"' for text, 'key=[1,2]' for lists"
-            )
+            fix = "quote it: 'key=\"a b, c\"' for text, 'key=[1,2]' for lists"
+            if "=" not in text and not text.startswith("~"):
+                fix = f"type {text}=VALUE"
             reason = str(error).splitlines()[0]
             errors.append(
                 ConfigError(f"'{text}' is not key=value: {reason}", where=f"command line: {text}", fix=fix)
             )
         except (ValueError, RecursionError) as error:
-            reason = (
-                "it is nested too deeply" if isinstance(error, RecursionError) else str(error).split(";")[0]
-            )
+            is_deep = isinstance(error, RecursionError)
+            reason = "it is nested too deeply" if is_deep else str(error).split(";")[0]
             errors.append(ConfigError(f"'{text}' cannot be read: {reason}", where="command line"))
     return parsed
 
@@ -128,21 +124,16 @@ def key_fits(override: "Override", base: DictConfig, errors: list[AiexpError]) -
         return False
     if exists or override.is_add() or override.is_force_add():
         return True
-    parameters = _parameters(base, key.rpartition(".")[0])
-    if key.rpartition(".")[2] in parameters and not override.is_delete():
+    parent, _, leaf = key.rpartition(".")
+    if leaf in parameters_at(parent, base) and not override.is_delete():
         what = f"'{key}' is an argument that conf/ leaves at its default"
         errors.append(ConfigError(what, where=where, fix=f"type +{text}"))
         return False
     names = [k for k in keys_of(base) if k != "hydra" and not k.startswith("hydra.") and "._" not in k]
-    names += [f"{node}.{p}" for node in names for p in _parameters(base, node)]
-    parent = key.rpartition(".")[0]
+    names += [f"{node}.{p}" for node in names for p in parameters_at(node, base)]
     near = nearest(key, [n for n in names if "." in n or "." not in key])
     siblings = [n.rpartition(".")[2] for n in dict.fromkeys(names) if n.rpartition(".")[0] == parent]
-    fix = (
-        f"keys of {parent or 'the config'} are {' '.join(siblings)}"
-        if siblings
-        else "see aiexp run --cfg job"
-    )
+    fix = f"keys of {parent or 'the config'} are {' '.join(siblings)}" if siblings else "see --cfg job"
     errors.append(ConfigError(f"unknown key '{key}'.{near}", where=where, fix=fix))
     return False
 
@@ -158,11 +149,11 @@ def _exists(base: DictConfig, key: str) -> bool:
     return True
 
 
-def _parameters(base: DictConfig, key: str) -> list[str]:
-    """Arguments that the constructor of the node at `key` takes from a config."""
-    target = OmegaConf.select(base, f"{key}._target_", throw_on_resolution_failure=False) if key else None
+def parameters_at(key: str, config: DictConfig) -> dict[str, Parameter]:
+    """Arguments that the constructor of the node at a dotted key takes from a config."""
+    target = OmegaConf.select(config, f"{key}._target_", throw_on_resolution_failure=False) if key else None
     try:
         found = read(target).parameters if isinstance(target, str) else None
     except NotFoundError:
-        return []
-    return [name for name in found or {} if name not in GIVEN.get(key, frozenset())]
+        return {}
+    return {name: p for name, p in (found or {}).items() if name not in GIVEN.get(key, frozenset())}

@@ -7,9 +7,9 @@ from omegaconf import DictConfig, OmegaConf
 from aiexp.config.compose import merge_options
 from aiexp.config.composed import prepare, without_hydra
 from aiexp.config.folders import ConfDirs
+from aiexp.config.overrides import parameters_at
 from aiexp.config.resolve import keys_of
-from aiexp.config.target.find import NotFoundError, dotted
-from aiexp.config.target.signature import read
+from aiexp.config.target.find import dotted
 
 
 def keys(typed: list[str], dirs: ConfDirs) -> list[str]:
@@ -19,14 +19,8 @@ def keys(typed: list[str], dirs: ConfDirs) -> list[str]:
 
 def key_values(key: str, typed: list[str], dirs: ConfDirs) -> list[str]:
     """Values that a key's annotation lists: those of a Literal, true and false, and null."""
-    config = _config(typed, dirs)
     parent, _, name = key.lstrip("+").rpartition(".")
-    target = OmegaConf.select(config, f"{parent}._target_") if parent else None
-    try:
-        parameters = read(target).parameters if isinstance(target, str) else None
-    except NotFoundError:
-        return []
-    parameter = (parameters or {}).get(name)
+    parameter = parameters_at(parent, _config(typed, dirs)).get(name)
     return _listed(parameter.annotation) if parameter and parameter.annotation else []
 
 

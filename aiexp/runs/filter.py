@@ -13,10 +13,10 @@ import yaml
 from aiexp.errors import ConfigError, nearest
 from aiexp.rundir.record import RunRecord
 from aiexp.rundir.state import State
+from aiexp.storage.reader import LOADER
 
 STATES = tuple(State)
 WORD = re.compile(r"(?P<key>[A-Za-z_][\w./@-]*)(?P<sign>!?=)(?P<value>.*)", re.DOTALL)
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MISSING = object()
 
 

@@ -213,10 +213,8 @@ def _fix(target: str, group: str | None) -> str:
     likely = nearest(target, LIBRARY).strip()
     if likely:
         return likely
-    room = (
-        f"classes of {_rooms(group)}, code below this folder, names listed in aiexp/config/target/library.py"
-    )
-    return f"allowed are {room}; for an installed package you trust add --trust {target.split('.')[0]}"
+    allowed = f"classes of {_rooms(group)}, code below this folder, names in aiexp/config/target/library.py"
+    return f"allowed are {allowed}; for an installed package you trust add --trust {target.split('.')[0]}"
 
 
 def _read_library(target: str, where: str) -> Signature:

@@ -156,10 +156,8 @@ def _unknown_argument(name: str, key: str, signature: Signature, given: Collecti
     """What to say of an argument that the constructor does not have."""
     names = [n for n in signature.parameters or {} if n not in given]
     what = f"unknown key '{key}.{name}'.{nearest(name, names)}"
-    allowed = (
-        f"{signature.target} takes {' '.join(names)}" if names else f"{signature.target} takes no arguments"
-    )
-    return Problem(key=f"{key}.{name}", what=what, fix=allowed)
+    fix = f"{signature.target} takes {' '.join(names) or 'no arguments'}"
+    return Problem(key=f"{key}.{name}", what=what, fix=fix)
 
 
 def _type_problem(value: Any, key: str, parameter: Parameter) -> list[Problem]:

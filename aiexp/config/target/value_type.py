@@ -95,14 +95,8 @@ def _subscript(value: Any, node: ast.Subscript, module: Module, depth: int) -> l
     if name in _LISTS:
         if not isinstance(value, list):
             return ["a list"]
-        return next(
-            (
-                ["a list of " + " or ".join(m)]
-                for v in value
-                if (m := _misfits(v, inner[0], module, depth + 1))
-            ),
-            None,
-        )
+        found = (_misfits(v, inner[0], module, depth + 1) for v in value)
+        return next((["a list of " + " or ".join(m)] for m in found if m), None)
     if name in {"tuple", "Tuple"}:
         return _tuple(value, inner, module, depth)
     if name in _DICTS:
