@@ -4,7 +4,7 @@ import time
 
 from aiexp.command.flags import Flags
 from aiexp.command.help import page
-from aiexp.errors import ConfigError, nearest
+from aiexp.errors import ConfigError, DataError, nearest
 from aiexp.source import cache
 from aiexp.source.catalog.entries import ENTRIES, find_entry
 from aiexp.source.catalog.entry import Archive, Entry, Hub, Torchvision
@@ -97,8 +97,6 @@ def _fetch(names: list[str]) -> None:
 
 def _path(names: list[str]) -> None:
     """The folder of what was fetched before."""
-    from aiexp.errors import DataError
-
     for entry in _entries(names, "path"):
         if not cache.is_complete(entry):
             raise DataError(

@@ -14,7 +14,7 @@ from aiexp.config.validate import validate
 from aiexp.errors import CheckpointError, ConfigError, nearest
 from aiexp.rundir.changes import check_changes, flatten
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.file import STATUS, TYPED
+from aiexp.rundir.file import CONFIG, STATUS, TYPED
 from aiexp.rundir.state import State
 from aiexp.sweep.definition import DEFINITION
 from aiexp.text.secrets import MASK, redact
@@ -82,7 +82,7 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
     from aiexp.run import train
     from aiexp.session.stop import StopSignal
 
-    old = validate(directory.read_config(), source=str(directory.path / "config.yaml"))
+    old = validate(directory.read_config(), source=str(directory.path / CONFIG))
     config = apply_overrides(old, overrides)
     state = State(directory.read(STATUS).get("state") or State.STARTING)
     if "task" not in directory.read_typed()[0]:
@@ -96,7 +96,7 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
     if masked:
         raise ConfigError(
             f"'{masked[0]}' was masked as a secret when the run was recorded",
-            where=str(directory.path / "config.yaml"),
+            where=str(directory.path / CONFIG),
             fix=f"give it again: aiexp resume {path} {masked[0]}=VALUE",
         )
     validate(config, source="aiexp resume")

@@ -1,6 +1,7 @@
 """The values of a sweep, checked one by one before its first job starts."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -10,7 +11,7 @@ from aiexp.config.folders import ConfDirs, conf_dirs
 from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.config.overrides import parse
 from aiexp.config.problem import raise_all
-from aiexp.errors import AiexpError, ConfigError, ConfigErrors
+from aiexp.errors import AiexpError, ConfigError
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import IntervalSweep, Override
@@ -54,27 +55,50 @@ def check_sweep(
     check_hydra_settings(overrides, dirs)
     errors: list[AiexpError] = []
     axes = _axes(parse(overrides, errors), dirs, errors)
-    first: Composed | None = None
-    merged = {} if merged is None else merged
-    for groups in itertools.product(*axes.groups):
-        base = [*(o for o in axes.fixed if not is_hydra_setting(o)), *groups]
-        start = [values[0] for values in axes.keys]
-        probes = [
-            [*start[:i], value, *start[i + 1 :]] for i, axis in enumerate(axes.keys) for value in axis[1:]
-        ]
-        for keys in [start, *probes]:
-            try:
-                composed = compose([*base, *keys], config_dir=config_dir, merged=merged)
-                first = first or composed
-            except ConfigErrors as error:
-                errors += error.errors
-            except AiexpError as error:
-                errors.append(error)
-    # A misspelled axis is one problem, not one for each of its values.
-    raise_all(list({(e.what, e.fix): e for e in errors}.values()))
+    fixed = [o for o in axes.fixed if not is_hydra_setting(o)]
+    jobs = ([*fixed, *g, *keys] for g in itertools.product(*axes.groups) for keys in probes(axes.keys))
+    first = compose_each(jobs, errors, config_dir=config_dir, merged=merged)
     if first is None:
         raise ConfigError("the sweep has no jobs", where="command line", fix="give each axis a value")
     return axes, first
+
+
+def probes(axes: list[list[str]]) -> list[list[str]]:
+    """The first value of every axis; then each other value, beside the first ones of the other axes."""
+    start = [values[0] for values in axes]
+    others = ((i, value) for i, axis in enumerate(axes) for value in axis[1:])
+    return [start, *([*start[:i], value, *start[i + 1 :]] for i, value in others)]
+
+
+def compose_each(
+    jobs: Iterable[list[str]],
+    errors: list[AiexpError],
+    *,
+    config_dir: str | None = None,
+    merged: Merged | None = None,
+) -> Composed | None:
+    """The config of the first of some jobs, once all have been composed; None for no jobs.
+
+    Args:
+        jobs: Their overrides.
+        errors: Known already.
+        config_dir: As for `compose`.
+        merged: As for `compose`.
+
+    Raises:
+        ConfigErrors: every problem of any job.
+    """
+    first: Composed | None = None
+    merged = {} if merged is None else merged
+    for overrides in jobs:
+        try:
+            composed = compose(overrides, config_dir=config_dir, merged=merged)
+            first = first or composed
+        except AiexpError as error:
+            errors += getattr(error, "errors", [error])
+    # A misspelled axis is one problem, not one for each of its values.
+    raise_all(list({(e.what, e.fix): e for e in errors}.values()))
+    return first
 
 
 def _axes(parsed: "list[Override]", dirs: ConfDirs, errors: list[AiexpError]) -> Axes:

@@ -13,7 +13,7 @@ from typing import Any, cast, final
 
 import yaml
 
-from aiexp.config.compose import Merged, compose
+from aiexp.config.axes import compose_each, probes
 from aiexp.config.composed import Composed
 from aiexp.config.overrides import parse
 from aiexp.config.problem import raise_all
@@ -119,17 +119,7 @@ def _check_values(fixed: list[str], parameters: dict[str, Any], path: Path) -> C
         except AiexpError as error:
             errors.append(error)
     raise_all(errors)
-    start, merged = [axis[0] for axis in axes], Merged()
-    first: Composed | None = None
-    for i, axis in enumerate(axes):
-        for word in axis if i == 0 else axis[1:]:
-            try:
-                composed = compose([*fixed, *start[:i], word, *start[i + 1 :]], merged=merged)
-                first = first or composed
-            except AiexpError as error:
-                errors += getattr(error, "errors", [error])
-    # A misspelled key is one problem, not one for each of its values.
-    raise_all(list({(e.what, e.fix): e for e in errors}.values()))
+    first = compose_each(([*fixed, *words] for words in probes(axes)), errors)
     assert first is not None
     return first
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from aiexp.rundir.file import FIGURES
 from aiexp.rundir.record import RunRecord
 
 BUDGET_BYTES = 1_500_000  # of pictures before base64, in the whole page
@@ -48,7 +49,7 @@ def make_pictures(runs: Sequence[RunRecord], groups: Sequence[int | None]) -> li
 
 def newest(run: Path) -> Iterator[tuple[str, Path]]:
     """Name and file of each kind of picture, of the last step that has it; links are not followed."""
-    folder = run / "figures"
+    folder = run / FIGURES
     if folder.is_symlink() or not folder.is_dir():
         return
     last: dict[str, tuple[int, Path]] = {}

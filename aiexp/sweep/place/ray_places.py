@@ -66,10 +66,8 @@ class RayPlaces(ClusterPlaces):
             message, why = (True, self._ray.get(reference)), ""
         except Exception as error:  # it raised, or its process died, or we have cancelled it
             lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-            message, why = (
-                None,
-                "stopped" if self._is_stopped else f"{type(error).__name__}: {lines[0].strip()}",
-            )
+            message, why = None, f"{type(error).__name__}: {lines[0].strip()}"
+            why = "stopped" if self._is_stopped else why
         code = 143 if self._is_stopped else 1
         return Ended(
             index=index, message=message, why=why, exit_code=code, seconds=time.monotonic() - started

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import OmegaConf
 
-from aiexp.config.compose import Merged, merge_options
+from aiexp.config.compose import merge_options
 from aiexp.config.composed import Composed
 from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.config.loader import chooses
@@ -76,9 +76,8 @@ def sweeper_node(overrides: list[str], dirs: "ConfDirs") -> dict[str, Any]:
     """
     from aiexp.config.explain import explain
 
-    merged: Merged = {}
     try:
-        full = merge_options([o for o in overrides if is_hydra_setting(o)], dirs, merged)
+        full = merge_options([o for o in overrides if is_hydra_setting(o)], dirs, {})
     except Exception as error:
         raise explain(error, dirs) from error
     return cast(dict[str, Any], OmegaConf.to_container(full.hydra.sweeper, resolve=True))

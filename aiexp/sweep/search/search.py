@@ -16,7 +16,6 @@ from aiexp.sweep.search.space import Space
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
-    from optuna.trial import TrialState
 
 STOPPED = (130, 143)  # exit codes of jobs that a resumed search continues
 
@@ -212,7 +211,9 @@ class Search:
 
     def _is_worse(self, running: Running) -> bool:
         """Whether a trial is worse than the best one on the seeds it has run."""
-        trials = self.study.get_trials(deepcopy=False, states=[_complete_state()])
+        from optuna.trial import TrialState
+
+        trials = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
         if not trials:
             return False
         direction = self.settings.directions[0]
@@ -239,12 +240,6 @@ class Search:
                 self.study.tell(running.trial, means)
             else:
                 self.study.tell(running.trial, state=TrialState[state])
-
-
-def _complete_state() -> "TrialState":
-    from optuna.trial import TrialState
-
-    return TrialState.COMPLETE
 
 
 def _lacking(objectives: list[str], metrics: dict[str, Any]) -> str:

@@ -122,9 +122,8 @@ class Settings:
 
     def _check_seeds(self, num_seeds: int) -> None:
         """Pruning by seeds needs several; pruning within a run knows only one."""
-        least = (
-            math.floor(math.log2(1 / P_THRESHOLD)) + 2
-        )  # p is 2**-n at best; pruning after the last saves nothing
+        # p is 2**-n at best; pruning after the last seed saves nothing
+        least = math.floor(math.log2(1 / P_THRESHOLD)) + 2
         if self.pruner == "wilcoxon" and num_seeds < least:
             raise ConfigError(
                 f"pruner wilcoxon compares trials seed by seed: with {max(num_seeds, 1)} it can prune none",
