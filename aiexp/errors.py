@@ -141,6 +141,13 @@ def _cut(word: str) -> str:
     return word if len(word) <= LONGEST_WORD else f"{word[:80]}...{word[-40:]} ({len(word)} characters)"
 
 
+def reason_of(error: BaseException) -> str:
+    """What an exception of somebody else's says, on one line of at most 200 characters."""
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def nearest(word: str, options: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the option closest to `word`, or an empty string.
 

@@ -6,11 +6,10 @@ Where the place is known a more precise error is raised there; this is for the r
 import errno
 from pathlib import Path
 
-from aiexp.errors import AiexpError, ConfigError, HardwareError, MemoryFullError, StorageError
+from aiexp.errors import AiexpError, ConfigError, HardwareError, MemoryFullError, StorageError, reason_of
 from aiexp.storage.files import FULL, TOO_MANY, storage_error
 
 _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
-_LESS_MEMORY = "halve dataset.batch_size and double trainer.accumulate, or take a smaller model"
 # How libraries put it: the loader of shared objects, torch, the C++ library.
 _NO_MEMORY = (
     "failed to map segment",
@@ -24,13 +23,12 @@ _NO_MEMORY = (
 
 def limit_error(error: BaseException) -> AiexpError | None:
     """The one-line error behind an exception that is no bug but a limit of the machine; else None."""
-    text = " ".join(str(error).split())[:200]
     number = error.errno if isinstance(error, OSError) else None
     says_memory = isinstance(error, OSError | RuntimeError | ImportError | SystemError) and any(
-        sign in text.lower() for sign in _NO_MEMORY
+        sign in reason_of(error).lower() for sign in _NO_MEMORY
     )
     if isinstance(error, MemoryError) or number == errno.ENOMEM or says_memory:
-        return MemoryFullError(f"out of memory: {text}".rstrip(": "), fix=_LESS_MEMORY)
+        return memory_error(error)
     if not isinstance(error, OSError):
         return None
     where = str(error.filename or "")
@@ -44,3 +42,9 @@ def limit_error(error: BaseException) -> AiexpError | None:
     if number in FULL | TOO_MANY | _CLOSED:
         return storage_error(error, "working", Path(where or "."))
     return None
+
+
+def memory_error(error: BaseException) -> MemoryFullError:
+    """The one-line error behind memory that ran out, of the machine or the device."""
+    fix = "halve dataset.batch_size and double trainer.accumulate, or take a smaller model"
+    return MemoryFullError(f"out of memory: {reason_of(error)}", fix=fix)

@@ -11,7 +11,7 @@ from omegaconf._utils import get_yaml_loader
 from aiexp.command.flags import TRUST, Flags
 from aiexp.command.help import page
 from aiexp.config.validate import validate
-from aiexp.errors import CheckpointError, ConfigError, nearest
+from aiexp.errors import CheckpointError, ConfigError, nearest, reason_of
 from aiexp.rundir.changes import check_changes, flatten
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, STATUS, TYPED
@@ -121,7 +121,7 @@ def _read_value(text: str) -> Any:
         return yaml.load(text, Loader=get_yaml_loader())  # noqa: S506  a safe loader with YAML 1.2 numbers
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(
-            f"'{text[:100]}' cannot be read: {' '.join(str(error).split())}", where="aiexp resume"
+            f"'{text[:100]}' cannot be read: {reason_of(error)}", where="aiexp resume"
         ) from error
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from aiexp.errors import ConfigError, DataError, HardwareError
+from aiexp.errors import ConfigError, DataError, HardwareError, reason_of
 from aiexp.rundir.changes import flatten
 from aiexp.rundir.record import RunRecord
 from aiexp.rundir.state import WRITTEN, State
@@ -54,7 +54,7 @@ def fetch_runs(address: str) -> list[RunRecord]:
         )
         records = [_record(run) for run in runs if not group or run.group == group[0]]
     except (wandb.Error, ValueError) as error:
-        raise DataError(" ".join(str(error).split()), where=f"--wandb {address}") from error
+        raise DataError(reason_of(error), where=f"--wandb {address}") from error
     if not records:
         raise DataError(
             "no runs found", where=f"--wandb {address}", fix="the W&B page of a run names its group"

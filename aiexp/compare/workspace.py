@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from aiexp.compare.comparison import Comparison
 from aiexp.compare.page.curves import choose_metrics
-from aiexp.errors import AiexpError, ConfigError, HardwareError
+from aiexp.errors import AiexpError, ConfigError, HardwareError, reason_of
 from aiexp.rundir.file import ENVIRONMENT, read_or_empty
 from aiexp.rundir.record import RunRecord
 
@@ -69,8 +69,7 @@ def save_workspace(name: str, comparison: Comparison, records: Sequence[RunRecor
     except AiexpError:
         raise
     except Exception as error:  # wandb: CommError, UsageError, its client's own, ...
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise HardwareError(f"W&B did not save the workspace: {reason}", where=WHERE) from error
+        raise HardwareError(f"W&B did not save the workspace: {reason_of(error)}", where=WHERE) from error
     return str(workspace.url)
 
 

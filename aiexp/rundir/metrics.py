@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
-from aiexp.errors import CheckpointError
+from aiexp.errors import CheckpointError, reason_of
 from aiexp.rundir.file import LINE, metrics_bytes
 from aiexp.storage.files import storage_errors
 from aiexp.storage.reader import UNPARSABLE
@@ -96,7 +96,7 @@ def read_metrics(path: Path, *, is_strict: bool = False) -> list[dict[str, Any]]
             LINE(value, "")
         except UNPARSABLE as error:
             if is_strict:
-                what = f"line {number} is damaged: {' '.join(str(error).split())[:200]}"
+                what = f"line {number} is damaged: {reason_of(error)}"
                 raise CheckpointError(f"{path.name} {what}", where=str(path)) from error
             continue
         lines.append(value)

@@ -11,7 +11,7 @@ from aiexp.checkpoint.state import load_random_state, random_state
 from aiexp.checkpoint.store import CheckpointStore
 from aiexp.config.validate import validate
 from aiexp.dataset.base import ImageData
-from aiexp.errors import AiexpError, ConfigError
+from aiexp.errors import AiexpError, ConfigError, reason_of
 from aiexp.experiment import build_task
 from aiexp.rundir.code.own_code import own_code_of
 from aiexp.rundir.directory import RunDirectory
@@ -92,7 +92,7 @@ def load(path: Path, dataset: ImageData) -> tuple[Any, str]:
         task.load_state_dict(weights)
     except RuntimeError as error:
         raise ConfigError(
-            f"the weights do not fit: {' '.join(str(error).split())[:200]}", where=f"{RUN_KEY}={path}",
+            f"the weights do not fit: {reason_of(error)}", where=f"{RUN_KEY}={path}",
             fix="name a run on images of this size and these classes",
         ) from error  # fmt: skip
     manifest = read_manifest(store.path(step))

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from aiexp.checkpoint.manifest import saved_steps
-from aiexp.errors import HardwareError, MemoryFullError, Stopped
+from aiexp.errors import HardwareError, Stopped
 from aiexp.hardware.memory import is_out_of_memory
-from aiexp.limits import limit_error
+from aiexp.limits import limit_error, memory_error
 from aiexp.rundir.file import CHECKPOINTS
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.text.terminal import resume_command
@@ -28,11 +28,8 @@ def explain(error: BaseException, path: Path, shown_path: str, stop: StopSignal)
             exit_code=stop.exit_code if stop.requested else 130,
             fix=resume_command(shown_path),
         )
-    if isinstance(error, MemoryError) or is_out_of_memory(error):
-        return MemoryFullError(
-            f"out of memory: {' '.join(str(error).split())[:200]}",
-            fix="halve dataset.batch_size and double trainer.accumulate, a smaller model, or more memory",
-        )
+    if is_out_of_memory(error):
+        return memory_error(error)
     if isinstance(error, RuntimeError) and "does not currently support double backward" in str(error):
         return HardwareError(
             "compiled networks have no second derivatives, which this loss needs",

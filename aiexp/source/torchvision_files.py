@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from aiexp.errors import reason_of
 from aiexp.source.cache import data_dir
 from aiexp.source.catalog.entry import Entry, Torchvision
 from aiexp.source.convert import write_cifar
@@ -78,7 +79,7 @@ def download_files(source: Torchvision, entry: Entry, target: Path) -> None:
         with bounded_download():
             dataset(str(root), download=True)
     except Exception as error:  # urllib, tarfile and torchvision raise what they like; all mean "next source"
-        raise SourceFailed(f"torchvision: {' '.join(str(error).split()) or type(error).__name__}") from None
+        raise SourceFailed(f"torchvision: {reason_of(error)}") from None
     read_files(source, root, entry, target)
     shutil.rmtree(root)
 

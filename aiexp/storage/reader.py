@@ -14,7 +14,7 @@ from typing import Any, cast, final
 
 import yaml
 
-from aiexp.errors import CheckpointError, OtherFormatError
+from aiexp.errors import CheckpointError, OtherFormatError, reason_of
 from aiexp.storage.shape import Shape, check_depth, whole
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -107,8 +107,7 @@ def read_file(path: Path, stored: StoredFile) -> dict[str, Any]:
             _check_format(found, stored, path)
         stored.shape(found, "")
     except UNPARSABLE as error:
-        reason = "nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
-        raise CheckpointError(f"{path.name} is damaged: {reason[:200]}", where=str(path)) from error
+        raise CheckpointError(f"{path.name} is damaged: {reason_of(error)}", where=str(path)) from error
     return found
 
 

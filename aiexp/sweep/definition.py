@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self, cast, final
 
 from aiexp.config.folders import shown
-from aiexp.errors import CheckpointError, SecurityError
+from aiexp.errors import CheckpointError, SecurityError, reason_of
 from aiexp.rundir.changes import flatten, show
 from aiexp.rundir.code.ownership import is_signed, sign
 from aiexp.storage.files import storage_errors, write_text
@@ -75,10 +75,7 @@ class Definition:
             RECORD(value, "")
             return cls(**cast(dict[str, Any], value))
         except (OSError, *UNPARSABLE) as error:
-            reason = (
-                "nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())[:200]
-            )
-            raise CheckpointError(f"cannot be read: {reason}", where=str(path)) from error
+            raise CheckpointError(f"cannot be read: {reason_of(error)}", where=str(path)) from error
 
     def check_own(self, directory: Path) -> None:
         """Raises unless this user started the sweep here: what it says chooses files, code and commands.

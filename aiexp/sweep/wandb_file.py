@@ -17,7 +17,7 @@ from aiexp.config.axes import compose_each, probes
 from aiexp.config.composed import Composed
 from aiexp.config.overrides import parse
 from aiexp.config.problem import raise_all
-from aiexp.errors import AiexpError, ConfigError, nearest
+from aiexp.errors import AiexpError, ConfigError, nearest, reason_of
 
 ARGUMENTS = "${args_no_hyphens}"
 COMMAND = ["${env}", "aiexp", "run", ARGUMENTS]
@@ -51,7 +51,7 @@ def read_sweep_file(path: Path) -> SweepFile:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"cannot be read: {' '.join(str(error).split())}", where=str(path)) from error
+        raise ConfigError(f"cannot be read: {reason_of(error)}", where=str(path)) from error
     if not isinstance(document, dict):
         raise ConfigError("is no W&B sweep: not a mapping", where=str(path), fix="see aiexp sweep --help")
     document = cast(dict[str, Any], document)

@@ -18,7 +18,7 @@ from aiexp.checkpoint.state import join, split
 from aiexp.checkpoint.store import DTYPES
 from aiexp.config.objects.partners import members
 from aiexp.dataset.base import Dataset
-from aiexp.errors import ConfigError
+from aiexp.errors import ConfigError, reason_of
 from aiexp.hardware.memory import is_out_of_memory
 from aiexp.task.base import Task, Update
 from aiexp.task.report import Evaluation, Table
@@ -204,7 +204,7 @@ def misfits() -> Generator[None]:
         calls = [f for f in frames if "torch" not in Path(f.filename).parts]
         where = f"{os.path.relpath(calls[-1].filename)}:{calls[-1].lineno}" if calls else "model"
         raise ConfigError(
-            f"the model does not fit the data: {' '.join(str(error).split())[:200]}",
+            f"the model does not fit the data: {reason_of(error)}",
             where=where, fix="leave the model's sizes to the task and the data set, or make them agree",
         ) from error  # fmt: skip
 

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any, Literal, final
 
-from aiexp.errors import ConfigError, HardwareError, nearest
+from aiexp.errors import ConfigError, HardwareError, nearest, reason_of
 from aiexp.ranges import PositiveFloat
 from aiexp.task.report import Table
 from aiexp.text.secrets import redact, redact_text
@@ -204,8 +204,7 @@ class WandbTracker:
             self._open("online", run)
         except Exception as error:
             wandb.teardown()  # else the next init with this id is refused: "run ID is in use"
-            reason = " ".join(str(error).split()) or type(error).__name__
-            return f"opening the run failed: {reason}"
+            return f"opening the run failed: {reason_of(error)}"
         return None
 
     def _open(self, mode: str, run: RunInfo) -> None:

@@ -6,7 +6,7 @@ import os
 import warnings
 from typing import Any
 
-from aiexp.errors import HardwareError
+from aiexp.errors import HardwareError, reason_of
 from aiexp.tracker.wandb_server import connection_problem
 
 PROBE_SECONDS = 5.0
@@ -39,6 +39,7 @@ def register_sweep(document: dict[str, Any]) -> str:
             api = wandb.Api()
             entity = entity or api.settings["entity"] or api.default_entity
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise HardwareError(f"W&B did not take the sweep: {reason}", where="aiexp sweep", fix=fix) from error
+        raise HardwareError(
+            f"W&B did not take the sweep: {reason_of(error)}", where="aiexp sweep", fix=fix
+        ) from error
     return f"{entity}/{project}/{name}"

@@ -9,6 +9,8 @@ import urllib.request
 from typing import Any, final
 from urllib.parse import urlsplit
 
+from aiexp.errors import reason_of
+
 QUERY = json.dumps({"query": "query Viewer { viewer { id } }"}).encode()
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -23,7 +25,7 @@ def connection_problem(settings: Any, probe_seconds: float) -> str | None:
     try:
         key, has_credentials = find_key(settings)
     except Exception as error:  # wandb: malformed key, two kinds of credentials at once
-        return f"the W&B key cannot be used: {' '.join(str(error).split())}"
+        return f"the W&B key cannot be used: {reason_of(error)}"
     if not has_credentials:
         return "no W&B key is configured (`wandb login`)"
     probe = Probe(settings, key)

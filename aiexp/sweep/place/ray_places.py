@@ -7,7 +7,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, final
 
-from aiexp.errors import HardwareError
+from aiexp.errors import HardwareError, reason_of
 from aiexp.sweep.place.cluster_places import ClusterPlaces
 from aiexp.sweep.place.pool import Ended
 
@@ -40,7 +40,7 @@ class RayPlaces(ClusterPlaces):
             ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise HardwareError(
-                f"no Ray cluster: {' '.join(str(error).split())[:200]}", where="hydra.launcher.address",
+                f"no Ray cluster: {reason_of(error)}", where="hydra.launcher.address",
                 fix="ray start --head, or hydra.launcher.address=local",
             ) from error  # fmt: skip
         # max_calls=1: a process of its own for every job, so that none inherits what another has left.

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, final
 
-from aiexp.errors import HardwareError
+from aiexp.errors import HardwareError, reason_of
 from aiexp.rundir.state import State
 from aiexp.session.stop import StopSignal
 from aiexp.sweep.place.cluster_places import ClusterPlaces
@@ -108,7 +108,7 @@ class SubmititPlaces(ClusterPlaces):
             self._executor.update_parameters(**given)
         except (RuntimeError, ValueError, TypeError, NameError) as error:
             raise HardwareError(
-                f"submitit refuses: {' '.join(str(error).split())}",
+                f"submitit refuses: {reason_of(error)}",
                 where=f"hydra/launcher=submitit_{cluster}",
                 fix="type it where sbatch and srun are, or use hydra/launcher=local",
             ) from error  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiexp.errors import CheckpointError, ConfigError
+from aiexp.errors import CheckpointError, ConfigError, reason_of
 from aiexp.storage.files import storage_errors, write_json
 from aiexp.sweep.search.cma_state import check_states
 from aiexp.sweep.search.journal_lock import JournalLock
@@ -122,7 +122,7 @@ def open_journal(path: Path) -> "JournalStorage":
             return optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     except (ValueError, KeyError, AssertionError) as error:
         raise CheckpointError(
-            f"the study is damaged: {' '.join(str(error).split())[:200]}",
+            f"the study is damaged: {reason_of(error)}",
             where=str(path),
             fix="remove the damaged lines, or start a new search",
         ) from error

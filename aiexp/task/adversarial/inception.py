@@ -5,7 +5,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from aiexp.errors import ConfigError, DataError
+from aiexp.errors import ConfigError, DataError, reason_of
 
 KEY = "SampleQuality.inception_fid"
 FEATURES = 2048
@@ -35,7 +35,7 @@ class InceptionDistance:
             ) from error  # fmt: skip
         except OSError as error:  # what urllib raises without a network
             raise DataError(
-                f"Inception's weights cannot be fetched: {' '.join(str(error).split())}",
+                f"Inception's weights cannot be fetched: {reason_of(error)}",
                 where=f"{KEY}=true", fix=f"a network that reaches them, or {KEY}=false",
             ) from error  # fmt: skip
 
