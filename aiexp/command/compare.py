@@ -94,9 +94,7 @@ def _records(paths: list[Path], wandb: str | None) -> "list[RunRecord]":
     paths = paths or ([] if wandb else [Path("outputs")])
     for path in paths:
         if not os.path.exists(path):
-            siblings = (
-                [str(path.parent / p.name) for p in path.parent.glob("*")] if path.parent.is_dir() else []
-            )
+            siblings = [str(near) for near in path.parent.glob("[!.]*") if near.is_dir()]
             raise DataError(
                 f"no such folder: {path}.{nearest(str(path), siblings)}", fix="aiexp runs lists the runs"
             )

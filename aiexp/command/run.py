@@ -23,7 +23,7 @@ choose a group's option: GROUP=OPTION (`aiexp list GROUP` explains each)
 {groups}
 
 change a value: KEY=VALUE
-  trainer.steps=100          a key that --cfg job shows
+  trainer.epochs=1           a key that --cfg job shows
   +task.new=1                an argument that the YAML file leaves out
   ~task.old                  leave an argument out
   model.name=null            null, true, 3, 1e-4, text, [a,b], '{k: v}'

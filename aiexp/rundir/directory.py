@@ -94,9 +94,7 @@ class RunDirectory:
         """
         path = Path(os.path.realpath(path))
         if not path.is_dir():
-            raise CheckpointError(
-                "no such run directory", where=str(path), fix="ls outputs/*/ shows the runs"
-            )
+            raise CheckpointError("no such run directory", where=str(path), fix="aiexp runs lists the runs")
         missing = [name for name in (CONFIG, STATUS) if not (path / name).is_file()]
         if missing == [CONFIG] and is_run_directory(path):
             raise CheckpointError(

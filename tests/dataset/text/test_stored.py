@@ -159,8 +159,8 @@ def test_a_flipped_bit_gets_into_no_batch(tokenizer: Tokenizer, monkeypatch: pyt
     data = bytearray(tokens.read_bytes())
     data[len(data) // 2] ^= 4
     tokens.write_bytes(data)
+    dataset = dataset_of(keep({"train": some(700, 0)}), tokenizer)
     with pytest.raises(DataError, match=r"changed on disk .*aiexp data rm tokens-"):
-        dataset = dataset_of(keep({"train": some(700, 0)}), tokenizer)
         list(islice(dataset.train_batches(0), dataset.batches_per_epoch()))
 
 
