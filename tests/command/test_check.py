@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from aiexp import cli
 from tests.forks import Ended, in_fork
@@ -43,6 +45,11 @@ class Squares(Mine):
     def make_optimizers(self):
         return {"model": torch.optim.LBFGS(self.parameters())}
 
+class Large(Mine):
+    def __init__(self, *, model, dataset):
+        super().__init__(model=model, dataset=dataset)
+        self.unused = nn.Parameter(torch.zeros(2**20))
+
 class Breaks(Mine):
     def describe(self):
         return {"rates": torch.tensor(self.rates)}
@@ -54,7 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with tasks of the user's own, which need no model."""
     (tmp_path / "my_lab.py").write_text(CODE)
     (tmp_path / "conf/task").mkdir(parents=True)
-    for name in ("Mine", "Forgets", "Squares", "Breaks"):
+    for name in ("Mine", "Forgets", "Squares", "Large", "Breaks"):
         text = f"# {name}\ndefaults: [override /model: null, _self_]\n_target_: my_lab.{name}\n"
         (tmp_path / f"conf/task/{name.lower()}.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
@@ -92,6 +99,17 @@ def test_a_breach_is_found_before_the_first_step(folder: Path) -> None:
         assert ended.code == 2
         assert "Breaks.describe is not JSON" in ended.stderr
         assert ended.stderr.count("\n") == 1
+
+
+def test_the_memory_it_names_is_what_adam_holds(folder: Path) -> None:
+    ended = aiexp(folder, "check", "task=large", *SMALL)
+    weights = nn.Parameter(torch.zeros(2**20 + 2))
+    weights.grad = torch.zeros_like(weights)
+    adam = torch.optim.Adam([weights])
+    adam.step()
+    held = [weights, weights.grad, *adam.state[weights].values()]
+    mebibytes = sum(tensor.nbytes for tensor in held) / 2**20
+    assert f"1,048,578 parameters, {mebibytes:.0f} MiB with" in ended.stdout, ended.stderr
 
 
 def test_a_shipped_task_passes(folder: Path) -> None:
