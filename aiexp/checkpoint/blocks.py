@@ -1,6 +1,7 @@
 """Large arrays in checkpoints: blocks of rows, of which only those changed since are written again."""
 
 import hashlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,10 +96,20 @@ class Blocks:
         """The array saved as `shape` and these files of its blocks, in order, which were verified.
 
         Raises:
-            ValueError: the files do not fit the shape.
+            ValueError: the files do not fit the shape, or the shape no memory.
         """
-        blocks = cls(np.zeros(shape["shape"], np.dtype(shape["dtype"])), shape["block_rows"])
-        blocks.num_rows = shape["num_rows"]
+        size, num_rows, kind = shape["shape"], shape["num_rows"], np.dtype(shape["dtype"])
+        row_bytes, held = (
+            kind.itemsize * math.prod(size[1:]),
+            sum(int(record["bytes"]) for _, record in files),
+        )
+        if num_rows > size[0] or held != num_rows * row_bytes:  # before memory is asked for what is not there
+            raise ValueError(f"blocks of {held} bytes for {num_rows} of {size[0]} rows of {row_bytes} bytes")
+        try:
+            blocks = cls(np.zeros(size, kind), shape["block_rows"])
+        except MemoryError as error:  # the task has just made its own array: this one is larger
+            raise ValueError(f"no memory for {size} {kind}, of which {num_rows} rows are there") from error
+        blocks.num_rows = num_rows
         if len(files) != blocks.num_blocks:
             raise ValueError(f"{len(files)} blocks instead of {blocks.num_blocks}")
         for block, (path, record) in enumerate(files):

@@ -1,5 +1,6 @@
 """Large arrays are saved whole in every checkpoint, and only what changed is written again."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from aiexp.checkpoint.blocks import Blocks
 from aiexp.checkpoint.store import CheckpointStore
 from aiexp.errors import CheckpointError
+from tests.damage import fit_manifest
 
 
 def save(store: CheckpointStore, step: int, blocks: Blocks) -> None:
@@ -119,4 +121,24 @@ def test_a_manifest_cannot_point_outside(tmp_path: Path) -> None:
     manifest = store.path(1) / "manifest.json"
     manifest.write_text(manifest.read_text().replace("blocks/0-000000.bin", "blocks/../../secret"))
     with pytest.raises(CheckpointError, match="none of ours"):
+        store.load(1)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"num_rows": 10**15, "shape": [10**15, 3]}, {"num_rows": 5, "shape": [10**15, 3]}, {"shape": [4, 3]},
+        {"num_rows": 10**15, "block_rows": 10**15}, {"dtype": "<f8"}, {"dtype": "|O"}, {"shape": []},
+        {"shape": [20, 10**18]}, {"shape": [10**19, 3]}, {"num_rows": 4},
+    ],
+)  # fmt: skip
+def test_a_header_that_claims_what_the_files_do_not_hold(tmp_path: Path, claims: dict[str, Any]) -> None:
+    store, blocks = CheckpointStore(tmp_path), Blocks(np.zeros((20, 3), np.float32), 5)
+    blocks.write(0, rows(0, 5))
+    save(store, 1, blocks)
+    state = json.loads((store.path(1) / "state.json").read_text())
+    state["blocks"][0] |= claims
+    (store.path(1) / "state.json").write_text(json.dumps(state))
+    fit_manifest(store.path(1))
+    with pytest.raises(CheckpointError, match="cannot be read"):
         store.load(1)
