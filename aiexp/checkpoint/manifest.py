@@ -7,7 +7,7 @@ from typing import Any
 
 from aiexp.errors import CheckpointError, OtherFormatError
 from aiexp.storage.reader import StoredFile, read_file
-from aiexp.storage.shape import Shape, anything, fields, flag, list_of, map_of, number, text, whole
+from aiexp.storage.shape import Shape, anything, fields, flag, list_of, map_of, number, pair, text, whole
 
 FORMAT = 2  # a change that an older aiexp would misread gets the next number
 MANIFEST, STATE = "manifest.json", "state.json"
@@ -17,13 +17,18 @@ STEP = re.compile(r"step-([0-9]{8,18})")  # \d would take the digits of every sc
 _ANY_MAP = map_of(anything)
 _CHECKSUM = fields({"bytes": whole(0), "sha256": text})
 _BLOCKS = fields({"shape": list_of(whole(0)), "dtype": text, "block_rows": whole(1), "num_rows": whole(0)})
+_SCALER = fields(
+    None, scale=number, growth_factor=number, backoff_factor=number, growth_interval=whole(1),
+    _growth_tracker=whole(0),
+)  # fmt: skip
 # What the trainer saves.
 _TRAINING: dict[str, Shape] = {
     "step": whole(0),
     "evaluated": flag,
     "metrics": map_of(number),
     "task": _ANY_MAP,
-    "stepper": _ANY_MAP,
+    # What an optimizer saves is its own; that it fits the one that is built, the stepper finds out.
+    "stepper": fields({"optimizers": map_of(_ANY_MAP), "window": map_of(pair)}, scaler=_SCALER),
     "random": fields({"python": _ANY_MAP, "numpy": _ANY_MAP, "torch": _ANY_MAP, "cuda": list_of(anything)}),
     "selection": fields({"evaluations_since_best": whole(0)}, best=list_of(number)),
     "session": fields(

@@ -84,6 +84,15 @@ def join(skeleton: JSON, tensors: dict[str, Tensor], blocks: Sequence[Blocks] = 
             return {k: join(v, tensors, blocks) for k, v in skeleton.items()}
 
 
+def tensor_names(skeleton: JSON) -> set[str]:
+    """The tensors that a skeleton refers to."""
+    if isinstance(skeleton, dict):
+        parts, own = list(skeleton.values()), (skeleton.get("__tensor__"), skeleton.get("__array__"))
+    else:
+        parts, own = skeleton if isinstance(skeleton, list) else [], ()
+    return {name for name in own if isinstance(name, str)}.union(*map(tensor_names, parts))
+
+
 def random_state() -> dict[str, Any]:
     """The state of every global random generator: python, numpy, torch on the CPU and each CUDA device."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []

@@ -35,7 +35,7 @@ from aiexp.checkpoint.manifest import (
     verify,
     verify_state,
 )
-from aiexp.checkpoint.state import join, split
+from aiexp.checkpoint.state import join, split, tensor_names
 from aiexp.errors import CheckpointError, OtherFormatError
 from aiexp.ranges import PositiveInt
 from aiexp.storage.files import storage_errors, sync_directory
@@ -126,6 +126,8 @@ class CheckpointStore:
             model = read_safetensors(path / "model.safetensors")
             tensors = read_safetensors(path / "training.safetensors")
             state = read_state(path)
+            if lost := tensors.keys() - tensor_names(state["state"]):
+                raise ValueError(f"{STATE} does not say what {min(lost)} is")  # it would be forgotten
             return model, join(state["state"], tensors, load_blocks(path, state["blocks"]))
         except (SafetensorError, OSError, *UNPARSABLE) as error:
             raise CheckpointError(f"checkpoint cannot be read: {error}", where=str(path)) from error

@@ -100,6 +100,13 @@ def list_of(shape: Shape) -> Shape:
     return check
 
 
+def pair(value: Any, key: str) -> None:
+    """A list of two numbers."""
+    list_of(number)(value, key)
+    if len(value) != 2:
+        _refuse(value, key, "a list of two")
+
+
 def map_of(shape: Shape) -> Shape:
     """A mapping of texts to values of one shape."""
 

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, final
+from typing import Any, cast, final
 
 import torch
 from torch import Tensor, nn
 
-from aiexp.errors import ConfigError, DivergedError
+from aiexp.errors import CheckpointError, ConfigError, DivergedError
 from aiexp.hardware.hardware import Hardware
 from aiexp.task.base import Last, Metric, Sum, Task, Update, to_device
 from aiexp.task.contract import (
@@ -20,6 +20,9 @@ from aiexp.task.contract import (
     misfits,
 )
 from aiexp.trainer.schedule import Schedule
+
+# Of a group of parameters: which they are, and how an update is computed, which depends on the machine.
+NO_SETTINGS = frozenset({"params", "foreach", "fused", "capturable", "differentiable"})
 
 
 @final
@@ -191,13 +194,44 @@ class Stepper:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restores what `state` returned."""
+        """Restores what `state` returned.
+
+        Raises:
+            CheckpointError: it is the state of other optimizers, or settings of theirs are missing or of
+                another type; their numbers may differ, since optimizers and tasks change them on the way.
+        """
+        wrong = [name for name in state["optimizers"] if name not in self.optimizers]
         for name, optimizer in self.optimizers.items():
+            built = settings(optimizer)
             optimizer.load_state_dict(state["optimizers"][name])
+            found = settings(optimizer)
+            wrong += [f"{name}/{key}" for key, kind in built.items() if kind not in (None, found.get(key))]
             lay_out_alike(optimizer)
+        if wrong:
+            raise CheckpointError(
+                f"checkpoint does not fit the optimizers: {', '.join(wrong[:3])}", where="make_optimizers",
+                fix="resume with the config and the code the run was started with",
+            )  # fmt: skip
         if self.scaler is not None and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.window = state["window"]
+
+
+def settings(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The kind of each setting, as `0/weight_decay`; None for one that is not set yet."""
+    return {
+        f"{i}/{name}": _kind(value)
+        for i, group in enumerate(optimizer.param_groups)
+        for name, value in group.items()
+        if name not in NO_SETTINGS
+    }
+
+
+def _kind(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_kind(item) for item in cast(list[Any], value)]
+    is_number = isinstance(value, int | float | Tensor) and not isinstance(value, bool)
+    return None if value is None else "number" if is_number else type(value).__name__
 
 
 def lay_out_alike(optimizer: torch.optim.Optimizer) -> None:

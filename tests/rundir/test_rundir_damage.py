@@ -130,12 +130,7 @@ def test_a_damaged_checkpoint_is_resumed_from_or_refused(
         checkpoint = run / "checkpoints/step-00000003"
         name = draw.choice(("state.json", "state.json", "manifest.json"))
         if name == "state.json":
-            before = json.loads((checkpoint / name).read_text())
             change_value(checkpoint / name, draw)
-            after = json.loads((checkpoint / name).read_text())
-            if isinstance(after.get("state"), dict):  # settings of an optimizer show only at its next step
-                after["state"]["stepper"] = before["state"]["stepper"]
-            (checkpoint / name).write_text(json.dumps(after))
             fit_manifest(checkpoint)
         else:
             damage(checkpoint / name, draw)

@@ -3,9 +3,13 @@
 What dies, dies in a fork; the resume is this process's, to which a fork would add nothing but its price.
 """
 
+import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from aiexp.checkpoint.store import CheckpointPolicy
 from aiexp.rundir.directory import RunDirectory
 from aiexp.session.session import Session
 from aiexp.task.base import Task
+from tests.damage import copy_run, fit_manifest
 from tests.endings import at_step, die_at, digest
 from tests.forks import in_fork
 from tests.toys import Adversaries, Classify, Points, Replay, make_hardware, make_trainer, new_run
@@ -194,3 +199,59 @@ def test_evaluation_leaves_training_alone(tmp_path: Path) -> None:
         train(directory, Classify, evaluate_every=every)
         weights.append((directory.path / f"checkpoints/step-{STEPS:08d}/model.safetensors").read_bytes())
     assert weights[0] == weights[1]
+
+
+def test_a_forged_state_of_the_stepper_is_one_line(tmp_path: Path) -> None:
+    """Of the right sha256: what torch would take silently, or find out in the middle of a step."""
+    directory = new_run(tmp_path, "forged")
+
+    def stopped() -> None:
+        at_step(7, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        train(directory, Classify)
+
+    assert in_fork(stopped, tmp_path).code == 143
+    for older in sorted(directory.path.glob("checkpoints/step-*"))[:-1]:
+        shutil.rmtree(older)  # nothing to fall back on
+    for number, (path, value, expected) in enumerate(FORGED):
+        run = copy_run(directory.path, tmp_path / f"forged-{number}")
+        checkpoint = run / "checkpoints/step-00000007"
+        forge(checkpoint / "state.json", ["state", "stepper", *path], value)
+        fit_manifest(checkpoint)
+        ended = in_fork(lambda run=run: train(RunDirectory(run), Classify), tmp_path)
+        assert (ended.code, expected in ended.stderr) == (4, True), (path, ended.stderr)
+        assert ended.stderr.count("\n") == 1, ended.stderr
+
+
+GROUP = ["optimizers", "model", "param_groups", 0]
+MOMENTS = ["optimizers", "model", "state", "__items__", 0, 1]
+FORGED: list[tuple[list[Any], Any, str]] = [
+    ([*GROUP, "betas"], None, "model/0/betas"),
+    ([*GROUP, "betas"], {"__tuple__": [0.9]}, "model/0/betas"),
+    ([*GROUP, "eps"], "small", "model/0/eps"),
+    ([*GROUP, "weight_decay"], ..., "model/0/weight_decay"),
+    ([*GROUP, "initial_lr"], ..., "model/0/initial_lr"),
+    ([*GROUP, "lr"], [0.1], "model/0/lr"),
+    ([*GROUP, "amsgrad"], 3, "model/0/amsgrad"),
+    ([*GROUP, "params"], 3, "does not fit this model or optimizer"),
+    ([*MOMENTS, "exp_avg"], ..., "does not say what /stepper/optimizers/model/state/0/exp_avg is"),
+    ([*MOMENTS, "step"], "7", "does not say what /stepper/optimizers/model/state/0/step is"),
+    (["optimizers", "model", "state"], {}, "does not say what"),
+    (["optimizers", "model"], 3, "stepper.optimizers.model is 3"),
+    (["optimizers", "other"], {}, "does not fit the optimizers: other"),
+    (["optimizers"], ..., "stepper.optimizers is missing"),
+    (["window"], {"loss": "high"}, "stepper.window.loss is 'high', not a list"),
+    (["window"], {"loss": [1.0]}, "stepper.window.loss is a list, not a list of two"),
+    (["scaler"], {"scale": "x"}, "stepper.scaler.scale is 'x', not a number"),
+]
+
+
+def forge(file: Path, path: list[Any], value: Any) -> None:
+    """Sets the value at a path inside a JSON file; ... takes its key out."""
+    content = json.loads(file.read_text())
+    *inner, last = path
+    node = reduce(getitem, inner, content)
+    if value is ...:
+        del node[last]
+    else:
+        node[last] = value
+    file.write_text(json.dumps(content))
