@@ -99,8 +99,8 @@ def verify(path: Path) -> None:
             ) from error
 
 
-def verify_state(path: Path) -> None:
-    """Checks that the state.json of a checkpoint says what the trainer writes, not only what was hashed.
+def verify_state(path: Path) -> dict[str, Any]:
+    """What the state.json of a checkpoint says, which is what the trainer writes, not only what was hashed.
 
     Raises:
         CheckpointError: it does not.
@@ -108,6 +108,7 @@ def verify_state(path: Path) -> None:
     state = read_state(path)["state"]
     if state.get("step", int(path.name[5:])) != int(path.name[5:]):
         raise CheckpointError(f"state.json is of step {state['step']}", where=str(path))
+    return state
 
 
 def block_name(array: int, block: int) -> str:

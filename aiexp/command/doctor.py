@@ -161,9 +161,12 @@ def check_metrics(directory: RunDirectory) -> str:
 
 
 def verified(path: Path) -> str:
-    """A checkpoint whose every byte is as it was written."""
+    """A checkpoint whose every byte is as it was written, and the metrics until then."""
+    from aiexp.rundir.metrics import intact_part
+
     verify(path)
-    verify_state(path)
+    if session := verify_state(path).get("session"):
+        intact_part(path.parents[1] / METRICS, session["metrics_bytes"], session["metrics_sha256"])
     return "intact"
 
 

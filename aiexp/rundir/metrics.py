@@ -57,19 +57,7 @@ class MetricsFile:
             CheckpointError: the file is shorter, or not what it was: lines are gone that the checkpoint
                 counts on.
         """
-        if self.path.stat().st_size < length:
-            raise CheckpointError(
-                f"metrics have {self.path.stat().st_size} bytes, the checkpoint was written after {length}",
-                where=str(self.path),
-                fix="restore the file, or start a new run",
-            )
-        with storage_errors("reading metrics", self.path), self.path.open("rb") as file:
-            self._hash = hashlib.sha256(file.read(length))
-        if digest is not None and digest != self.digest:
-            raise CheckpointError(
-                f"the first {length} bytes are not those that the checkpoint was written after",
-                where=str(self.path), fix="restore the file, or start a new run",
-            )  # fmt: skip
+        self._hash = hashlib.sha256(intact_part(self.path, length, digest))
         with storage_errors("cutting metrics", self.path):
             self._file.truncate(length)
             self._file.seek(0, os.SEEK_END)
@@ -77,6 +65,22 @@ class MetricsFile:
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+
+def intact_part(path: Path, length: int, digest: str | None) -> bytes:
+    """The first `length` bytes of a metrics file, which a checkpoint was written after.
+
+    Raises:
+        CheckpointError: the file is shorter, or their sha256 is not `digest`; None takes them as they are.
+    """
+    content, fix = metrics_bytes(path, is_strict=True), "restore the file, or start a new run"
+    if len(content) < length:
+        what = f"metrics have {len(content)} bytes, the checkpoint was written after {length}"
+        raise CheckpointError(what, where=str(path), fix=fix)
+    if digest is not None and digest != hashlib.sha256(content[:length]).hexdigest():
+        what = f"the first {length} bytes are not those that the checkpoint was written after"
+        raise CheckpointError(what, where=str(path), fix=fix)
+    return content[:length]
 
 
 def read_metrics(path: Path, *, is_strict: bool = False) -> list[dict[str, Any]]:

@@ -121,6 +121,20 @@ def test_a_checkpoint_of_nonsense_is_damaged(runs: Path, tmp_path: Path, key: st
         verified(checkpoint)
 
 
+def test_doctor_refuses_the_metrics_that_resuming_refuses(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = (runs / "whole/metrics.jsonl").read_bytes()
+    first, _, rest = whole.partition(b"\n")
+    for content, expected in ((first + b"\n", "bytes, the checkpoint was"), (rest + first, "are not those")):
+        run = stopped(runs, tmp_path)
+        (run / "metrics.jsonl").write_bytes(content)
+        for command in ("doctor", "resume"):
+            code, said = call(capsys, command, str(run))
+            assert (code, expected in said) == (4, True), said
+    assert call(capsys, "doctor", str(stopped(runs, tmp_path)))[0] == 0
+
+
 def test_a_damaged_checkpoint_is_resumed_from_or_refused(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
