@@ -96,10 +96,8 @@ def probe(rehearsal: "Rehearsal") -> Bill:
 def _check_resume(config: dict[str, Any], rehearsal: "Rehearsal") -> None:
     """Makes a report and compares going on with resuming; raises every breach found."""
     from aiexp.runs.rehearsal import STEPS, check_resuming
-    from aiexp.task.contract import checked_fingerprint
 
     experiment = rehearsal.experiment
-    checked_fingerprint(experiment.dataset)
     split_name = "test" if experiment.sizes["test"] else "eval"
     if experiment.sizes[split_name]:
         report = experiment.try_evaluation(split_name, report=True)

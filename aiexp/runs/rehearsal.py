@@ -12,10 +12,11 @@ from torch import Tensor
 from aiexp.checkpoint.digest import differing, digests
 from aiexp.checkpoint.state import load_random_state, random_state
 from aiexp.checkpoint.store import CheckpointStore
+from aiexp.dataset.base import Dataset
 from aiexp.errors import AiexpError
 from aiexp.experiment import Experiment
 from aiexp.task.base import Progress, Task
-from aiexp.task.contract import broken, training_batches
+from aiexp.task.contract import broken, checked_fingerprint, training_batches
 from aiexp.trainer.stepper import Stepper
 
 STEPS = 3  # before the checkpoint, and after it
@@ -105,6 +106,8 @@ def check_resuming(going: Rehearsal, build_again: Callable[[], Experiment]) -> l
         store.save(going.step, going.task.state_dict(), going.state())
         random = random_state()
         again = Rehearsal(build_again())
+        if unlike := check_data(going.experiment.dataset, again.experiment.dataset):
+            return unlike
         again.load(*store.load(going.step), going.step)
         lost = [path for path in differing(own, again.own()) if path in own]
         found = breaches(differing(saved, again.trace()), going.task, lost, "right after loading")
@@ -121,7 +124,35 @@ def check_resuming(going: Rehearsal, build_again: Callable[[], Experiment]) -> l
             what = f"gives other batches after resuming, first {other[0]}{hint(lost)}"
             return [broken(owner, member, what, fix="a batch depends on its number and on saved state alone")]
         # One cause has many effects here: the first says enough.
-        return breaches(differing(going.trace(), after), going.task, lost, f"{STEPS} steps later")[:1]
+        found = breaches(differing(going.trace(), after), going.task, lost, f"{STEPS} steps later")[:1]
+        return found or check_evaluating(going, again)
+
+
+def check_data(one: Dataset, other: Dataset) -> list[AiexpError]:
+    """What two data sets built of one config do not have in common; a resumed run would be refused."""
+    if checked_fingerprint(one) == checked_fingerprint(other):
+        return []
+    what = "is another one when the data set is built again: no run could be resumed"
+    return [broken(one, "fingerprint", what, fix="sha256 over the examples, nothing that is drawn or timed")]
+
+
+def check_evaluating(going: Rehearsal, again: Rehearsal) -> list[AiexpError]:
+    """What an evaluation changes of the steps after it, of two rehearsals that are equal so far."""
+    sizes, random = going.experiment.sizes, random_state()
+    split = "eval" if sizes["eval"] else "test"
+    if not sizes[split]:
+        return []
+    going.experiment.try_evaluation(split)
+    going.advance(STEPS)
+    load_random_state(random)
+    again.advance(STEPS)
+    changed = differing(going.seen | going.trace(), again.seen | again.trace())
+    # What a task counts may be of evaluations; what it learns must not depend on them.
+    changed = [path for path in changed if not path.startswith(("task/", "stepper/window/"))]
+    if not changed:
+        return []
+    what = f"changes the steps that come after it: {STEPS} steps later {changed[0]} differs"
+    return [broken(going.task, "evaluate", what, fix="leave weights alone; draw from a generator of its own")]
 
 
 def breaches(paths: list[str], task: Task, lost: list[str], when: str) -> list[AiexpError]:

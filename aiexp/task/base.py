@@ -97,7 +97,7 @@ class Task(nn.Module, ABC):
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """The optimizers by name, made once the parameters are on their device.
 
-        Every parameter with `requires_grad` is in one of them.
+        Every parameter with `requires_grad` is in exactly one of them.
         """
 
     def batches(self, dataset: Dataset, start: int) -> Iterator[Any]:

@@ -126,13 +126,14 @@ def checked_optimizers(task: Task) -> dict[str, torch.optim.Optimizer]:
     """The task's optimizers.
 
     Raises:
-        ConfigError: there are none, one cannot work with updates, or they lack a parameter that learns.
+        ConfigError: there are none, one cannot work with updates, or a parameter that learns is in none or
+            in two of them.
     """
     optimizers: Any = task.make_optimizers()
     if not isinstance(optimizers, dict) or not optimizers:
         what = f"returned a {type(optimizers).__name__}" if optimizers else "returned nothing"
         raise broken(task, "make_optimizers", what, fix='a dict: return {"model": optimizer}')
-    given: set[int] = set()
+    given: dict[int, str] = {}
     own = {id(p): name for name, p in task.named_parameters()}
     for name, optimizer in cast(dict[str, Any], optimizers).items():
         if not isinstance(optimizer, torch.optim.Optimizer):
@@ -146,7 +147,11 @@ def checked_optimizers(task: Task) -> dict[str, torch.optim.Optimizer]:
         if not ids <= own.keys():
             what = f"gives '{name}' parameters that are not the task's: no checkpoint would hold them"
             raise broken(task, "make_optimizers", what, fix="make their module an attribute of the task")
-        given |= ids
+        if shared := ids & given.keys():
+            number = min(shared, key=own.__getitem__)
+            what = f"gives {own[number]} to '{given[number]}' and to '{name}'"
+            raise broken(task, "make_optimizers", what, fix="each parameter belongs to one optimizer")
+        given |= dict.fromkeys(ids, name)
     left = [n for n, p in task.named_parameters() if p.requires_grad and id(p) not in given]
     if left:
         names = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if left[3:] else "")
@@ -268,6 +273,10 @@ def checked_evaluation(task: Task, result: Any) -> Evaluation:
         if not isinstance(cast(Any, table), Table):
             fix = "Table(columns=[...], rows=[...])"
             raise broken(task, "evaluate", f"has a {type(table).__name__} as table '{name}'", fix=fix)
+        for number, row in enumerate(cast(list[Any], table.rows)):
+            if not isinstance(row, list | tuple) or len(cast(list[Any], row)) != len(table.columns):
+                what = f"has {row!r} as row {number} of table '{name}': columns are {table.columns}"
+                raise broken(task, "evaluate", what, fix="a list with a value for each column")
     for name in (*result.metrics, *result.pictures, *result.tables):
         if not is_name(name):
             raise broken(task, "evaluate", f"uses the name {name!r}", fix="words, with / between them")

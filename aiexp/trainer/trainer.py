@@ -65,9 +65,8 @@ class Trainer:
 
     def total_steps(self, dataset: Dataset) -> int:
         """Length of the run in optimizer steps."""
-        if self.steps is not None:
-            return self.steps
-        return max(1, round((self.epochs or 0) * checked_epoch(dataset) / self.accumulate))
+        per_epoch = checked_epoch(dataset)  # of any run: its lines say the epoch
+        return self.steps or max(1, round((self.epochs or 0) * per_epoch / self.accumulate))
 
     def fit(self, task: Task, dataset: Dataset, hardware: Hardware, session: Session) -> dict[str, float]:
         """Trains to the end, continuing from the session's newest checkpoint if there is one.

@@ -10,9 +10,12 @@ from torch import Tensor
 
 from aiexp.checkpoint.digest import differing, digests
 from aiexp.checkpoint.state import seed_everything
+from aiexp.errors import ConfigError
 from aiexp.experiment import Experiment
 from aiexp.runs.rehearsal import Rehearsal, check_resuming
 from aiexp.task.base import Update
+from aiexp.task.contract import checked_evaluation
+from aiexp.task.report import Evaluation, Table
 from tests.toys import Adversaries, Classify, Points, Replay, make_hardware, make_trainer
 
 
@@ -86,6 +89,88 @@ def test_data_that_depend_on_more_than_the_number_of_a_batch() -> None:
     [line] = lines(Classify, Draws)
     assert "Draws.train_batches gives other batches after resuming, first batch 6/0/x" in line
     assert "not restored: dataset.random" in line
+
+
+def test_a_fingerprint_that_is_drawn() -> None:
+    class Drawn(Points):
+        def __init__(self) -> None:
+            super().__init__()
+            self._name = object()
+
+        def fingerprint(self) -> str:
+            return str(id(self._name))
+
+    [line] = lines(Classify, Drawn)
+    assert "Drawn.fingerprint is another one when the data set is built again" in line
+
+
+def test_a_parameter_in_two_optimizers() -> None:
+    class Shares(Adversaries):
+        def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+            both = torch.optim.SGD(self.parameters(), lr=0.1)
+            return super().make_optimizers() | {"both": both}
+
+    with pytest.raises(ConfigError, match=r"gives discriminator\.0\.bias to 'discriminator' and to 'both'"):
+        lines(Shares)
+
+
+class SpoilsWeights(Classify):
+    def evaluate(self, dataset: Any, split: str, *, report: bool = False) -> Evaluation:
+        next(self.parameters()).mul_(0.9)
+        return super().evaluate(dataset, split, report=report)
+
+
+class SpoilsNorms(Classify):
+    def evaluate(self, dataset: Any, split: str, *, report: bool = False) -> Evaluation:
+        self.train()
+        return super().evaluate(dataset, split, report=report)
+
+
+class SpoilsRandom(Classify):
+    def evaluate(self, dataset: Any, split: str, *, report: bool = False) -> Evaluation:
+        self.pool_random.random()
+        return super().evaluate(dataset, split, report=report)
+
+
+@pytest.mark.parametrize("make", [SpoilsWeights, SpoilsNorms, SpoilsRandom])
+def test_an_evaluation_that_changes_training(make: Any) -> None:
+    [line] = lines(make)
+    assert f"{make.__name__}.evaluate changes the steps that come after it" in line
+    assert "test_rehearsal.py:" in line
+
+
+def test_an_evaluation_that_is_only_counted() -> None:
+    class Counts(Classify):
+        def __init__(self) -> None:
+            super().__init__()
+            self.count = 0
+
+        def evaluate(self, dataset: Any, split: str, *, report: bool = False) -> Evaluation:
+            self.count += 1
+            return super().evaluate(dataset, split, report=report)
+
+        def extra_state(self) -> dict[str, Any]:
+            return super().extra_state() | {"count": self.count}
+
+        def load_extra_state(self, state: dict[str, Any]) -> None:
+            super().load_extra_state(state)
+            self.count = state["count"]
+
+    assert lines(Counts) == []
+
+
+@pytest.mark.parametrize("rows", [[["a"], ["b", 1]], [["a", 1], "bc"], [[]]])
+def test_a_table_of_unequal_rows(rows: Any) -> None:
+    table = Table(columns=["name", "count"], rows=rows)
+    with pytest.raises(ConfigError, match=r"Classify.evaluate has .* of table 'wrong': columns are"):
+        checked_evaluation(Classify(), Evaluation(metrics={}, tables={"wrong": table}))
+
+
+@pytest.mark.parametrize("count", [2.5, np.int64(3), "3", None])
+def test_batches_of_an_epoch_that_are_no_int(count: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Points, "batches_per_epoch", lambda _: count)
+    with pytest.raises(ConfigError, match=r"Points\.batches_per_epoch returned"):
+        lines(Replay)
 
 
 def test_digests_see_every_bit() -> None:
