@@ -50,6 +50,11 @@ def _split(
         return cast(JSON, value.item())
     if isinstance(value, dict):
         items = cast(dict[Any, Any], value)
+        if odd := [key for key in items if not isinstance(key, str | int | float | None)]:
+            raise TypeError(
+                f"state at '{path}' has the key {odd[0]!r}, a {type(odd[0]).__name__}; keys are texts and "
+                "numbers: save [list(key), value] pairs"
+            )
         if all(isinstance(k, str) and not k.startswith("__") for k in items):
             return {k: _split(v, f"{path}/{k}", tensors, blocks, seen) for k, v in items.items()}
         return {"__items__": [[k, _split(v, f"{path}/{k}", tensors, blocks, seen)] for k, v in items.items()]}

@@ -194,7 +194,7 @@ def _value_span(text: str, found: re.Match[str]) -> tuple[int, int] | None:
         return begin, begin + len(MASK)
     if text.startswith(("'", '"', "{", "[", "${"), begin):
         is_given = "=" in sign or is_in_braces or is_line or bool(found["open"])
-        return (begin, _closing(text, begin)) if is_given else None
+        return (begin, _closing(text, begin)) if is_given and not _is_end(text, begin, line) else None
     if sign == "=":
         value = BARE.match(text, begin)
     elif ":" in sign and (is_in_braces or found["open"]):
@@ -212,6 +212,13 @@ def _is_opaque(value: str, key: str, *, is_line: bool) -> bool:
     word = value.strip().strip(".,:;!?")
     is_long = len(word) >= MIN_OPAQUE_CHARACTERS or any(c.isdigit() for c in word)
     return is_long and (is_line or is_password) and word.lower() not in ABOUT and not word.startswith("=")
+
+
+def _is_end(text: str, begin: int, line: str) -> bool:
+    """Whether a quote closes one opened before the key, as in `no value in 'tags=[token=' here`."""
+    quote, following = text[begin], text[begin + 1 : begin + 2]
+    opened = re.sub(r"(?<=\w)'(?=\w)", "", line).count(quote)  # not the apostrophes
+    return quote in "'\"" and opened % 2 == 1 and (not following or following.isspace())
 
 
 def _closing(text: str, begin: int) -> int:

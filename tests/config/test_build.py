@@ -84,6 +84,13 @@ def test_wrong_arguments_name_the_key(lab: Lab, node: dict, given: dict, expecte
         build(config.task, **given)
 
 
+def test_a_task_that_takes_no_model_is_told_how(lab: Lab) -> None:
+    with pytest.raises(ConfigError) as error:
+        build({"_target_": "my_lab.parts.Other", "gamma": 1}, model=1, dataset=2)
+    assert "Other takes no 'model'" in error.value.lines()[0]
+    assert "def __init__(self, *, model, dataset, ...)" in error.value.lines()[0]
+
+
 def test_errors_of_the_constructor_pass_unchanged(lab: Lab) -> None:
     lab.write(
         "my_lab/broken.py",

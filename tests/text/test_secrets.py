@@ -216,3 +216,13 @@ def test_no_canary_in_the_files_of_a_wandb_run(
     assert any(path.name == "debug.log" for path in files)
     assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
     assert CANARY not in repr(record) + "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_quote_that_closes_is_no_value(quote: str) -> None:
+    """Else the rest of the message would be masked with it."""
+    text = f"no viable alternative at input {quote}[token={quote} | command line | fix: quote it"
+    assert redact_text(text) == text
+    for given in (f"token={quote}{CANARY}{quote}", f"it's token={quote}{CANARY} x{quote} 'y'"):
+        assert CANARY not in redact_text(given)
+        assert CANARY not in redact_text(f"{quote}a{quote} {given}")

@@ -154,8 +154,11 @@ def _check(
     if signature.parameters is not None:
         problems += check_arguments(node, key, signature, given=given, blocks=blocks)
         if not signature.accepts_any:
+            fix = f"aiexp passes it: def __init__(self, *, {', '.join(given)}, ...)"
             strange = [name for name in given if name not in signature.parameters]
-            problems += [Problem(key=key, what=f"{signature.target} takes no '{name}'") for name in strange]
+            problems += [
+                Problem(key=key, what=f"{signature.target} takes no '{name}'", fix=fix) for name in strange
+            ]
     raise_all([problem.error(problem.key) for problem in problems])
 
 

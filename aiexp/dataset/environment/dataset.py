@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BATCHES_PER_EPOCH = 1000
+# How Python says that a call lacks arguments.
+MISSING = re.compile(r"missing \d+ required [\w-]+ arguments?: ('\w+'(?:(?:, and|,| and) '\w+')*)")
 PLAYED_AT_ONCE = 50  # evaluation episodes
 # Streams of episode seeds; training environments have those from 0 on.
 STREAMS = {"eval": 1 << 32, "test": (1 << 32) + 1}
@@ -208,6 +211,13 @@ def explain(error: Exception, env_id: str, options: dict[str, Any]) -> AiexpErro
         )  # fmt: skip
     if isinstance(error, TypeError) and "'render_mode'" in what:
         return ConfigError(f"{env_id} takes no render_mode, so it draws nothing", where="Environments.env_id")
+    if isinstance(error, TypeError) and (needed := MISSING.search(what)):
+        names = re.findall(r"'(\w+)'", needed[1])
+        return ConfigError(
+            f"{env_id} needs the option{'s'[: len(names) > 1]} {', '.join(names)}",
+            where="Environments.env_options",
+            fix=" ".join(f"+dataset.env_options.{name}=..." for name in names),
+        )
     if isinstance(error, TypeError):
         return ConfigError(
             f"{env_id} refuses the options {options}: {what}", where="Environments.env_options",

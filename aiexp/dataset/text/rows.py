@@ -58,17 +58,29 @@ def read_table(
     table = open_table(path, where, (text_column, label_column))
     for column_key, column in (("text_column", text_column), ("label_column", label_column)):
         if column not in table.columns:
-            shown = ", ".join(table.columns)
+            shown, fix = ", ".join(table.columns), f"{column_key}=<one of the columns>"
+            if separator := _other_separator(table.columns, {text_column, label_column}):
+                fix = f"'{separator}' seems to separate the columns: save the file with commas instead"
             raise DataError(
                 f"there is no column '{column}': columns are {shown}.{nearest(column, table.columns)}",
-                where=where,
-                fix=f"{column_key}=<one of the columns>",
-            )
+                where=where, fix=fix,
+            )  # fmt: skip
     places = f"{path.name}:{{}}" if table.unit == "line" else f"{path.name}: row {{}}"
     columns = (table.columns.index(text_column), table.columns.index(label_column))
     bad = _BadRows(path, where, text_column, skip_bad)
     yield from _parts(table.records, columns, places, bad)
     bad.judge()
+
+
+def _other_separator(columns: list[str], wanted: set[str]) -> str | None:
+    """The character that cuts a header in one piece into the columns asked for, if there is one."""
+    header = columns[0] if len(columns) == 1 else ""
+    cuts = (
+        c
+        for c in dict.fromkeys(header)
+        if not c.isspace() and wanted <= {part.strip(" '\"") for part in header.split(c)}
+    )
+    return next(cuts, None)
 
 
 def _parts(

@@ -219,6 +219,23 @@ class Plain(gymnasium.Env[Any, Any]):
         return *self.reset(), 1.0, True, False, {}
 
 
+class Sized(Plain):
+    def __init__(self, size: int, *, walls: int) -> None:
+        super().__init__()
+
+
+def test_an_environment_that_needs_options_names_them() -> None:
+    if "Sized-v0" not in gymnasium.registry:
+        gymnasium.register("Sized-v0", entry_point=Sized)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ConfigError, match=r"Sized-v0 needs the option size .*\+dataset.env_options.size="):
+        environments("Sized-v0", env_options={"walls": 1})
+    with pytest.raises(ConfigError, match="Sized-v0 needs the option walls"):
+        environments("Sized-v0", env_options={"size": 1})
+    with pytest.raises(ConfigError, match="refuses the options"):
+        environments("Sized-v0", env_options={"size": 1, "walls": 1, "doors": 1})
+    assert environments("Sized-v0", env_options={"size": 1, "walls": 1}).observation_shape == (1, 5)
+
+
 def plain(goal: int) -> Any:
     if "Plain-v0" not in gymnasium.registry:
         gymnasium.register("Plain-v0", entry_point=Plain)  # pyright: ignore[reportArgumentType]

@@ -229,6 +229,16 @@ def test_a_csv_with_another_separator(separator: str, tmp_path: Path) -> None:
     assert sum(dataset.num_examples(split) for split in ("train", "eval", "test")) == 40
 
 
+@pytest.mark.parametrize("header", ["text:label", "id^label^text", "text : label"])
+def test_a_separator_that_is_none_of_ours_is_named(header: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f"{header}\nwarm:good\n")
+    with pytest.raises(DataError, match=r"there is no column 'text'.* '[:^]' seems to separate the columns"):
+        load(tmp_path / "x.csv")
+    (tmp_path / "y.csv").write_text("text: of a film,label\nwarm,good\n")
+    with pytest.raises(DataError, match="text_column=<one of the columns>"):
+        load(tmp_path / "y.csv")
+
+
 def test_labels_that_differ_only_in_case_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rows = [(f"text number {i}", ["pos", "POS", "neg"][i % 3]) for i in range(60)]
     assert load(write(tmp_path / "x.csv", rows)).class_names == ["POS", "neg", "pos"]
