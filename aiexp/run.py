@@ -37,7 +37,8 @@ def run(composed: Composed, job: Job | None = None) -> int:
     environment = describe_environment() if job is None else job.environment
     with StopSignal() as stop:  # from now on there is something that has to know how it ended
         directory = make_directory(composed, config, job, environment)
-        return train(directory, config, hardware, stop, pruning=None if job is None else job.pruning)
+        with directory.starting():
+            return train(directory, config, hardware, stop, pruning=None if job is None else job.pruning)
 
 
 def train(
@@ -103,8 +104,9 @@ def make_directory(
     else:
         directory = RunDirectory.at(job.directory)
         environment = environment | {"sweep": job.sweep_dir.name, "differs": job.overrides}
-    directory.write_environment(**environment)
-    record_targets(directory.path, config)
-    directory.write_config(redact(config), composed.choices, typed)  # last: a run that has it can be resumed
+    with directory.starting():
+        directory.write_environment(**environment)
+        record_targets(directory.path, config)
+        directory.write_config(redact(config), composed.choices, typed)  # last: who has it can be resumed
     directory.point_latest(outputs)
     return directory

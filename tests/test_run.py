@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -268,6 +269,22 @@ def test_bad_input_is_one_line_and_its_exit_code(
     assert expected in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("aiexp: error[")
+
+
+@pytest.mark.parametrize("most_bytes", [0, 100, 1500, 4000])
+def test_files_that_may_not_grow_leave_no_run_that_starts_for_ever(folder: Path, most_bytes: int) -> None:
+    def limit() -> None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  what is said goes to a file, which may not grow
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
+    assert aiexp(folder, "run", *TINY, before=limit).code == 8
+    runs = [p for p in (folder / "outputs/bert_finetune").iterdir() if p.is_dir()]
+    if most_bytes <= 100:  # not even a status can be written
+        assert runs == []
+    else:
+        status = RunDirectory(runs[0]).read_json("status.json")
+        assert (status["state"], status["exit_code"]) == ("failed", 8)
+        assert "may not grow any more" in status["error"]
 
 
 def test_status_of_a_failed_run_says_why(folder: Path) -> None:

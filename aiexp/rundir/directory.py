@@ -15,15 +15,18 @@ import os
 import re
 import secrets as random_source
 import shlex
+import shutil
 import socket
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self, final
 
-from aiexp.errors import CheckpointError, SecurityError, StorageError
+from aiexp.errors import AiexpError, CheckpointError, SecurityError, StorageError
+from aiexp.limits import limit_error
 from aiexp.rundir.changes import flatten
 from aiexp.rundir.file import (
     CONFIG,
@@ -42,6 +45,7 @@ from aiexp.storage.files import storage_error, storage_errors, write_json, write
 from aiexp.storage.lock import open_lock, try_lock
 from aiexp.storage.mark import is_run_directory
 from aiexp.storage.reader import to_yaml
+from aiexp.text.secrets import redact_text
 
 SLUG_BYTES = 80
 
@@ -81,8 +85,30 @@ class RunDirectory:
         with storage_errors("making the run directory", path.parent):
             path.mkdir(exist_ok=True)
         directory = cls(path)
-        directory.write_status(format=FORMAT, state=State.STARTING)
+        with directory.starting():
+            directory.write_status(format=FORMAT, state=State.STARTING)
         return directory
+
+    @contextmanager
+    def starting(self) -> Generator[None]:
+        """A body that a run starts in: when it fails before a session is open, status.json says why.
+
+        Where not even that can be written a folder without a config goes: there is nothing in it.
+        """
+        try:
+            yield
+        except Exception as error:
+            if self.read_json(STATUS).get("state", State.STARTING) == State.STARTING:
+                self._fail(limit_error(error) or error)
+            raise
+
+    def _fail(self, error: Exception) -> None:
+        exit_code, text = getattr(error, "exit_code", 1), redact_text(str(error))
+        try:
+            self.write_status(state=State.of_exit_code(exit_code), exit_code=exit_code, error=text)
+        except AiexpError:
+            if not (self.path / CONFIG).exists():
+                shutil.rmtree(self.path, ignore_errors=True)
 
     @classmethod
     def open(cls, path: Path) -> Self:
