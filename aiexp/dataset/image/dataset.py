@@ -1,11 +1,11 @@
-"""An image data set: labelled pictures of one size in splits, in memory once as uint8.
+"""An image data set: labelled pictures of one size in splits, in memory once as uint8 or decoded when needed.
 
 Legend: N examples of a split, B examples of a batch, C channels, H and W pixels.
 """
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Unpack, final
 
 import numpy as np
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aiexp.dataset.base import Batching
-from aiexp.dataset.draws import example_seeds, shuffled
+from aiexp.dataset.draws import example_seeds
+from aiexp.dataset.image.pixels import LazyPixels, Pixels, take, without_problems, workers_of
 from aiexp.dataset.loader import ordered_batches
+from aiexp.dataset.order import Order
 from aiexp.dataset.splits import SPLITS, check_split
 from aiexp.dataset.subset import even_subset
 from aiexp.errors import ConfigError, DataError
@@ -30,11 +32,13 @@ class Images:
         images: (N, C, H, W) uint8.
         labels: (N,) int64, index into the class names.
         names: (N,) name of each picture, its file path for example; None names them "test[17]".
+        digests: (N, D) uint8, what tells the pictures apart as they lie in files; None: their pixels do.
     """
 
-    images: Tensor
+    images: Pixels
     labels: Tensor
-    names: list[str] | None = None
+    names: Sequence[str] | None = None
+    digests: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -42,13 +46,17 @@ class Images:
     def at(self, rows: NDArray[np.int64]) -> "Images":
         """The pictures in these rows, in this order, copied."""
         index = torch.from_numpy(rows)
-        names = None if self.names is None else [self.names[i] for i in rows]
-        return Images(images=self.images[index], labels=self.labels[index], names=names)
+        return Images(
+            images=self.images[index],
+            labels=self.labels[index],
+            names=None if self.names is None else [self.names[i] for i in rows],
+            digests=None if self.digests is None else self.digests[rows],
+        )
 
     def named(self, split: str) -> "Images":
         """The same pictures, each with a name that it keeps when rows are taken out."""
         names = self.names or [f"{split}[{i}]" for i in range(len(self))]
-        return Images(images=self.images, labels=self.labels, names=names)
+        return replace(self, names=names)
 
 
 class ImageBatching(Batching):
@@ -70,6 +78,10 @@ class ImageBatching(Batching):
 @final
 class ImageDataset:
     """Labelled pictures, all of one size; a batch is a copy of some of them, nothing else.
+
+    A picture that turns out to be damaged when it is decoded and may be skipped is, in training, replaced by
+    the next one of its split that can be read, with that one's label and index but its own seed: the same
+    whenever and wherever this batch is made. In an evaluation it is left out.
 
     A training batch is a dict:
         images: (B, C, H, W) uint8.
@@ -120,7 +132,7 @@ class ImageDataset:
         """Examples in `split`; 0 when the split does not exist."""
         return len(self.labels(split))
 
-    def images(self, split: str) -> Tensor:
+    def images(self, split: str) -> Pixels:
         """(N, C, H, W) uint8: the pictures of `split`, in the order of `index`; no copy."""
         return self._of(split).images
 
@@ -128,7 +140,7 @@ class ImageDataset:
         """(N,) int64: the labels of `split`, in the order of `index`."""
         return self._of(split).labels
 
-    def names(self, split: str) -> list[str]:
+    def names(self, split: str) -> Sequence[str]:
         """(N,) a name for each example of `split`: its file, or its place in the published data."""
         return self._of(split).named(split).names or []
 
@@ -142,23 +154,34 @@ class ImageDataset:
 
     def train_batches(self, start: int) -> Iterator[dict[str, Tensor]]:
         """Endless training batches, beginning with batch number `start`."""
-        make = _TrainBatches(self._of("train"), self.batch_size, self._drop_last, self._seed)
-        # Copying rows takes less time than any worker process needs to send them.
-        return ordered_batches(make, start=start, stop=None, num_workers=0, name="training")
+        images = self._of("train")
+        make = _TrainBatches(images, self.batch_size, self._drop_last, self._seed)
+        return without_problems(
+            ordered_batches(
+                make, start=start, stop=None, num_workers=workers_of(images.images), name="training"
+            )
+        )
 
     def eval_batches(self, split: str) -> Iterator[dict[str, Tensor]]:
         """Every example of `split` once, in its order."""
         images = self._of(split)
-        rows = torch.arange(len(images))
-        return (_batch(images, part) for part in rows.split(self.eval_batch_size)) if len(rows) else iter(())
+        count = -(-len(images) // self.eval_batch_size)
+        batches = ordered_batches(
+            _EvalBatches(images, self.eval_batch_size),
+            start=0,
+            stop=count,
+            num_workers=min(workers_of(images.images), count),
+            name=split,
+        )
+        return (batch for batch in without_problems(batches) if len(batch["index"]))
 
     def fingerprint(self) -> str:
-        """sha256 (hex) over class names, pixels, labels and their split, in order."""
+        """sha256 (hex) over class names, pixels or their files, labels and their split, in order."""
         digest = hashlib.sha256("\0".join(self.class_names).encode())
         for name, images in sorted(self._splits.items(), key=lambda item: SPLITS.index(item[0])):
             if len(images):
                 digest.update(f"\n{name} {tuple(images.images.shape)}\n".encode())
-                digest.update(images.images.contiguous().numpy().data)
+                digest.update(_content(images))
                 digest.update(images.labels.numpy().astype("<i8").tobytes())
         return digest.hexdigest()
 
@@ -166,8 +189,13 @@ class ImageDataset:
         check_split(split)
         if split in self._splits:
             return self._splits[split]
-        train = self._splits["train"]
-        return Images(images=train.images[:0], labels=train.labels[:0], names=[])
+        shape = self._splits["train"].images.shape[1:]
+        empty = torch.empty((0, *shape), dtype=torch.uint8)
+        return Images(images=empty, labels=torch.empty(0, dtype=torch.int64), names=[])
+
+
+# A batch, and what is wrong with pictures that it lacks, by name.
+_Batch = tuple[dict[str, Tensor], dict[str, str]]
 
 
 class _TrainBatches:
@@ -176,25 +204,42 @@ class _TrainBatches:
     def __init__(self, images: Images, batch_size: int, drop_last: bool, seed: int) -> None:
         self._images, self._batch_size, self._seed = images, batch_size, seed
         self._per_epoch = _batches_per_epoch(len(images), batch_size, drop_last)
-        self._epoch, self._order = -1, torch.zeros(0, dtype=torch.int64)
+        self._epoch, self._order = 0, Order(len(images), seed, 0)
 
-    def __call__(self, number: int) -> dict[str, Tensor]:
+    def __call__(self, number: int) -> _Batch:
         epoch, position = divmod(number, self._per_epoch)
         if epoch != self._epoch:
-            self._order = torch.from_numpy(shuffled(len(self._images), self._seed, epoch))
-            self._epoch = epoch
-        rows = self._order[position * self._batch_size : (position + 1) * self._batch_size]
-        seeds = torch.from_numpy(example_seeds(rows.numpy(), self._seed, epoch))
-        return {**_batch(self._images, rows), "seeds": seeds}
+            self._epoch, self._order = epoch, Order(len(self._images), self._seed, epoch)
+        rows = self._order.between(position * self._batch_size, (position + 1) * self._batch_size)
+        seeds = torch.from_numpy(example_seeds(rows, self._seed, epoch))
+        batch, problems = _batch(self._images, torch.from_numpy(rows), replace=True)
+        return {**batch, "seeds": seeds}, problems
 
 
-def _batch(images: Images, rows: Tensor) -> dict[str, Tensor]:
+class _EvalBatches:
+    """Evaluation batch `k` as a pure function of `k`."""
+
+    def __init__(self, images: Images, batch_size: int) -> None:
+        self._images, self._batch_size = images, batch_size
+
+    def __call__(self, number: int) -> _Batch:
+        stop = min((number + 1) * self._batch_size, len(self._images))
+        return _batch(self._images, torch.arange(number * self._batch_size, stop), replace=False)
+
+
+def _batch(images: Images, rows: Tensor, *, replace: bool) -> _Batch:
     """Copies of the rows, so that nothing done to a batch reaches the data (`rows` is not read again)."""
-    return {
-        "images": images.images.index_select(0, rows),
-        "labels": images.labels.index_select(0, rows),
-        "index": rows,
-    }
+    taken = take(images.images, rows, replace=replace)
+    labels = images.labels.index_select(0, taken.rows)
+    return {"images": taken.pixels, "labels": labels, "index": taken.rows}, taken.problems
+
+
+def _content(images: Images) -> memoryview:
+    """What makes the pictures these and no others."""
+    if images.digests is not None:
+        return images.digests.data
+    assert not isinstance(images.images, LazyPixels)
+    return images.images.contiguous().numpy().data
 
 
 def _batches_per_epoch(num_examples: int, batch_size: int, drop_last: bool) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aiexp.dataset.image.fit import fit
+from aiexp.dataset.image.picture import file_pictures
 from aiexp.dataset.image.reader import read_images
 from aiexp.dataset.image.unpaired import Side, Sides, UnpairedBatching, UnpairedDataset, first_by_hash
 from aiexp.errors import ConfigError
@@ -112,6 +113,6 @@ def different_drawings(table: list[dict[str, Any]], *styles: Tensor) -> list[int
 def _drawings(name: str, table: list[dict[str, Any]]) -> Tensor:
     """(N, 3, 64, 64) uint8: one style, in the order of `table`."""
     folder = fetch(name) / find_entry(name).trees[0].path
-    paths = [folder / str(emoji["image"]) for emoji in table]
-    images, _ = read_images(paths, _PUBLISHED_SIZE, 3, skip_bad=False, source=name)
+    pictures = file_pictures(folder / str(emoji["image"]) for emoji in table)
+    images, *_ = read_images(pictures, _PUBLISHED_SIZE, 3, skip_bad=False, source=name)
     return images

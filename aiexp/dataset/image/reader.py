@@ -1,9 +1,9 @@
 """Thousands of picture files into one tensor, by threads, in no more memory than that tensor."""
 
 import logging
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aiexp.dataset.image.file import decode, quiet_pillow
-from aiexp.errors import DataError, MemoryFullError
+from aiexp.dataset.image.file import BadPictureError, decode, quiet_pillow
+from aiexp.dataset.image.picture import DIGEST_BYTES, Pictures, digest_of
+from aiexp.dataset.image.pixels import num_cores, or_skip
+from aiexp.errors import MemoryFullError
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +27,12 @@ _USABLE = 0.8
 
 
 def read_images(
-    paths: Sequence[Path], image_size: int, channels: int, *, skip_bad: bool, source: str
-) -> tuple[Tensor, NDArray[np.int64]]:
+    pictures: Pictures, image_size: int, channels: int, *, skip_bad: bool, source: str
+) -> tuple[Tensor, NDArray[np.int64], NDArray[np.uint8]]:
     """Every picture, or with `skip_bad` every readable one.
 
     Args:
-        paths: Files; see `read_image` for what is made of one.
+        pictures: Encoded; see `read_image` for what is made of one.
         image_size: Pixels of each side.
         channels: 1 or 3.
         skip_bad: Leave out files that cannot be read, with one warning; else the first of them is an error.
@@ -38,48 +40,71 @@ def read_images(
 
     Returns:
         images: (N, channels, image_size, image_size) uint8.
-        rows: (N,) int64, position of each in `paths`, ascending.
+        rows: (N,) int64, position of each in `pictures`, ascending.
+        digests: (N, 16) uint8, see `digest_of`.
 
     Raises:
         DataError: a file cannot be read; names it.
         MemoryFullError: the pictures do not fit into memory.
     """
-    shape = (len(paths), channels, image_size, image_size)
+    shape = (len(pictures), channels, image_size, image_size)
     check_memory(shape, source)
     images = torch.empty(shape, dtype=torch.uint8)
+    pixels = images.numpy()
+    digests = np.zeros((len(pictures), DIGEST_BYTES), np.uint8)
 
-    def read_chunk(start: int) -> list[tuple[int, DataError]]:
-        problems: list[tuple[int, DataError]] = []
-        for row in range(start, min(start + _CHUNK, len(paths))):
+    def read_chunk(start: int) -> list[tuple[int, BadPictureError]]:
+        problems: list[tuple[int, BadPictureError]] = []
+        for row in range(start, min(start + _CHUNK, len(pictures))):
             try:
-                images[row] = decode(paths[row], image_size, channels)
-            except DataError as error:
+                data = decode(pictures[row], pixels[row])
+                digests[row] = np.frombuffer(digest_of(len(data), data, data), np.uint8)
+            except BadPictureError as error:
                 problems.append((row, error))
                 if not skip_bad:
                     break
         return problems
 
-    problems: list[tuple[int, DataError]] = []
-    with quiet_pillow(), ThreadPoolExecutor(_num_threads()) as pool:
+    problems: list[tuple[int, BadPictureError]] = []
+    with quiet_pillow(), ThreadPoolExecutor(num_cores()) as pool:
         try:
-            for found in pool.map(read_chunk, range(0, len(paths), _CHUNK)):
+            for found in pool.map(read_chunk, range(0, len(pictures), _CHUNK)):
                 problems += found
                 if problems and not skip_bad:
                     break
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     if not problems:
-        return images, np.arange(len(paths))
-    if not skip_bad:
-        error = problems[0][1]
-        raise DataError(error.what, where=error.where, fix=f"{error.fix}, or dataset.on_bad_sample=skip")
-    shown = "; ".join(f"{e.where} ({e.what.split(': ', 1)[-1]})" for _, e in problems[:_SHOWN])
-    logger.warning("%s: %d of %d pictures left out, the first: %s", source, len(problems), len(paths), shown)
-    rows = np.setdiff1d(np.arange(len(paths)), [row for row, _ in problems])
+        return images, np.arange(len(pictures)), digests
+    rows = without_bad(dict(problems), len(pictures), skip_bad=skip_bad, source=source)
     for place, row in enumerate(rows):  # moved up one by one: a copy of all would double the memory
         if place != row:
             images[place] = images[int(row)]
-    return images[: len(rows)], rows
+    return images[: len(rows)], rows, digests[rows]
+
+
+def without_bad(
+    bad: Mapping[int, BadPictureError], count: int, *, skip_bad: bool, source: str
+) -> NDArray[np.int64]:
+    """The rows below `count` of the pictures that can be read, with one warning of the others.
+
+    Raises:
+        DataError: there are others, and none may be skipped.
+    """
+    rows = np.arange(count)
+    if not bad:
+        return rows
+    if not skip_bad:
+        raise or_skip(next(iter(bad.values())))
+    shown = "; ".join(f"{e.where} ({e.what.split(': ', 1)[-1]})" for e in islice(bad.values(), _SHOWN))
+    logger.warning("%s: %d of %d pictures left out, the first: %s", source, len(bad), count, shown)
+    return np.delete(rows, list(bad))
+
+
+def fits(shape: tuple[int, int, int, int], share: float) -> bool:
+    """Whether pictures of this shape (N, C, H, W) take at most this share of the free memory."""
+    free = available_bytes()
+    return free is None or int(np.prod(shape, dtype=np.int64)) <= share * free
 
 
 def check_memory(shape: tuple[int, int, int, int], source: str) -> None:
@@ -131,8 +156,3 @@ def _counts(path: str, word: str) -> list[int]:
         return []
     words = [line.removeprefix(word).split() for line in lines if line.startswith(word)]
     return [int(parts[0]) for parts in words if parts and parts[0].isdigit()]
-
-
-def _num_threads() -> int:
-    """One for each core: decoding holds no lock."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

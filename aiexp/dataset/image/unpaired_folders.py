@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal, Unpack
 
 from aiexp.dataset.image.file import find_images, is_hidden
+from aiexp.dataset.image.picture import file_pictures
 from aiexp.dataset.image.reader import check_memory, read_images
 from aiexp.dataset.image.unpaired import Side, Sides, UnpairedBatching, UnpairedDataset, first_by_hash
 from aiexp.errors import ConfigError, DataError
@@ -48,8 +49,12 @@ def unpaired_folders(
 
     def side(part: str) -> Side:
         paths = files[part]
-        images, rows = read_images(
-            paths, image_size, channels, skip_bad=on_bad_sample == "skip", source=f"{folder} ({part})"
+        images, rows, _ = read_images(
+            file_pictures(paths),
+            image_size,
+            channels,
+            skip_bad=on_bad_sample == "skip",
+            source=f"{folder} ({part})",
         )
         return Side(images=images, names=[_name(root, paths[int(i)]) for i in rows])
 

@@ -14,6 +14,7 @@ from PIL import Image
 import aiexp
 from aiexp.dataset.image import reader as image_reader
 from aiexp.dataset.image.file import find_images, read_image
+from aiexp.dataset.image.picture import file_pictures
 from aiexp.dataset.image.reader import available_bytes, read_images
 from aiexp.errors import DataError, MemoryFullError
 
@@ -238,7 +239,7 @@ def many(tmp_path: Path) -> list[Path]:
 
 
 def test_many_files_in_order(many: list[Path]) -> None:
-    images, rows = read_images(many, 4, 3, skip_bad=False, source="here")
+    images, rows, _ = read_images(file_pictures(many), 4, 3, skip_bad=False, source="here")
     assert images.shape == (150, 3, 4, 4)
     assert (images == torch.arange(150, dtype=torch.uint8).view(-1, 1, 1, 1)).all()
     assert rows.tolist() == list(range(150))
@@ -248,11 +249,11 @@ def test_one_broken_file_among_many(many: list[Path], caplog: pytest.LogCaptureF
     for row in (140, 71, 73, 0):
         many[row].write_bytes(b"x")
     with pytest.raises(DataError, match="it is not a picture") as caught:
-        read_images(many, 4, 3, skip_bad=False, source="here")
+        read_images(file_pictures(many), 4, 3, skip_bad=False, source="here")
     assert caught.value.where == str(many[0])  # the first, whichever thread was faster
     assert "dataset.on_bad_sample=skip" in caught.value.fix
     with caplog.at_level(logging.WARNING):
-        images, rows = read_images(many, 4, 1, skip_bad=True, source="here")
+        images, rows, _ = read_images(file_pictures(many), 4, 1, skip_bad=True, source="here")
     kept = [row for row in range(150) if row not in (140, 71, 73, 0)]
     assert rows.tolist() == kept
     assert images[:, 0, 0, 0].tolist() == kept
@@ -267,7 +268,7 @@ def test_threads_show_no_warnings(many: list[Path]) -> None:
         image.save(path, transparency=bytes([0, 255, 255, 255]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        images, _ = read_images(many, 8, 3, skip_bad=False, source="here")
+        images, *_ = read_images(file_pictures(many), 8, 3, skip_bad=False, source="here")
     assert (images == images[0]).all()
 
 
@@ -278,7 +279,7 @@ def test_memory_is_checked_before_anything_is_read(many: list[Path], monkeypatch
     monkeypatch.setattr(image_reader, "decode", never)
     monkeypatch.setattr(image_reader, "available_bytes", lambda: 1_000_000)
     with pytest.raises(MemoryFullError) as caught:
-        read_images(many, 64, 3, skip_bad=False, source="here")
+        read_images(file_pictures(many), 64, 3, skip_bad=False, source="here")
     assert caught.value.exit_code == 7
     assert caught.value.what.startswith("150 pictures of 3x64x64 bytes need 0.0 GB")
     assert caught.value.fix == "image_size=42 or smaller, or limit=65 or less"

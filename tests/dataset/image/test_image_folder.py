@@ -14,6 +14,7 @@ from PIL import Image
 from aiexp.dataset.image import reader as image_reader
 from aiexp.dataset.image.dataset import ImageDataset
 from aiexp.dataset.image.folder import image_folder
+from aiexp.dataset.image.picture import Picture
 from aiexp.errors import AiexpError, ConfigError, DataError, MemoryFullError
 
 YAML = Path(__file__).parents[3] / "conf" / "dataset" / "image_folder.yaml"
@@ -167,12 +168,12 @@ def test_a_class_of_broken_pictures(pets: Path) -> None:
 
 
 def test_limit_reads_no_more_than_it_keeps(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Path] = []
+    read: list[str] = []
     decode = image_reader.decode
 
-    def counted(path: Path, *args: int) -> torch.Tensor:
-        read.append(path)
-        return decode(path, *args)
+    def counted(picture: Picture, pixels: np.ndarray) -> bytes:
+        read.append(picture.place)
+        return decode(picture, pixels)
 
     monkeypatch.setattr(image_reader, "decode", counted)
     dataset = make(pets, limit=7, eval_fraction=0.2, test_fraction=0)
@@ -185,8 +186,8 @@ def test_limit_reads_no_more_than_it_keeps(pets: Path, monkeypatch: pytest.Monke
 def test_memory(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_reader, "available_bytes", lambda: 70 * 3 * 16)
     with pytest.raises(MemoryFullError, match="70 pictures of 3x4x4 bytes"):
-        make(pets)
-    assert make(pets, image_size=3).num_examples("train") == 56
+        make(pets, memory="resident")
+    assert make(pets, memory="resident", image_size=3).num_examples("train") == 56
 
 
 @pytest.mark.parametrize(
