@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, runtime_checkable
 
 from numpy.typing import NDArray
-from torch import Tensor
 
 from aiexp.ranges import NonNegativeInt, PositiveInt
 
 if TYPE_CHECKING:
     from aiexp.dataset.environment.copies import EnvironmentCopies
     from aiexp.dataset.environment.space import Spaces
+    from aiexp.dataset.image.pixels import Pixels
 
 
 class Batching(TypedDict):
@@ -86,11 +86,11 @@ class ImageData(Dataset, Protocol):
     mean: list[float]
     std: list[float]
 
-    def images(self, split: str) -> Tensor:
-        """(N, C, H, W) uint8, in the order of a batch's `index`."""
+    def images(self, split: str) -> "Pixels":
+        """(N, C, H, W) uint8, in the order of a batch's `index`: a tensor, or decoded when indexed."""
         ...
 
-    def names(self, split: str) -> list[str]:
+    def names(self, split: str) -> Sequence[str]:
         """A name for each of them."""
         ...
 

@@ -156,11 +156,10 @@ class ImageDataset:
         """Endless training batches, beginning with batch number `start`."""
         images = self._of("train")
         make = _TrainBatches(images, self.batch_size, self._drop_last, self._seed)
-        return without_problems(
-            ordered_batches(
-                make, start=start, stop=None, num_workers=workers_of(images.images), name="training"
-            )
+        batches = ordered_batches(
+            make, start=start, stop=None, num_workers=workers_of(images.images), name="training"
         )
+        return without_problems(batches, images.images)
 
     def eval_batches(self, split: str) -> Iterator[dict[str, Tensor]]:
         """Every example of `split` once, in its order."""
@@ -173,7 +172,7 @@ class ImageDataset:
             num_workers=min(workers_of(images.images), count),
             name=split,
         )
-        return (batch for batch in without_problems(batches) if len(batch["index"]))
+        return (batch for batch in without_problems(batches, images.images) if len(batch["index"]))
 
     def fingerprint(self) -> str:
         """sha256 (hex) over class names, pixels or their files, labels and their split, in order."""

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, final
@@ -67,6 +67,7 @@ class LazyPixels:
         self._pictures, self._rows, self._skip_bad = pictures, rows, skip_bad
         self.shape = torch.Size((len(rows), channels, image_size, image_size))
         self.num_workers = num_workers
+        self._told: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -75,7 +76,7 @@ class LazyPixels:
         """(B, C, H, W): the pictures in (B,) rows; the next one for one that cannot be decoded."""
         with quiet_pillow(), ThreadPoolExecutor(num_cores()) as pool:
             parts = list(pool.map(lambda part: self._take(part, replace=True), rows.split(_CHUNK)))
-        tell({name: problem for part in parts for name, problem in part.problems.items()}, set())
+        self.tell({name: problem for part in parts for name, problem in part.problems.items()})
         return torch.cat([part.pixels for part in parts])
 
     def take(self, rows: Tensor, *, replace: bool) -> Taken:
@@ -90,6 +91,16 @@ class LazyPixels:
         """
         with quiet_pillow():
             return self._take(rows, replace=replace)
+
+    def tell(self, problems: Mapping[str, str]) -> None:
+        """Warns of pictures that could not be decoded, of each once."""
+        for place in [place for place in problems if place not in self._told]:
+            logger.warning(
+                "%s cannot be read: %s; in training the next picture takes its place, evaluations go without",
+                place,
+                problems[place],
+            )
+            self._told.add(place)
 
     def _take(self, rows: Tensor, *, replace: bool) -> Taken:
         pixels = np.empty((len(rows), *self.shape[1:]), np.uint8)
@@ -143,20 +154,12 @@ def workers_of(pixels: Pixels) -> int:
     return pixels.num_workers if isinstance(pixels, LazyPixels) else 0
 
 
-def without_problems(batches: Iterator[tuple[Any, dict[str, str]]]) -> Iterator[Any]:
-    """The batches alone; each picture that could not be decoded is told once."""
-    told: set[str] = set()
+def without_problems(batches: Iterator[tuple[Any, dict[str, str]]], pixels: Pixels) -> Iterator[Any]:
+    """The batches of these pixels alone; what could not be decoded is told."""
     for batch, problems in batches:
-        if problems:
-            tell(problems, told)
+        if isinstance(pixels, LazyPixels):
+            pixels.tell(problems)
         yield batch
-
-
-def tell(problems: dict[str, str], told: set[str]) -> None:
-    """Warns of pictures that could not be decoded, but for those that were told before."""
-    for place in problems.keys() - told:
-        logger.warning("%s cannot be read and is left out: %s", place, problems[place])
-    told |= problems.keys()
 
 
 def or_skip(error: BadPictureError) -> DataError:

@@ -1,6 +1,6 @@
 """Image classification: a trunk that makes one vector of an image, and one linear layer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Protocol, final
 
 import torch
@@ -112,7 +112,7 @@ class ImageClassification(Task):
                 f"{type(self.model).__name__} has no layer that whitens",
                 where="trunk.whitening_examples", fix="trunk.whitening_examples=0",
             )  # fmt: skip
-        images: Tensor = dataset.images("train")
+        images = dataset.images("train")  # perhaps decoded only when rows are taken
         count = min(self.trunk.whitening_examples, len(images))
         chosen = torch.arange(count) * len(images) // count
         whiten(self.normalize(images[chosen]))
@@ -185,7 +185,7 @@ class ImageClassification(Task):
         if not report:
             return Evaluation(metrics=metrics, better=BETTER)
         data: Any = dataset
-        names: list[str] = data.names(split)
+        names: Sequence[str] = data.names(split)
         pictures, tables = classification_report(
             truth,
             probabilities,
