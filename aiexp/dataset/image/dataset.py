@@ -49,7 +49,7 @@ class Images:
         return Images(
             images=self.images[index],
             labels=self.labels[index],
-            names=None if self.names is None else [self.names[i] for i in rows],
+            names=None if self.names is None else [self.names[int(i)] for i in rows],
             digests=None if self.digests is None else self.digests[rows],
         )
 

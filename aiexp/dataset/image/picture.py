@@ -69,19 +69,8 @@ class FilePicture:
 
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
         """Some of its bytes, or all; see `Picture`."""
-        try:
-            handle = os.open(self.place, os.O_RDONLY)
-        except FileNotFoundError:
-            if self.modified is not None:
-                raise changed(self.place, "is gone") from None
-            raise
-        try:
-            found = os.fstat(handle)
-            if self.modified is not None and (found.st_size, found.st_mtime_ns) != (self.size, self.modified):
-                raise changed(self.place, "has changed")
-            return read_at(handle, start, min(self.size if stop is None else stop, found.st_size))
-        finally:
-            os.close(handle)
+        stamp = None if self.modified is None else (self.size, self.modified)
+        return read_file(self.place, start, self.size if stop is None else stop, stamp, self.place)
 
 
 def file_pictures(paths: Iterable[Path]) -> list[FilePicture]:
@@ -89,22 +78,48 @@ def file_pictures(paths: Iterable[Path]) -> list[FilePicture]:
     return [FilePicture(str(path), MAX_BYTES) for path in paths]
 
 
-def changed(place: str, how: str) -> DataError:
+def read_file(path: str, start: int, stop: int, stamp: tuple[int, int] | None, place: str) -> bytes:
+    """The bytes of a file from `start` up to but without `stop`, fewer where it ends before.
+
+    It is opened every time: that takes a hundredth of decoding, and threads and forks share no open file.
+
+    Args:
+        path: The file.
+        start: First byte.
+        stop: One past the last.
+        stamp: What its size and time of the last change (ns) must be, None for anything.
+        place: What it is called in messages.
+
+    Raises:
+        OSError: it cannot be read.
+        DataError: it has changed or is gone.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        if stamp is None:
+            raise
+        raise _changed(place, "is gone") from None
+    try:
+        found = os.fstat(handle)
+        if stamp is not None and (found.st_size, found.st_mtime_ns) != stamp:
+            raise _changed(place, "has changed")
+        # One call may read less than is there, of a network drive for example.
+        parts: list[bytes] = []
+        stop = min(stop, found.st_size)
+        while start < stop and (data := os.pread(handle, stop - start, start)):
+            parts.append(data)
+            start += len(data)
+        return b"".join(parts)
+    finally:
+        os.close(handle)
+
+
+def _changed(place: str, how: str) -> DataError:
     """What is said of a picture that is not what it was when it was looked at."""
     return DataError(
         f"the picture {how} since this run looked at it", where=place, fix="start or resume it again"
     )
-
-
-def read_at(handle: int, start: int, stop: int) -> bytes:
-    """The bytes of an open file from `start` up to but without `stop`, fewer where it ends before."""
-    data = os.pread(handle, stop - start, start)
-    while 0 < len(data) < stop - start:
-        more = os.pread(handle, stop - start - len(data), start + len(data))
-        if not more:
-            break
-        data += more
-    return data
 
 
 def digest_of(size: int, head: bytes, tail: bytes) -> bytes:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -75,7 +76,7 @@ class LazyPixels:
     def __getitem__(self, rows: Tensor) -> Tensor:
         """(B, C, H, W): the pictures in (B,) rows; the next one for one that cannot be decoded."""
         with quiet_pillow(), ThreadPoolExecutor(num_cores()) as pool:
-            parts = list(pool.map(lambda part: self._take(part, replace=True), rows.split(_CHUNK)))
+            parts = list(pool.map(partial(self._take, replace=True), rows.split(_CHUNK)))
         self.tell({name: problem for part in parts for name, problem in part.problems.items()})
         return torch.cat([part.pixels for part in parts])
 

@@ -55,13 +55,12 @@ def published_images(
         DataError: the data cannot be fetched.
     """
     folder = fetch(collection)
-    splits = {"train": _read(folder, "train"), "test": _read(folder, "t10k")}
+    splits = {
+        split: _read(folder, part, image_size, channels)
+        for split, part in (("train", "train"), ("test", "t10k"))
+    }
     if num_eval:
         splits |= _held_out(splits["train"], num_eval)
-    splits = {
-        name: Images(images=fit(part.images, image_size, channels), labels=part.labels, names=part.names)
-        for name, part in splits.items()
-    }
     return ImageDataset(
         splits=splits,
         class_names=CLASS_NAMES[collection],
@@ -84,12 +83,13 @@ def _held_out(train: Images, count: int) -> dict[str, Images]:
     return {"train": train.at(others), "eval": train.at(rows)}
 
 
-def _read(folder: Path, part: str) -> Images:
-    """One part of a collection; (N, C, H, W) pixels are stored as published, in one file."""
+def _read(folder: Path, part: str, image_size: int, channels: int) -> Images:
+    """One part of a collection, of this size; its pixels lie as published, in one file."""
     images_path = next(iter(sorted(folder.glob(f"{part}-images-idx*-ubyte"))), None)
     if images_path is None:
         raise DataError(f"no pictures of part {part}", where=str(folder), fix=f"rm -r {folder}")
     pixels, labels = read_idx(images_path), read_idx(folder / f"{part}-labels-idx1-ubyte")
     if pixels.ndim == 3:
         pixels = pixels[:, None]  # (N, 1, H, W)
-    return Images(images=torch.from_numpy(pixels), labels=torch.from_numpy(labels.astype(np.int64)))
+    images = fit(torch.from_numpy(pixels), image_size, channels)
+    return Images(images=images, labels=torch.from_numpy(labels.astype(np.int64)))

@@ -190,7 +190,7 @@ class ImageClassification(Task):
             truth,
             probabilities,
             self.class_names,
-            [names[i] for i in index.tolist()],
+            [names[int(i)] for i in index],
             self.num_worst,
             "image",
         )
