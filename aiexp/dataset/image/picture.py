@@ -176,6 +176,10 @@ class Names(Sequence[str]):
         """The names in these rows, in this order; no copy."""
         return Names(self._text, self._ends, rows if self._rows is None else self._rows[rows])
 
+    def arrays(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Their text and where each ends in it, of names of which none were chosen."""
+        return np.frombuffer(self._text, np.uint8), self._ends
+
     def digest(self) -> str:
         """sha256 (hex) over all of them."""
         if self._rows is None or np.array_equal(self._rows, np.arange(len(self._ends))):
