@@ -1,7 +1,7 @@
 """Pictures in Parquet files, in Hugging Face's layout: a column of encoded pictures and one of classes.
 
-A row cannot be read without its row group, often hundreds of megabytes, so the encoded pictures are copied once
-into one array in the data folder, from where any is read at once.
+A row cannot be read without its row group, often hundreds of megabytes, so the encoded pictures are copied
+once into one array in the data folder, from where any is read at once.
 """
 
 import json

@@ -29,6 +29,8 @@ Label = int | str
 STORED = -1
 # Bytes of a .cls or .json file that says which class a picture has.
 _MOST_LABEL_BYTES = 1_000_000
+# What else the libraries raise at damaged archives.
+_READERS_RAISE = (EOFError, struct.error, ValueError, NotImplementedError, OverflowError, RuntimeError)
 _ZIP_HEADER = struct.Struct("<4s22xHH")
 _COMPRESSED_TAR = {
     b"\x1f\x8b": "gunzip",
@@ -149,7 +151,7 @@ class ShardIndex:
         add = _add_tar if path.suffix.lower() == ".tar" else _add_zip
         try:
             add(path, table)
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError, struct.error) as error:
+        except (tarfile.TarError, zipfile.BadZipFile, *_READERS_RAISE) as error:
             raise _damaged(path, str(error)) from error
         except OSError as error:
             raise DataError(f"the shard cannot be read: {error.strerror}", where=str(path)) from error
@@ -175,7 +177,7 @@ def _tar_members(path: Path, file: Any) -> Iterator[tarfile.TarInfo]:
     size = os.fstat(file.fileno()).st_size
     with tarfile.open(fileobj=file, mode="r:") as archive:
         while (member := archive.next()) is not None:
-            archive.members.clear()  # it remembers every one
+            archive.members.clear()  # it remembers every one  # pyright: ignore
             if member.offset_data + member.size > size:
                 raise _damaged(path, f"it ends within {member.name}")
             if member.isreg() and not member.issparse() and not _is_hidden(member.name):
@@ -243,6 +245,7 @@ def _split(name: str) -> tuple[str, str]:
 def _add_zip(path: Path, table: ShardTable) -> None:
     """The pictures of a zip archive in class folders, in their order."""
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        size = os.fstat(file.fileno()).st_size
         for info in archive.infolist():
             if (
                 info.is_dir()
@@ -261,11 +264,11 @@ def _add_zip(path: Path, table: ShardTable) -> None:
             is_stored = info.compress_type == zipfile.ZIP_STORED
             if max(info.file_size, info.compress_size) > MAX_BYTES:
                 raise DataError(f"a picture has {info.file_size:,} bytes", where=where, fix="remove it")
-            header = os.pread(file.fileno(), _ZIP_HEADER.size, info.header_offset)
+            header = os.pread(file.fileno(), _ZIP_HEADER.size, max(info.header_offset, 0))
             magic, name_length, extra_length = _ZIP_HEADER.unpack(header)
-            if magic != b"PK\3\4":
-                raise _damaged(path, f"{info.filename} does not lie where the archive says")
             offset = info.header_offset + _ZIP_HEADER.size + name_length + extra_length
+            if info.header_offset < 0 or magic != b"PK\3\4" or offset + info.compress_size > size:
+                raise _damaged(path, f"{info.filename} does not lie where the archive says")
             table.add(
                 info.filename, folder, offset, info.compress_size, STORED if is_stored else info.file_size
             )

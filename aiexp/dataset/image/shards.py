@@ -50,7 +50,7 @@ def image_shards(
     label_column: str,
     **batching: Unpack[PictureBatching],
 ) -> ImageDataset:
-    """Pictures of one, two or three sets of shards; what has no shards of its own is cut off the training set.
+    """Pictures of one to three sets of shards; what has no shards of its own is cut off the training set.
 
     Args:
         train_files: A path, a pattern (*, ?, [...]) or several paths ("train-{000..099}.tar"); see
@@ -152,7 +152,7 @@ def _alternatives(pattern: str, key: str) -> list[str]:
 def _indexed(
     paths: list[Path], columns: tuple[str, str], num_workers: int
 ) -> tuple[Collection, NDArray[np.int64], list[Label], list[str] | None]:
-    """Pictures, (N,) code of each one's class, the class of each code, and the names of class numbers if told.
+    """Pictures, (N,) code of each one's class, the class of each code, and what numbers are called if told.
 
     Shards are read through when they are seen for the first time or have changed.
     """
