@@ -124,7 +124,7 @@ def test_no_key_never_prompts_on_a_terminal(home: Path, tmp_path: Path) -> None:
         [sys.executable, "-c", script], stdin=child, stdout=child, stderr=child, env=environment, cwd=tmp_path
     )
     os.close(child)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=120) == 0
     screen = os.read(parent, 65536).decode()
     os.close(parent)
     assert screen.splitlines()[1:] == ["offline"]
@@ -170,6 +170,7 @@ from aiexp.task.report import Table
 from aiexp.tracker.base import RunInfo
 from aiexp.tracker.guard import GuardedTracker
 from tests.tracker.conftest import make_tracker
+from tests.tracker.wandb_file import read_wandb_file
 
 run = RunInfo(directory=Path.cwd(), id="1", task="t", name="", group=None, tags=[], config={}, previous=None)
 tracker = GuardedTracker(make_tracker(mode="offline"))
@@ -177,7 +178,11 @@ tracker.start(run)
 tracker.log_table(0, "test/errors", Table(columns=["text"], rows=[["bad film"]]))
 for step in range(50):
     tracker.log(step, {"train/loss": 1.0})
-time.sleep(2)
+for _ in range(600):  # what is logged reaches the disk while the run goes on
+    files = Path.cwd().glob("wandb/offline-run-*/*.wandb")
+    if sum("train/loss" in row for file in files for row in read_wandb_file(file).rows) == 50:
+        break
+    time.sleep(0.1)
 print(tracker.failure)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -191,7 +196,7 @@ def test_killed_run_in_a_home_that_cannot_be_written(home: Path, tmp_path: Path)
     }
     done = subprocess.run(
         [sys.executable, "-c", KILLED],
-        env=os.environ | environment, cwd=tmp_path, capture_output=True, text=True, timeout=30,
+        env=os.environ | environment, cwd=tmp_path, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (-9, "None\n")
     [line] = done.stderr.splitlines()
