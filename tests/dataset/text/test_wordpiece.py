@@ -1,0 +1,84 @@
+"""The memory of words gives what the tokenizer gives, for every text and every kind of tokenizer."""
+
+import random
+from typing import Any
+
+import pytest
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from aiexp.dataset.text import wordpiece
+from aiexp.dataset.text.ragged import encode
+from aiexp.dataset.text.wordpiece import WordPieces
+
+PIECES = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    *"abcdefgh!?,.'_-[]#0",
+    "##a",
+    "##b",
+    "##c",
+    "cab",
+    "##bed",
+    "Cab",
+]
+
+
+def bert(*, lowercase: bool = True, special: bool = True, added: str | None = None) -> Tokenizer:
+    vocabulary = {piece: number for number, piece in enumerate(PIECES)}
+    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=9))
+    made.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    if special:
+        made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    made.add_special_tokens(["[CLS]", "[SEP]", "[MASK]"])
+    if added:
+        made.add_tokens([AddedToken(added)])
+    return made
+
+
+def texts(count: int) -> list[str]:
+    """Random characters that do and do not matter to BERT."""
+    draw = random.Random(0)
+    parts = [
+        *"abcABC deh!?,.'_-[]#01\t\n\r\x00\x1c\x7f~é中ﬁ\u00a0\u200d",
+        "cab",
+        "Cabbed",
+        "[MASK]",
+        "[mask]",
+        " the ",
+    ]
+    found = ["".join(draw.choices(parts, k=draw.randrange(0, 40))) for _ in range(count)]
+    plain = "abcABC    deh!?,.'_-[]#01"
+    return found + ["".join(draw.choices(plain, k=draw.randrange(0, 60))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("max_tokens", [3, 9, 1000])
+@pytest.mark.parametrize(
+    "kind", [{}, {"lowercase": False}, {"special": False}, {"added": "cab"}, {"added": "Cabbed"}]
+)
+def test_every_text_gets_what_the_tokenizer_gives(kind: dict[str, Any], max_tokens: int) -> None:
+    tokenizer, given = bert(**kind), texts(1500)
+    assert WordPieces.suits(tokenizer)
+    tokenizer.enable_truncation(max_length=max_tokens)
+    expected = [encoding.ids for encoding in tokenizer.encode_batch(given)]
+    assert WordPieces(tokenizer).encode(given, max_tokens) == expected
+
+
+def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wordpiece, "_MOST_WORDS", 5)
+    tokenizer, given = bert(), texts(200)
+    words = WordPieces(tokenizer)
+    assert words.encode(given, 1000) == [encoding.ids for encoding in tokenizer.encode_batch(given)]
+    assert len(words._pieces) <= 6
+
+
+def test_other_tokenizers_are_left_to_the_library(tokenizer: Tokenizer) -> None:
+    assert not WordPieces.suits(tokenizer)
+    other = bert()
+    other.pre_tokenizer = pre_tokenizers.Whitespace()
+    assert not WordPieces.suits(other)
+    given = ["cab_bed, [MASK]"]
+    assert encode(other, given, 50).flat.between(0, 50).tolist() == other.encode(given[0]).ids
