@@ -3,10 +3,6 @@
 torch is imported inside `train`, after what can fail without it has been checked and signals are heard.
 """
 
-import importlib
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +14,7 @@ from aiexp.config.objects.build import build
 from aiexp.experiment import Experiment
 from aiexp.rundir.code.own_code import record_imports, record_targets
 from aiexp.rundir.directory import RunDirectory, slug
+from aiexp.session.imports import import_behind
 from aiexp.session.job import Job
 from aiexp.session.session import Session
 from aiexp.session.stop import StopSignal
@@ -59,10 +56,10 @@ def train(
         changes: What was typed when resuming.
         pruning: Who may end the run early.
     """
-    with imports_behind() as behind, Session(directory, config, pruning, stop) as session, addresses(config):
+    with Session(directory, config, pruning, stop) as session, addresses(config):
         with stop.interruptible():  # nothing is lost before the first step
             hardware.set_environment()
-            behind.start()
+            import_behind()
             experiment = Experiment.of(config, hardware)
             session.follow(build(config["tracker"]), experiment, changes or [])
         for line in record_imports(directory.path, is_start=True):
@@ -71,25 +68,6 @@ def train(
         record_imports(directory.path, is_start=False)
         session.finish(metrics)
     return 0
-
-
-@contextmanager
-def imports_behind() -> Generator[threading.Thread]:
-    """A thread, to be started, that imports what the first step will need while data and weights are read.
-
-    An optimizer's first step imports torch's compiler though nothing is compiled: 1.7 s.
-    """
-
-    def import_ahead() -> None:
-        with suppress(Exception):  # it only saves time: whoever needs the module says what is wrong with it
-            importlib.import_module("torch._dynamo")
-
-    thread = threading.Thread(target=import_ahead, daemon=True)
-    try:
-        yield thread
-    finally:
-        if thread.ident:
-            thread.join()  # Python must not end in the middle of an import
 
 
 def make_directory(

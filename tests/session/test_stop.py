@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+import aiexp
 from aiexp.checkpoint.store import write_safetensors
 from aiexp.rundir.directory import RunDirectory
 from aiexp.session.session import Session
@@ -111,3 +114,42 @@ def test_the_same_tensors_are_the_same_bytes_in_any_order(tmp_path: Path) -> Non
     write_safetensors(tmp_path / "one", tensors)
     write_safetensors(tmp_path / "other", dict(sorted(tensors.items())))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+# Python imports it at its start: from then on, importing torch takes 40 s.
+SLOW = """
+import sys, time
+from importlib.machinery import ModuleSpec
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        return ModuleSpec(name, self) if name == "torch._utils" else None
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        time.sleep(40)
+sys.meta_path.insert(0, Slow())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_a_run_while_torch_is_imported_does_not_wait_for_it(tmp_path: Path, number: int) -> None:
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow/sitecustomize.py").write_text(SLOW)
+    path = os.pathsep.join([str(tmp_path / "slow"), str(Path(aiexp.__file__).parents[1])])
+    words = ["run", "task=maml_sine", "tracker=none", "hardware=cpu", "hardware.threads=1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aiexp", *words], cwd=tmp_path, env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while "running" not in "".join(p.read_text() for p in tmp_path.glob("outputs/*/2*/status.json")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    time.sleep(0.3)  # until torch is asked for
+    process.send_signal(number)
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=100)
+    assert time.monotonic() - began < 20
+    assert process.returncode == 128 + number
+    assert errors.startswith("aiexp: stopped, before the first checkpoint; continue with: aiexp resume")
+    (path,) = tmp_path.glob("outputs/*/2*/status.json")
+    assert '"state": "stopped"' in path.read_text()
