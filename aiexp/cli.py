@@ -11,6 +11,7 @@ from aiexp.command.help import overview, page
 from aiexp.errors import AiexpError, ConfigError, StorageError, nearest
 from aiexp.limits import limit_error
 from aiexp.text.terminal import out, out_lines, say, say_lines
+from aiexp.world.world import RANK
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -20,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments without the program's name; None for those of the process.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
+    os.environ.pop(RANK, None)  # of a rank that has run this command: it is no rank itself
     # Python processes that libraries start (`python -c ...`) would import from the working directory first.
     os.environ["PYTHONSAFEPATH"] = "1"
     try:

@@ -8,6 +8,7 @@ from aiexp.config.objects.build import build
 if TYPE_CHECKING:
     from aiexp.dataset.base import Dataset
     from aiexp.hardware.hardware import Hardware
+    from aiexp.session.follower import Follower
     from aiexp.session.session import Session
     from aiexp.task.base import Task
     from aiexp.task.report import Evaluation
@@ -58,9 +59,11 @@ class Experiment:
         check_dataset(dataset)
         task = build_task(config, dataset)
         check_task(task)
+        if made.world.rank:  # dropout and noise of its own; the leader's are those of a run alone
+            seed_everything(made.world.own_seed(config["seed"]))
         return cls(hardware=made, trainer=trainer, dataset=dataset, task=task)
 
-    def fit(self, session: "Session") -> dict[str, float]:
+    def fit(self, session: "Session | Follower") -> dict[str, float]:
         """Trains to the end; see `Trainer.fit`."""
         return self.trainer.fit(self.task, self.dataset, self.hardware, session)
 

@@ -11,11 +11,14 @@ from omegaconf import OmegaConf
 from aiexp.config.composed import Composed
 from aiexp.config.objects.address import addresses
 from aiexp.config.objects.build import build
+from aiexp.errors import ConfigError
 from aiexp.experiment import Experiment
 from aiexp.rundir.code.own_code import record_imports, record_targets
 from aiexp.rundir.directory import RunDirectory, slug
+from aiexp.session.follower import Follower
 from aiexp.session.imports import import_behind
 from aiexp.session.job import Job
+from aiexp.session.launcher import launch
 from aiexp.session.session import Session
 from aiexp.session.stop import StopSignal
 from aiexp.text.secrets import redact, redact_text
@@ -32,9 +35,15 @@ def run(composed: Composed, job: Job | None = None) -> int:
     from aiexp.rundir.environment import describe_environment
 
     environment = describe_environment() if job is None else job.environment
+    if job is not None and hardware.devices > 1:
+        raise ConfigError(
+            "jobs of a sweep use one device each", where="hardware.devices", fix="hardware.devices=1"
+        )
     with StopSignal() as stop:  # from now on there is something that has to know how it ended
         directory = make_directory(composed, config, job, environment)
         with directory.starting():
+            if hardware.devices > 1:
+                return launch(directory, config, hardware, stop)
             return train(directory, config, hardware, stop, pruning=None if job is None else job.pruning)
 
 
@@ -56,16 +65,24 @@ def train(
         changes: What was typed when resuming.
         pruning: Who may end the run early.
     """
-    with Session(directory, config, pruning, stop) as session, addresses(config):
+    world = hardware.world
+    session = (
+        Session(directory, config, pruning, stop, world)
+        if world.is_leader
+        else Follower(directory, config, stop, world)
+    )
+    with session, addresses(config):
         with stop.interruptible():  # nothing is lost before the first step
             hardware.set_environment()
             import_behind()
             experiment = Experiment.of(config, hardware)
             session.follow(build(config["tracker"]), experiment, changes or [])
-        for line in record_imports(directory.path, is_start=True):
-            session.say(line)
+        if world.is_leader:
+            for line in record_imports(directory.path, is_start=True):
+                session.say(line)
         metrics = experiment.fit(session)
-        record_imports(directory.path, is_start=False)
+        if world.is_leader:
+            record_imports(directory.path, is_start=False)
         session.finish(metrics)
     return 0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["WANDB_MODE"] = "disabled"
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # as in ranks; torch reads it when it is imported
 
 import matplotlib.figure  # noqa: F401  what a run imports late, so that forks need not
 import pytest

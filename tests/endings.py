@@ -19,7 +19,8 @@ def digest(directory: RunDirectory) -> str:
     del state["session"]  # holds times
     state["stepper"]["window"] = without_times(state["stepper"]["window"])
     lines = [without_times(line) for line in read_metrics(directory.path / "metrics.jsonl")]
-    files = [path / "model.safetensors", path / "training.safetensors", *sorted(path.glob("blocks/*"))]
+    files = [path / "model.safetensors", path / "training.safetensors"]
+    files += sorted([*path.glob("blocks/*"), *path.glob("ranks/*")])
     parts = [file.read_bytes() for file in files] + [json.dumps([state, lines], sort_keys=True).encode()]
     return hashlib.sha256(b"".join(parts)).hexdigest()
 

@@ -237,6 +237,10 @@ def make_hardware(**changes: Any) -> Hardware:
         "threads": 1,
         "compile": False,
         "deterministic": False,
+        "devices": 1,
+        "parallel": "ddp",
+        "timeout": 60.0,
+        "grace": 10.0,
     }
     hardware = Hardware(**(settings | changes))
     hardware.start()

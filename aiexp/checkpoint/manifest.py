@@ -10,7 +10,7 @@ from aiexp.storage.reader import StoredFile, read_file
 from aiexp.storage.shape import Shape, anything, fields, flag, list_of, map_of, number, pair, text, whole
 
 FORMAT = 2  # a change that an older aiexp would misread gets the next number
-MANIFEST, STATE = "manifest.json", "state.json"
+MANIFEST, STATE, RANKS = "manifest.json", "state.json", "ranks"
 FILES = ("model.safetensors", "training.safetensors", STATE)
 STEP = re.compile(r"step-([0-9]{8,18})")  # \d would take the digits of every script
 
@@ -47,8 +47,9 @@ def _training(value: Any, key: str) -> None:
 _MANIFEST = StoredFile(
     format=FORMAT,
     whole="checkpoint",
-    shape=fields({"format": whole(0), "files": map_of(_CHECKSUM)}, step=whole(0), torch=text),
+    shape=fields({"format": whole(0), "files": map_of(_CHECKSUM)}, step=whole(0), torch=text, ranks=whole(2)),
 )
+_RANK = StoredFile(shape=_training, most_bytes=2_000_000_000, deepest=100)
 # A task's own state may be deep and large: its replay buffer may stand in it as lists.
 _STATE = StoredFile(
     shape=fields({"state": _training, "blocks": list_of(_BLOCKS)}),
@@ -75,6 +76,11 @@ def read_state(path: Path) -> dict[str, Any]:
     return read_file(path / STATE, _STATE)
 
 
+def read_rank(path: Path, rank: int) -> dict[str, Any]:
+    """The same of a rank other than the leader."""
+    return read_file(path / rank_name(rank, "json"), _RANK)
+
+
 def verify(path: Path) -> None:
     """Checks that every file of a checkpoint has its recorded size and sha256.
 
@@ -88,9 +94,9 @@ def verify(path: Path) -> None:
         raise
     except CheckpointError as error:
         raise CheckpointError(f"checkpoint is incomplete: {error.what}", where=str(path)) from error
-    if names := [name for name in files if name not in FILES and not is_block(name)]:
+    if names := [name for name in files if name not in FILES and not is_block(name) and not is_rank(name)]:
         raise CheckpointError(f"manifest names a file that is none of ours: {names[0]!r}", where=str(path))
-    for name in (*FILES, *(name for name in files if is_block(name))):
+    for name in (*FILES, *(name for name in files if name not in FILES)):
         try:
             verify_file(path / name, files[name])
         except (OSError, KeyError) as error:
@@ -119,6 +125,16 @@ def block_name(array: int, block: int) -> str:
 def is_block(name: str) -> bool:
     """Whether `name` is what `block_name` makes."""
     return re.fullmatch(r"blocks/\d+-\d{6,}\.bin", name, re.ASCII) is not None
+
+
+def rank_name(rank: int, suffix: str) -> str:
+    """Path inside a checkpoint of what a rank other than the leader has to itself."""
+    return f"{RANKS}/{rank:05d}.{suffix}"
+
+
+def is_rank(name: str) -> bool:
+    """Whether `name` is what `rank_name` makes."""
+    return re.fullmatch(r"ranks/\d{5,}\.(json|safetensors)", name, re.ASCII) is not None
 
 
 def verify_file(file: Path, recorded: dict[str, Any]) -> None:

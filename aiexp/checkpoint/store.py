@@ -5,6 +5,7 @@
         training.safetensors   optimizer moments, random generators and other tensors
         state.json             everything that is not a tensor
         blocks/                large arrays, if any; unchanged parts are hard links (see blocks.py)
+        ranks/                 of a run on several ranks: what each but the leader has to itself
         manifest.json          size and sha256 of all of them; written last
 
 A directory without a manifest that verifies is not a checkpoint. Nothing is pickled.
@@ -27,19 +28,23 @@ from aiexp.checkpoint.blocks import Blocks
 from aiexp.checkpoint.manifest import (
     FORMAT,
     MANIFEST,
+    RANKS,
     STATE,
     block_name,
+    rank_name,
     read_manifest,
+    read_rank,
     read_state,
     saved_steps,
     verify,
     verify_state,
 )
 from aiexp.checkpoint.state import join, split, tensor_names
-from aiexp.errors import CheckpointError, OtherFormatError
+from aiexp.errors import CheckpointError, ConfigError, OtherFormatError
 from aiexp.ranges import PositiveInt
 from aiexp.storage.files import storage_errors, sync_directory
 from aiexp.storage.reader import UNPARSABLE
+from aiexp.world.world import World
 
 DTYPES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
@@ -78,12 +83,21 @@ class CheckpointStore:
         """Steps that have a checkpoint directory, oldest first; not yet verified."""
         return saved_steps(self.directory)
 
-    def save(self, step: int, model: dict[str, Tensor], training: dict[str, Any]) -> Path:
+    def save(
+        self, step: int, model: dict[str, Tensor], training: dict[str, Any], world: World | None = None
+    ) -> Path:
         """Writes the checkpoint of a step; an existing valid one of the same step is replaced.
+
+        Args:
+            step: Its number.
+            model: Tensors by name.
+            training: The rest.
+            world: Whose leader this is; meanwhile the others are in `save_rank`. None: there are none.
 
         Raises:
             StorageError: the disk is full or read-only; older checkpoints are untouched.
         """
+        world = world or World()
         final_path, temporary = self.path(step), self.directory / f".tmp-step-{step:08d}"
         skeleton, tensors, blocks = split(training)
         state = {"state": skeleton, "blocks": [b.shape() for b in blocks]}
@@ -91,6 +105,7 @@ class CheckpointStore:
             self.directory.mkdir(exist_ok=True)
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
+            world.barrier()
             try:
                 files = {
                     "model.safetensors": write_safetensors(temporary / "model.safetensors", model),
@@ -98,7 +113,12 @@ class CheckpointStore:
                     STATE: write_bytes(temporary / STATE, json.dumps(state).encode()),
                 }
                 files |= save_blocks(temporary, blocks)
+                for others in world.gather({})[1:]:
+                    files |= others
                 manifest = {"format": FORMAT, "step": step, "torch": str(torch.__version__), "files": files}
+                if world.size > 1:
+                    sync_directory(temporary / RANKS)
+                    manifest["ranks"] = world.size
                 write_bytes(temporary / MANIFEST, json.dumps(manifest, indent=2).encode())
             except OSError:
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -112,7 +132,32 @@ class CheckpointStore:
             for array in blocks:
                 array.moved(final_path / "blocks")
             shutil.rmtree(aside, ignore_errors=True)
+        world.barrier()
         return final_path
+
+    def save_rank(self, step: int, training: dict[str, Any], world: World) -> None:
+        """Adds what a rank has to itself to the checkpoint that the leader is in `save` for.
+
+        Raises:
+            StorageError: it cannot be written; then there is no checkpoint.
+        """
+        temporary = self.directory / f".tmp-step-{step:08d}"
+        skeleton, tensors, blocks = split(training)
+        if blocks:
+            raise ConfigError(
+                "large arrays in extra_state are not offered yet for several ranks", where="hardware.devices",
+                fix="hardware.devices=1",
+            )  # fmt: skip
+        world.barrier()  # the folder is there
+        json_name, tensors_name = (rank_name(world.rank, suffix) for suffix in ("json", "safetensors"))
+        with storage_errors(f"writing the checkpoint of step {step}", temporary):
+            (temporary / RANKS).mkdir(exist_ok=True)
+            files = {
+                json_name: write_bytes(temporary / json_name, json.dumps(skeleton).encode()),
+                tensors_name: write_safetensors(temporary / tensors_name, tensors),
+            }
+        world.gather(files)
+        world.barrier()  # it is whole
 
     def load(self, step: int) -> tuple[dict[str, Tensor], Any]:
         """The model's tensors and the training state of a step, verified first.
@@ -129,6 +174,22 @@ class CheckpointStore:
             if lost := tensors.keys() - tensor_names(state["state"]):
                 raise ValueError(f"{STATE} does not say what {min(lost)} is")  # it would be forgotten
             return model, join(state["state"], tensors, load_blocks(path, state["blocks"]))
+        except (SafetensorError, OSError, *UNPARSABLE) as error:
+            raise CheckpointError(f"checkpoint cannot be read: {error}", where=str(path)) from error
+
+    def load_ranks(self, step: int) -> list[dict[str, Any]]:
+        """What each rank but the leader had to itself at a step that was loaded, in order of rank.
+
+        Raises:
+            CheckpointError: damaged.
+        """
+        path = self.path(step)
+        try:
+            count = read_manifest(path).get("ranks") or 1
+            return [
+                join(read_rank(path, rank), read_safetensors(path / rank_name(rank, "safetensors")))
+                for rank in range(1, count)
+            ]
         except (SafetensorError, OSError, *UNPARSABLE) as error:
             raise CheckpointError(f"checkpoint cannot be read: {error}", where=str(path)) from error
 

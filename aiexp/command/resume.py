@@ -80,6 +80,7 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
     """
     from aiexp.config.objects.build import build
     from aiexp.run import train
+    from aiexp.session.launcher import launch
     from aiexp.session.stop import StopSignal
 
     old = validate(directory.read_config(), source=str(directory.path / CONFIG))
@@ -102,6 +103,8 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
     validate(config, source="aiexp resume")
     hardware = build(config["hardware"])
     with StopSignal() as stop:
+        if hardware.devices > 1:
+            return launch(directory, config, hardware, stop, overrides)
         return train(directory, config, hardware, stop, overrides)
 
 

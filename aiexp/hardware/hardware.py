@@ -11,7 +11,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 from aiexp.errors import HardwareError
-from aiexp.ranges import Range
+from aiexp.ranges import PositiveFloat, PositiveInt, Range
+from aiexp.world.world import World
 
 if TYPE_CHECKING:
     import torch
@@ -27,12 +28,17 @@ class Hardware:
         precision: "fp32", "bf16", "fp16" (GPU only), or "auto": bf16 where the processor multiplies
             bf16 matrices natively (AMX, AVX512-BF16, CUDA capability 8), else fp32.
         threads: CPU threads of torch (with 40,000 the thread library ends the process); null means the
-            cores this process may use.
+            cores this process may use. Each rank has as many, by null its share of the cores.
         compile: Compile the task's networks with torch.compile (minutes on a CPU).
         deterministic: Only deterministic kernels; raises where an operation has none.
+        devices: How many train together, each in a process ("rank") of its own; "all" the GPUs there are, or
+            the one CPU. A batch is shared out among them.
+        parallel: How they do it. "ddp": each has all weights, gradients are averaged.
+        timeout: Seconds without a sign of life after which a rank is taken for stuck.
+        grace: Seconds that ranks have to save and leave when they are asked to stop or one of them failed.
 
     Raises:
-        HardwareError: a GPU is asked for and there is none, or fp16 on a CPU.
+        HardwareError: a GPU is asked for and there is none, there are fewer than asked for, or fp16 on a CPU.
     """
 
     def __init__(
@@ -43,6 +49,10 @@ class Hardware:
         threads: Annotated[int, Range("[1, 1024]")] | None,
         compile: bool,
         deterministic: bool,
+        devices: PositiveInt | Literal["all"],
+        parallel: Literal["ddp"],
+        timeout: PositiveFloat,
+        grace: PositiveFloat,
     ) -> None:
         num_gpus = 0 if device == "cpu" else count_gpus()
         if device == "gpu" and not num_gpus:
@@ -58,12 +68,17 @@ class Hardware:
             threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads
         )
         self.compile, self.deterministic = compile, deterministic
+        self.world = World.from_environment()
+        # Of several ranks each sees but its own GPU.
+        self.devices = self.world.size if self.world.size > 1 else count_devices(devices, num_gpus)
+        self.parallel: str = parallel
+        self.timeout, self.grace = timeout, grace
 
     def set_environment(self) -> None:
         """Sets what libraries read when torch is imported; call before that."""
         # Waiting OpenMP threads spin, which pays on an idle machine (115 against 80 examples/s) and stalls
         # everyone on a busy one (3 against 37). Which it is can only be guessed, and only now.
-        if others_running() >= max((self.threads or 1) / 2, 1):
+        if others_running() - (self.world.size - 1) >= max((self.threads or 1) / 2, 1):
             os.environ.setdefault("GOMP_SPINCOUNT", "0")
         # Every width of a batch needs matrix products of its own, 14 of them for BERT; oneDNN keeps 1024.
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
@@ -73,7 +88,7 @@ class Hardware:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
     def start(self) -> None:
-        """Imports torch and applies the choices to this process; call once, before anything is built."""
+        """Imports torch, applies the choices to this process and joins the other ranks; call once, first."""
         import torch
 
         if self.threads is not None:
@@ -91,6 +106,7 @@ class Hardware:
             torch.use_deterministic_algorithms(self.deterministic)
         if self.precision == "auto":
             self.precision = "bf16" if has_fast_bf16(self.device_type) else "fp32"
+        self.world.start(self.device_type, self.timeout)
 
     @property
     def device(self) -> "torch.device":
@@ -124,7 +140,8 @@ class Hardware:
         """One line for the user."""
         name = gpu_name() if self.device_type == "cuda" else f"{cpu_name()}, {self.threads} threads"
         extras = [w for w, on in (("compiled", self.compile), ("deterministic", self.deterministic)) if on]
-        return ", ".join([f"{self.device_type} ({name})", self.precision, *extras])
+        several = [f"{self.world.size} ranks by {self.parallel}"] if self.world.size > 1 else []
+        return ", ".join([f"{self.device_type} ({name})", self.precision, *several, *extras])
 
     def record(self) -> dict[str, Any]:
         """What environment.json says of it."""
@@ -136,7 +153,25 @@ class Hardware:
             "waiting_threads": "sleep" if os.environ.get("GOMP_SPINCOUNT") == "0" else "spin",
             "compile": self.compile,
             "deterministic": self.deterministic,
+            "devices": self.world.size,
+            "parallel": self.parallel,
         }
+
+
+def count_devices(devices: int | Literal["all"], num_gpus: int) -> int:
+    """How many ranks a run has; on a CPU any number, each with its share of the cores.
+
+    Raises:
+        HardwareError: there are fewer GPUs.
+    """
+    if devices == "all":
+        return max(num_gpus, 1)
+    if 0 < num_gpus < devices:
+        raise HardwareError(
+            f"{devices} GPUs are asked for, and there {'is' if num_gpus == 1 else 'are'} {num_gpus}",
+            where=f"devices={devices}", fix=f"devices={num_gpus} or devices=all",
+        )  # fmt: skip
+    return devices
 
 
 def others_running() -> float:

@@ -32,6 +32,7 @@ FORMAT = 1  # in status.json; a change that an older aiexp would misread gets th
 
 FLAT, GIT_DIFF, LOCK = "config.json", "git.diff", ".lock"
 CHECKPOINTS, FIGURES, LOG, ERROR_LOG = "checkpoints", "figures", "run.log", "error.log"
+RANKS = "ranks"  # of a run on several devices: what each process but the leader has said
 
 MEGABYTE = 10**6
 LARGEST_METRICS = 2_000 * MEGABYTE

@@ -9,6 +9,7 @@ from aiexp.limits import limit_error, memory_error
 from aiexp.rundir.file import CHECKPOINTS
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.text.terminal import resume_command
+from aiexp.world.failure import peer_lost
 
 
 def explain(error: BaseException, path: Path, shown_path: str, stop: StopSignal) -> BaseException:
@@ -35,4 +36,4 @@ def explain(error: BaseException, path: Path, shown_path: str, stop: StopSignal)
             "compiled networks have no second derivatives, which this loss needs",
             where="Hardware.compile", fix="Hardware.compile=false",
         )  # fmt: skip
-    return limit_error(error) or error
+    return peer_lost(error) or limit_error(error) or error

@@ -2,6 +2,9 @@
 
 from typing import TYPE_CHECKING, Protocol
 
+from aiexp.errors import DataError
+from aiexp.world.world import World
+
 if TYPE_CHECKING:  # a session begins before torch is imported
     from aiexp.dataset.base import Dataset
     from aiexp.hardware.hardware import Hardware
@@ -35,3 +38,10 @@ class Parts(Protocol):
     def sizes(self) -> dict[str, int]:
         """Examples in each split."""
         ...
+
+
+def check_same_data(world: World, fingerprint: str) -> None:
+    """Raises `DataError` unless every rank has read the same data set."""
+    odd = world.odd_rank(fingerprint)
+    if odd is not None:
+        raise DataError(f"rank {odd} has read another data set than rank 0", where="dataset")

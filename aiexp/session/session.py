@@ -20,7 +20,7 @@ from aiexp.rundir.seal import make_seal
 from aiexp.rundir.state import State
 from aiexp.session.display import Display
 from aiexp.session.failure import explain
-from aiexp.session.parts import Parts
+from aiexp.session.parts import Parts, check_same_data
 from aiexp.session.resumption import newest_intact
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.storage.files import storage_errors
@@ -31,6 +31,7 @@ from aiexp.tracker.base import Tracker
 from aiexp.tracker.guard import GuardedTracker
 from aiexp.tracker.none import NullTracker
 from aiexp.tracker.run_info import describe_run
+from aiexp.world.world import World
 
 if TYPE_CHECKING:  # a session begins, and hears signals, before torch is imported
     from aiexp.checkpoint.store import CheckpointStore
@@ -46,6 +47,7 @@ class Session:
         config: Checked and resolved; written down with secrets masked.
         pruning: Who may end the run early; None for nobody.
         stop: Watches for signals already; None for one that begins to.
+        world: Whose leader this process is; None if it is alone.
 
     Raises:
         StorageError: another process works on the directory, or it cannot be written.
@@ -57,7 +59,9 @@ class Session:
         config: dict[str, Any],
         pruning: "Pruning | None" = None,
         stop: StopSignal | None = None,
+        world: World | None = None,
     ) -> None:
+        self.world = world or World()
         self.directory = directory
         self.is_pruned = False
         self._pruning = pruning
@@ -166,6 +170,7 @@ class Session:
         self.say(f"model     {choices.get('model')}: {parameters:,} parameters")
         environment = directory.read(ENVIRONMENT)
         fingerprint = checked_fingerprint(experiment.dataset)
+        check_same_data(self.world, fingerprint)
         if (environment.get("dataset") or {}).get("fingerprint", fingerprint) != fingerprint:
             raise DataError(
                 "the data set is not the one that this run began with",
@@ -296,7 +301,7 @@ class Session:
             best: The step of one to keep besides, if any.
         """
         with self.stop.saving():
-            self.checkpoints.save(step, model, training | {"session": self.state()})
+            self.checkpoints.save(step, model, training | {"session": self.state()}, self.world)
             self.checkpoints.prune(keep_last, best)
             self.directory.write_status(step=step, best_step=best)
 
@@ -308,7 +313,7 @@ class Session:
         """
         with storage_errors("tidying the checkpoints", self.checkpoints.directory):
             self.checkpoints.clean()
-        step = newest_intact(self.checkpoints, self.say)
+        step = self.world.from_leader(newest_intact(self.checkpoints, self.say))
         if step is None:
             self.metrics.cut(0)
             return None

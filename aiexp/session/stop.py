@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Self, final
@@ -29,6 +29,7 @@ class StopSignal:
     def __init__(self) -> None:
         self.requested: int | None = None
         self.has_raised = False  # then whatever ends the body comes of it, even an ImportError of C code
+        self.before_leaving: Callable[[], None] = lambda: None  # before the process ends at once
         self.outcome: int | None = None  # exit code of a run whose end is recorded: no signal changes it
         self._signals = 0
         self._interruptible = False
@@ -90,6 +91,7 @@ class StopSignal:
         """Ends this process without another word to Python."""
         if self.outcome is None:
             tell("aiexp: stopped at once; the last checkpoint is intact")
+        self.before_leaving()
         os._exit(exit_code if self.outcome is None else self.outcome)
 
 

@@ -10,8 +10,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from aiexp.checkpoint.digest import differing, digests
 from aiexp.dataset.base import Dataset
+from aiexp.errors import CheckpointError
 from aiexp.task.report import Evaluation
+from aiexp.world.world import World
 
 OptimizerFactory = Callable[[Iterable[Any]], torch.optim.Optimizer]
 
@@ -60,11 +63,15 @@ class Update:
         optimizer: Key of `Task.make_optimizers()`.
         metrics: Numbers to log as `train/<name>`; `env/<name>` and `time/<name>` keep theirs. A plain one is
             averaged over the updates since the last line; see `Last` and `Sum`.
+        weight: How many the loss is a mean over, where that is not the examples of the batch: tokens, a sum
+            of class weights. By it the losses of several ranks are weighed, so that together they are the
+            mean over the whole batch; with one rank it changes nothing.
     """
 
     loss: Tensor
     optimizer: str = "model"
     metrics: Mapping[str, Metric] = field(default_factory=lambda: {})
+    weight: Tensor | float | None = None
 
 
 class Task(nn.Module, ABC):
@@ -77,9 +84,15 @@ class Task(nn.Module, ABC):
             computed there with what `train_step` computes turns autocast off in `train_step`.
         Batches: tensors in lists, tuples, mappings and dataclasses are moved to the device, and so is
             whatever has a method `to(device)`.
+        Ranks (`hardware.devices`): each has its own process, its share of each batch and its own random
+            numbers; gradients are averaged. `evaluate` runs on all of them and comes to the same on each: on
+            whole splits, or on `dealt` batches whose results are `gathered`. The leader's report is taken.
     """
 
     progress = Progress(step=0, total_steps=0)
+    world = World()
+    # Whether `batches` come from the data set, so that ranks can share them out; false for who makes data.
+    shares_batches = True
 
     @abstractmethod
     def train_step(self, batch: Any) -> Iterator[Update]:
@@ -120,6 +133,18 @@ class Task(nn.Module, ABC):
             total, count = total + sum(losses), count + 1
         return Evaluation(metrics={"loss": total / max(count, 1)}, better={"loss": "min"})
 
+    def dealt(self, dataset: Dataset, split: str) -> Iterator[Any]:
+        """The batches of a split that this rank evaluates; all of them where there is one rank."""
+        return self.world.dealt(dataset.eval_batches(split))
+
+    def gathered(self, parts: list[Any]) -> list[Any]:
+        """What all ranks have made of their `dealt` batches, in the order of the batches, on every rank.
+
+        Args:
+            parts: Of each batch tensors on the CPU and JSON values, nested in lists, tuples and dicts.
+        """
+        return self.world.gathered(parts)
+
     def describe(self) -> dict[str, Any]:
         """JSON values worth recording beside the config, such as the names of the classes."""
         return {}
@@ -130,6 +155,24 @@ class Task(nn.Module, ABC):
 
     def load_extra_state(self, state: dict[str, Any]) -> None:
         """Restores what `extra_state` returned."""
+
+    def reshape_state(self, states: list[dict[str, Any]], world: World) -> dict[str, Any]:
+        """The `extra_state` of a rank, when a run goes on with another number of ranks than it was saved by.
+
+        Args:
+            states: Of each rank that saved one, in order.
+            world: The ranks now.
+
+        Raises:
+            CheckpointError: the ranks had different states, and only the task knows how to divide them.
+        """
+        if any(differing(digests(states[0]), digests(state)) for state in states[1:]):
+            raise CheckpointError(
+                f"each of {len(states)} ranks had a state of its own, which {type(self).__name__} cannot "
+                f"divide among {world.size}",
+                where="hardware.devices", fix=f"hardware.devices={len(states)}, as it was saved",
+            )  # fmt: skip
+        return states[0]
 
     @property
     def device(self) -> torch.device:

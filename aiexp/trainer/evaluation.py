@@ -37,6 +37,7 @@ def evaluate(
         ConfigError: `evaluate` breaks its contract.
     """
     was_training, random = task.training, random_state()
+    hardware.world.share_buffers(task)
     task.eval()
     try:
         # Innermost: a stop request must not fall between changing and restoring anything.

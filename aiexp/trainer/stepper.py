@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, cast, final
 
 import torch
@@ -20,6 +21,29 @@ from aiexp.task.contract import (
     misfits,
 )
 from aiexp.trainer.schedule import Schedule
+from aiexp.trainer.together import check_alike, merged, synced
+from aiexp.world.share import share_out
+
+LATE = "holds parameters that have begun to learn since, whose gradients ranks do not average"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Micro:
+    """A micro-batch on its way through a step.
+
+    Args:
+        generator: The task's updates for it.
+        share: This rank's share of its examples.
+        count: Micro-batches of the step.
+        is_last: Whether it is the last of them.
+    """
+
+    generator: Iterator[Update]
+    share: float
+    count: int
+    is_last: bool
+
 
 # Of a group of parameters: which they are, and how an update is computed, which depends on the machine.
 NO_SETTINGS = frozenset({"params", "foreach", "fused", "capturable", "differentiable"})
@@ -50,6 +74,9 @@ class Stepper:
                 group.setdefault("initial_lr", group["lr"] * group.get("lr_scale", 1.0))
         self.scaler = torch.amp.GradScaler("cuda") if hardware.precision == "fp16" else None
         self.window: dict[str, list[float]] = {}
+        self.kinds: dict[str, type] = {}  # of metrics that are no means
+        self.world = hardware.world
+        self.synced = synced(self.parameters) if self.world.size > 1 else {}
 
     def step(self, number: int, batches: list[Any]) -> None:
         """Runs optimizer step `number` (from 1) on its micro-batches.
@@ -62,10 +89,16 @@ class Stepper:
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
-        generators = [self._start(to_device(batch, self.device)) for batch in batches]
+        parts = [share_out(batch, self.world) for batch in batches]
+        micros = [
+            Micro(
+                self._start(to_device(part, self.device)), share, len(batches), is_last=i == len(batches) - 1
+            )
+            for i, (part, share) in enumerate(parts)
+        ]
         updates = 0
         while True:
-            names = {name for g in generators if (name := self._backward(g, number, len(batches)))}
+            names = {name for micro in micros if (name := self._backward(micro, number))}
             if not names:
                 break
             if len(names) > 1:
@@ -85,9 +118,32 @@ class Stepper:
             raise broken(self.task, "train_step", f"returned a {type(generator).__name__}", fix=YIELD)
         return generator
 
-    def _backward(self, generator: Iterator[Update], number: int, num_batches: int) -> str | None:
-        """Adds the gradient of a generator's next update; returns its optimizer, or None at the end."""
-        update = self._next(generator)
+    def _backward(self, micro: "Micro", number: int) -> str | None:
+        """Adds the gradient of a micro-batch's next update; returns its optimizer, or None at the end."""
+        update = self._checked(self._next(micro.generator))
+        if update is None:
+            return None
+        name, loss = update.optimizer, update.loss
+        value, share = loss.item(), self._share(update, micro.share)
+        losses = self.world.ask(value)  # whoever meets one that is not finite must not leave alone
+        if micro.count > 1:
+            loss = loss / micro.count
+        if share * self.world.size != 1:
+            loss = loss * (share * self.world.size)
+        if self.scaler is not None:
+            loss = self.scaler.scale(loss)
+        if name in self.synced:
+            loss = self.synced[name](loss, is_last=micro.is_last)
+        # inputs=: a generator's loss must not leave gradients in the discriminator.
+        loss.backward(inputs=self.parameters[name] if len(self.parameters) > 1 else None)
+        self._check_losses(losses(), name, number)
+        self._count("loss" if len(self.parameters) == 1 else f"loss/{name}", value, share)
+        for metric_name, metric in checked_metrics(self.task, update.metrics).items():
+            self._count(metric_name, metric, micro.share)
+        return name
+
+    def _checked(self, update: Update | None) -> Update | None:
+        """An update that can be applied, None at the end; raises `ConfigError` for another one."""
         if update is None:
             return None
         if type(update) is not Update:
@@ -96,29 +152,28 @@ class Stepper:
             raise broken(self.task, "train_step", "yielded inside torch.no_grad()", fix=YIELD)
         if torch.is_autocast_enabled(self.device.type):
             raise broken(self.task, "train_step", "yielded inside torch.autocast()", fix=YIELD)
-        parameters = self.parameters.get(update.optimizer)
-        if parameters is None:
+        if update.optimizer not in self.parameters:
             what = f"names the optimizer '{update.optimizer}', not in {list(self.parameters)}"
             raise broken(self.task, "train_step", what, fix=YIELD)
         check_loss(self.task, update)
-        loss = update.loss
-        value = loss.item()
-        if not math.isfinite(value):
-            raise DivergedError(
-                f"loss '{update.optimizer}' is {value} at step {number}; the update was not applied",
-                fix="lower the learning rate or clip the gradient: trainer.clip=1.0",
-            )
-        if num_batches > 1:
-            loss = loss / num_batches
-        if self.scaler is not None:
-            loss = self.scaler.scale(loss)
-        # inputs=: a generator's loss must not leave gradients in the discriminator.
-        loss.backward(inputs=parameters if len(self.parameters) > 1 else None)
-        single = len(self.parameters) == 1
-        self._count("loss" if single else f"loss/{update.optimizer}", value)
-        for name, metric in checked_metrics(self.task, update.metrics).items():
-            self._count(name, metric)
-        return update.optimizer
+        return update
+
+    def _share(self, update: Update, share: float) -> float:
+        """This rank's share in the loss of the whole batch."""
+        if update.weight is None or self.world.size == 1:
+            return share
+        weight = as_number(self.task, "train_step", "weight", update.weight)
+        return weight / sum(self.world.ask(weight)())
+
+    def _check_losses(self, losses: list[float], name: str, number: int) -> None:
+        """Raises `DivergedError` unless the losses of all ranks are finite."""
+        for rank, value in enumerate(losses):
+            if not math.isfinite(value):
+                whose = f" of rank {rank}" if len(losses) > 1 else ""
+                raise DivergedError(
+                    f"loss '{name}'{whose} is {value} at step {number}; the update was not applied",
+                    fix="lower the learning rate or clip the gradient: trainer.clip=1.0",
+                )
 
     def _next(self, generator: Iterator[Update]) -> Update | None:
         """Runs a generator on to its next update, in the run's precision."""
@@ -138,7 +193,8 @@ class Stepper:
                     fix="lower the learning rate",
                 )
             if math.isfinite(norm):
-                self._count("gradient_norm" if len(self.parameters) == 1 else f"gradient_norm/{name}", norm)
+                key = "gradient_norm" if len(self.parameters) == 1 else f"gradient_norm/{name}"
+                self._count(key, norm, 1 if self.world.size == 1 else 1 / self.world.size)
         if self.scaler is None:
             optimizer.step()
         else:
@@ -156,27 +212,38 @@ class Stepper:
                 f"every gradient of fp16 has overflowed by step {number}: no update is applied any more",
                 fix="hardware.precision=bf16 or fp32, or lower the learning rate",
             )
-        parameters = [p.detach() for group in self.parameters.values() for p in group]
-        if not math.isfinite(nn.utils.get_total_norm(parameters).item()):
+        parameters = [p for group in self.parameters.values() for p in group]
+        if self.world.size > 1:
+            late = {id(p) for o in self.optimizers.values() for p in trainable(o)} - {
+                id(p) for p in parameters
+            }
+            if late:
+                raise broken(self.task, "make_optimizers", LATE, fix="hardware.devices=1")
+            check_alike(self.world, parameters, number)
+        if not math.isfinite(nn.utils.get_total_norm([p.detach() for p in parameters]).item()):
             raise DivergedError(
                 f"weights are not finite at step {number}; the checkpoint before it is intact",
                 fix="clip the gradient (trainer.clip=1.0) or lower the learning rate",
             )
 
-    def _count(self, name: str, metric: Metric) -> None:
+    def _count(self, name: str, metric: Metric, share: float) -> None:
         """Adds a metric to the window, as the total and the number that it is divided by."""
         plain = metric.value if isinstance(metric, Last | Sum) else metric
         value = as_number(self.task, "train_step", name, plain)
         entry = self.window.get(name)
-        if entry is None or isinstance(metric, Last):
-            self.window[name] = [value, 1]
+        if isinstance(metric, Last | Sum):
+            self.kinds[name] = type(metric)
+            self.window[name] = [value if entry is None or isinstance(metric, Last) else entry[0] + value, 1]
+        elif entry is None:
+            self.window[name] = [value * share, share]
         else:
-            entry[0] += value
-            entry[1] += 0 if isinstance(metric, Sum) else 1
+            entry[0] += value * share
+            entry[1] += share
 
     def take_metrics(self) -> dict[str, float]:
         """Metrics since the last call, as `train/...` unless named `env/` or `time/`, and learning rates."""
-        means = {name: total / count for name, (total, count) in self.window.items()}
+        window = self.window if self.world.size == 1 else merged(self.world.gather(self.window), self.kinds)
+        means = {name: total / count for name, (total, count) in window.items()}
         own = ("env/", "time/")
         metrics = {n if n.startswith(own) else f"train/{n}": mean for n, mean in means.items()}
         self.window = {}

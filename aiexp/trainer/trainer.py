@@ -1,25 +1,28 @@
 """The loop: steps, evaluations, checkpoints. It knows nothing of what is learned."""
 
-import time
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any, Literal, final
 
-from aiexp.checkpoint.state import load_random_state, random_state
+from aiexp.checkpoint.state import load_random_state, random_state, seed_everything
 from aiexp.checkpoint.store import CheckpointPolicy
 from aiexp.dataset.base import Dataset
 from aiexp.dataset.preview import first_batch
 from aiexp.errors import CheckpointError, ConfigError, DataError
 from aiexp.hardware.hardware import Hardware
 from aiexp.ranges import PositiveFloat, PositiveInt
+from aiexp.session.follower import Follower
 from aiexp.session.session import Session
 from aiexp.session.stop import StopRequested
 from aiexp.task.base import Progress, Task
-from aiexp.task.contract import checked_epoch, training_batches
+from aiexp.task.contract import broken, checked_epoch, training_batches
 from aiexp.task.report import Evaluation
+from aiexp.trainer.clock import Clock
 from aiexp.trainer.evaluation import evaluate
 from aiexp.trainer.schedule import Schedule
 from aiexp.trainer.selection import Selection
 from aiexp.trainer.stepper import Stepper
+from aiexp.trainer.together import merged
 
 
 @final
@@ -68,7 +71,9 @@ class Trainer:
         per_epoch = checked_epoch(dataset)  # of any run: its lines say the epoch
         return self.steps or max(1, round((self.epochs or 0) * per_epoch / self.accumulate))
 
-    def fit(self, task: Task, dataset: Dataset, hardware: Hardware, session: Session) -> dict[str, float]:
+    def fit(
+        self, task: Task, dataset: Dataset, hardware: Hardware, session: Session | Follower
+    ) -> dict[str, float]:
         """Trains to the end, continuing from the session's newest checkpoint if there is one.
 
         Returns:
@@ -81,9 +86,13 @@ class Trainer:
         """
         with session.stop.interruptible():  # there is nothing to save yet
             loop = Loop(self, task, dataset, hardware, session)
+        with loop.interruptible():
             loop.check_metrics()
             loop.resume()
-        return loop.run()
+        try:
+            return loop.run()
+        finally:
+            hardware.world.rest()
 
 
 @final
@@ -91,12 +100,21 @@ class Loop:
     """One call of `Trainer.fit`: the state that a checkpoint saves, and the order of events."""
 
     def __init__(
-        self, trainer: Trainer, task: Task, dataset: Dataset, hardware: Hardware, session: Session
+        self,
+        trainer: Trainer,
+        task: Task,
+        dataset: Dataset,
+        hardware: Hardware,
+        session: Session | Follower,
     ) -> None:
         if dataset.num_examples("train") == 0:
             raise DataError("the training split is empty", where="dataset")
         self.trainer, self.task, self.dataset = trainer, task, dataset
         self.hardware, self.session, self.selection = hardware, session, trainer.selection
+        self.world = task.world = hardware.world
+        self.world.before_batch = self.check_stop
+        if self.world.size > 1 and not task.shares_batches:
+            raise broken(task, "batches", "makes its own data", fix="hardware.devices=1")
         self.total_steps = trainer.total_steps(dataset)
         self.has_eval = dataset.num_examples("eval") > 0
         hardware.prepare(task)
@@ -112,6 +130,7 @@ class Loop:
     def run(self) -> dict[str, float]:
         """The order of events, top to bottom."""
         self.session.begin(self.step, self.total_steps)
+        self.world.watch()
         try:
             self.train()
         except StopRequested:
@@ -144,21 +163,31 @@ class Loop:
                 session.show(self.step, self.stepper.window)
             with clock.paused():
                 self.finish_step()
-            if session.stop.requested:
-                raise StopRequested
-        if self.stepper.window:  # ended early, between two lines
+            self.check_stop()
+        if self.world.largest(len(self.stepper.window)):  # ended early, between two lines
             self.log(clock)
 
     def tell_progress(self) -> None:
         """Lets the task know how far training is."""
         self.task.progress = Progress(step=self.step, total_steps=self.total_steps)
 
+    def check_stop(self) -> None:
+        """Ends the run, on all ranks at the same point, if any of them was asked to stop."""
+        asked = self.world.largest(self.session.stop.requested or 0)
+        if asked:
+            self.session.stop.requested = int(asked)
+            raise StopRequested
+
+    def interruptible(self) -> AbstractContextManager[None]:
+        """A body that a stop request ends at once; one of several ranks must not leave alone."""
+        return self.session.stop.interruptible() if self.world.size == 1 else nullcontext()
+
     def stoppable(self) -> AbstractContextManager[None]:
         """A step that a stop request ends at once if it is the first since a checkpoint: none is lost then.
 
         The first step of a run may be a long one: an agent acts until it has something to learn from.
         """
-        return self.session.stop.interruptible() if self.saved_step == self.step else nullcontext()
+        return self.interruptible() if self.saved_step == self.step else nullcontext()
 
     def finish_step(self) -> None:
         """Evaluates and saves if due at this step."""
@@ -185,7 +214,7 @@ class Loop:
         per_epoch, accumulate = checked_epoch(self.dataset), self.trainer.accumulate
         return self.step * accumulate // per_epoch > (self.step - 1) * accumulate // per_epoch
 
-    def log(self, clock: "Clock") -> None:
+    def log(self, clock: Clock) -> None:
         """Writes the training metrics since the last line."""
         trainer = self.trainer
         metrics = self.stepper.take_metrics()
@@ -200,10 +229,12 @@ class Loop:
 
     def evaluate(self, split: str, *, report: bool = False, dataset: Dataset | None = None) -> Evaluation:
         """The task's evaluation of a split, everything under its full name (`eval/accuracy`)."""
-        watch = self.session.stop.interruptible
-        return evaluate(
-            self.task, dataset or self.dataset, split, self.hardware, report=report, interruptible=watch
-        )
+        evaluation = evaluate(
+            self.task, dataset or self.dataset, split, self.hardware,
+            report=report and self.world.is_leader, interruptible=self.interruptible,
+        )  # fmt: skip
+        # Equal code may differ by a bit on another processor, and then one rank would decide otherwise.
+        return replace(evaluation, metrics=self.world.from_leader(evaluation.metrics))
 
     def check_metrics(self) -> None:
         """Evaluates one batch, so that a wrong metric name or shape is found before the first step."""
@@ -222,7 +253,7 @@ class Loop:
         best = self.selection.best
         if best is not None and best.step != self.step:
             try:
-                with self.session.stop.interruptible():
+                with self.interruptible():
                     model, state = self.session.checkpoints.load(best.step)
                     self.task.load_state_dict(model)
                     self.task.load_extra_state(state["task"])
@@ -267,6 +298,7 @@ class Loop:
             self.step = self.saved_step = state["step"]
             self.evaluated, self.metrics = state["evaluated"], state["metrics"]
             load_random_state(state["random"])
+            self.take_own(state)
         except (RuntimeError, ArithmeticError, ValueError, LookupError, TypeError, AttributeError) as error:
             lines = str(error).splitlines()
             raise CheckpointError(
@@ -277,29 +309,23 @@ class Loop:
         if self.selection.exhausted:
             self.session.say("early stopping has ended the training; trainer.selection.patience=N goes on")
 
-
-@final
-class Clock:
-    """Seconds of training since the last lap, without what happened while paused."""
-
-    def __init__(self, step: int) -> None:
-        self._start = time.perf_counter()
-        self._paused_at = 0.0
-        self._step = step
-
-    def paused(self) -> "Clock":
-        """A context whose time does not count."""
-        return self
-
-    def __enter__(self) -> None:
-        self._paused_at = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._start += time.perf_counter() - self._paused_at
-
-    def lap(self, step: int) -> tuple[float, int]:
-        """Seconds and steps since the last call."""
-        now = time.perf_counter()
-        seconds, self._start = now - self._start, now
-        steps, self._step = step - self._step, step
-        return seconds, steps
+    def take_own(self, state: dict[str, Any]) -> None:
+        """What this rank had to itself when the checkpoint was saved; the leader's has been loaded."""
+        world, others = self.world, self.session.checkpoints.load_ranks(self.step)
+        if len(others) + 1 == world.size:
+            if world.rank:
+                own = others[world.rank - 1]
+                self.task.load_extra_state(own["task"])
+                self.stepper.window = own["window"]
+                load_random_state(own["random"])
+            return
+        self.session.say(
+            f"saved by {len(others) + 1} ranks, continued by {world.size}: other random numbers from here on"
+        )
+        self.task.load_extra_state(
+            self.task.reshape_state([state["task"], *(own["task"] for own in others)], world)
+        )
+        windows = [state["stepper"]["window"], *(own["window"] for own in others)]
+        self.stepper.window = merged(windows, {}) if world.is_leader else {}
+        if world.rank:
+            seed_everything(world.own_seed(self.session.config["seed"], self.step))

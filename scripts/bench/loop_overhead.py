@@ -102,7 +102,10 @@ def ours(steps: int) -> float:
         selection=Selection(monitor=None, mode="max", patience=None),
         checkpoint=CheckpointPolicy(every=10**9, keep_last=1),
     )  # fmt: skip
-    hardware = Hardware(device="cpu", precision="fp32", threads=1, compile=False, deterministic=False)
+    hardware = Hardware(
+        device="cpu", precision="fp32", threads=1, compile=False, deterministic=False,
+        devices=1, parallel="ddp", timeout=600, grace=120,
+    )  # fmt: skip
     hardware.start()
     with (
         tempfile.TemporaryDirectory() as folder,

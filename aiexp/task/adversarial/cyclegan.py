@@ -15,6 +15,7 @@ from aiexp.task.adversarial.moving_average import MovingAverage
 from aiexp.task.adversarial.translation_report import Translations, better_distances, joined, mean_distances
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.report import Evaluation
+from aiexp.world.world import World
 
 # Tensor letters: B batch, C channels, H height, W width.
 
@@ -169,14 +170,14 @@ class CycleGAN(Task):
         is_aligned: bool = dataset.aligned  # pyright: ignore[reportAttributeAccessIssue]
         last = dataset.num_examples(split) - 1
         shown = torch.linspace(0, last, self.num_pictures, dtype=torch.float64).round().long()
-        distances: list[dict[str, Tensor]] = []
-        pictured: list[Translations] = []
-        for batch in dataset.eval_batches(split):
+        parts: list[tuple[dict[str, Tensor], dict[str, Tensor]]] = []
+        for batch in self.dealt(dataset, split):
             translations = self.translations(self.to_device(batch))
-            distances.append(translations.distances(is_aligned))
-            pictured.append(translations.chosen(torch.isin(batch["index"], shown)))
-        pictures = joined(pictured).pictures(is_aligned)
-        metrics = mean_distances(distances)
+            pictured = translations.chosen(torch.isin(batch["index"], shown))
+            parts.append((translations.distances(is_aligned), pictured.tensors()))
+        distances, chosen = zip(*self.gathered(parts), strict=True)
+        pictures = joined([Translations(**images) for images in chosen]).pictures(is_aligned)
+        metrics = mean_distances(list(distances))
         return Evaluation(metrics=metrics, better=better_distances(metrics), pictures=pictures)
 
     def translations(self, batch: dict[str, Tensor]) -> Translations:
@@ -200,6 +201,10 @@ class CycleGAN(Task):
         """Restores both pools."""
         for side, images in state["pools"].items():
             self.pools[side].load_state(images, self.device)
+
+    def reshape_state(self, states: list[dict[str, Any]], world: World) -> dict[str, Any]:
+        """The pools of one of the ranks: each of them is a sample of what generators made."""
+        return states[world.rank % len(states)]
 
 
 def normalized(images: Tensor) -> Tensor:

@@ -138,7 +138,9 @@ class GAN(Task):
         fake = self.draw_fakes(len(last))
         yield self.judge(last, fake.detach())
         fake_scores = self.discriminator(fake).float()
-        yield Update(loss=generator_loss(self.loss, fake_scores), optimizer="generator")
+        yield Update(
+            loss=generator_loss(self.loss, fake_scores), optimizer="generator", weight=len(fake_scores)
+        )
 
     def draw_fakes(self, count: int) -> Tensor:
         """(B, C, H, W) float images in [-1, 1] from new noise, which is drawn from torch's own generator."""
@@ -156,7 +158,8 @@ class GAN(Task):
             penalty = gradient_penalty(self.discriminator, real, fake)
             loss = loss + self.penalty * penalty
             metrics["gradient_penalty"] = penalty.detach()
-        return Update(loss=loss, optimizer="discriminator", metrics=metrics)
+        # A step's batches may be of different sizes, and ranks weigh by that of the first.
+        return Update(loss=loss, optimizer="discriminator", metrics=metrics, weight=len(real))
 
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One for each network; each step of the generator's also moves the average."""

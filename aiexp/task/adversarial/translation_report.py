@@ -37,6 +37,10 @@ class Translations:
         """The images of some rows: (B,) bool on the CPU."""
         return Translations(**{f.name: getattr(self, f.name).cpu()[rows] for f in fields(self)})
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All of them by their names."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
     def pictures(self, is_aligned: bool) -> dict[str, bytes]:
         """Both directions as PNG, an image a column: A, G(A), F(G(A)) and the true B below each other."""
         rows = {
@@ -52,7 +56,7 @@ class Translations:
             "cycle_l1_b": l1_distances(self.cycled_b, self.b),
         }
         if not is_aligned:
-            return distances
+            return {name: values.cpu() for name, values in distances.items()}
         for key, images, truth in (
             ("ab", self.fake_b, self.b),
             ("ba", self.fake_a, self.a),
@@ -60,7 +64,7 @@ class Translations:
         ):
             distances[f"l1_{key}"] = l1_distances(images, truth)
             distances[f"ssim_{key}"] = structural_similarities(images, truth)
-        return distances
+        return {name: values.cpu() for name, values in distances.items()}
 
 
 def joined(parts: list[Translations]) -> Translations:
@@ -73,7 +77,7 @@ def mean_distances(parts: list[dict[str, Tensor]]) -> dict[str, float]:
 
     The smallest of the four margins, by which a checkpoint can be chosen, is `margin_min`.
     """
-    means = {name: torch.cat([p[name].cpu() for p in parts]).double().mean().item() for name in parts[0]}
+    means = {name: torch.cat([p[name] for p in parts]).double().mean().item() for name in parts[0]}
     if "l1_identity" in means:
         for direction in ("ab", "ba"):
             means[f"margin_l1_{direction}"] = means["l1_identity"] - means[f"l1_{direction}"]

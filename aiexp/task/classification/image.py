@@ -23,6 +23,7 @@ from aiexp.task.classification.report import (
 from aiexp.task.classification.trunk import Trunk
 from aiexp.task.picture_grid import picture_grid
 from aiexp.task.report import Evaluation
+from aiexp.world.world import World
 
 # Tensor letters: B batch, C channels, H height, W width, D features, K classes.
 
@@ -178,10 +179,10 @@ class ImageClassification(Task):
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """Loss, accuracy and macro F1; as a report also per-class table, confusion matrix, worst errors."""
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        for batch in dataset.eval_batches(split):
+        for batch in self.dealt(dataset, split):
             logits = self.predict(batch["images"].to(self.device, non_blocking=True))
             parts.append((logits.cpu(), batch["labels"], batch["index"]))
-        metrics, truth, probabilities, index = score(parts)
+        metrics, truth, probabilities, index = score(self.gathered(parts))
         if not report:
             return Evaluation(metrics=metrics, better=BETTER)
         data: Any = dataset
@@ -227,6 +228,7 @@ def check_batch_norm(model: Any, dataset: ImageData) -> None:
         return
     size, num = dataset.batch_size, dataset.num_examples("train")
     last = num - (dataset.batches_per_epoch() - 1) * size
+    check_ranks(min(size, last), type(model).__name__)
     if min(size, last) != 1:
         return
     which = "every training batch" if size == 1 else f"the last training batch of each epoch ({num} = "
@@ -239,3 +241,14 @@ def check_batch_norm(model: Any, dataset: ImageData) -> None:
         if size > 1
         else "dataset.batch_size=64, or a model without batch norm",
     )
+
+
+def check_ranks(rows: int, model: str) -> None:
+    """Raises `ConfigError` if a rank has one of the rows of a batch for batch norm."""
+    size = World.from_environment().size
+    if size > 1 and rows >= size > rows // 2:
+        raise ConfigError(
+            f"a batch of {rows} images leaves one for a rank of {size}, and {model} has batch norm, which "
+            "needs at least two",
+            where="dataset.batch_size", fix=f"dataset.batch_size={2 * size} or more, dataset.drop_last=true",
+        )  # fmt: skip

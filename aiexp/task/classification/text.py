@@ -110,7 +110,8 @@ class TextClassification(Task):
         logits, labels = self(batch), batch["labels"]
         loss = F.cross_entropy(logits, labels, self.class_weights, label_smoothing=self.label_smoothing)
         accuracy = (logits.detach().argmax(1) == labels).float().mean()
-        yield Update(loss=loss, metrics={"accuracy": accuracy})
+        weight = None if self.class_weights is None else self.class_weights[labels].sum()
+        yield Update(loss=loss, metrics={"accuracy": accuracy}, weight=weight)
 
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One optimizer; weights of matrices decay, biases and norms do not."""
@@ -141,10 +142,10 @@ class TextClassification(Task):
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """Loss, accuracy and macro F1; as a report also per-class table, confusion matrix, worst errors."""
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        for batch in dataset.eval_batches(split):
+        for batch in self.dealt(dataset, split):
             moved = self.to_device(batch)
             parts.append((self(moved).cpu(), batch["labels"], batch["index"]))
-        metrics, truth, probabilities, index = score(parts)
+        metrics, truth, probabilities, index = score(self.gathered(parts))
         if not report:
             return Evaluation(metrics=metrics, better=BETTER)
         texts: list[str] = dataset.texts(split)  # pyright: ignore[reportAttributeAccessIssue]

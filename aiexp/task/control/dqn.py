@@ -71,6 +71,8 @@ class DQN(Task):
         ConfigError: the environment's actions are not discrete, or the memory is too small.
     """
 
+    shares_batches = False
+
     def __init__(
         self,
         *,

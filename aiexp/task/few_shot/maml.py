@@ -151,7 +151,7 @@ class MAML(Task):
         """Every task of a split, adapted from the initialisation."""
         # Adaptation takes gradients, which inference mode forbids.
         with torch.inference_mode(False), torch.no_grad(), self.in_float32():
-            batches = [self.to_device(batch) for batch in dataset.eval_batches(split)]
+            batches = [self.to_device(batch) for batch in self.dealt(dataset, split)]
             if self.ways:
                 return self.evaluate_classes(batches, report)
             return self.evaluate_regression(batches, report)
@@ -184,7 +184,7 @@ class MAML(Task):
         rates = [self.adaptation.lr * factor for factor in BASELINE_LR_FACTORS]
         errors = torch.stack([self.squared_errors(baseline, batches, rate) for rate in rates])  # (R, S, M)
         best = errors.mean(2).nan_to_num(torch.inf).argmin(0)  # (S,)
-        return [rates[i] for i in best.tolist()], errors[best, torch.arange(len(best), device=best.device)]
+        return [rates[i] for i in best.tolist()], errors[best, torch.arange(len(best))]
 
     def squared_errors(self, adaptation: Adaptation, batches: list[Batch], lr: float | None) -> Tensor:
         """(S, M) mean squared error of the query points of every task."""
@@ -193,22 +193,22 @@ class MAML(Task):
             outputs = adaptation.outputs_after(
                 batch["support_x"], batch["support_y"], batch["query_x"], self.eval_steps, lr
             )  # (S, M, Q, 1)
-            errors.append((outputs - batch["query_y"]).square().flatten(2).mean(2))
-        return torch.cat(errors, 1)
+            errors.append((outputs - batch["query_y"]).square().flatten(2).mean(2).cpu())
+        return torch.cat(self.gathered(errors), 1)
 
     def evaluate_classes(self, batches: list[Batch], report: bool) -> Evaluation:
         """Accuracies after each number of steps; the last is the one without a number."""
-        hits: list[Tensor] = []
-        losses: list[Tensor] = []
+        parts: list[tuple[Tensor, Tensor]] = []
         pictures: dict[str, bytes] = {}
         for batch in batches:
             outputs = self.adaptation.outputs_after(
                 batch["support_x"], batch["support_y"], batch["query_x"], self.eval_steps
             )  # (S, M, Q, ways)
-            hits.append((outputs.argmax(-1) == batch["query_y"]).float().mean(2))
-            losses.append(self.adaptation.losses(outputs[-1], batch["query_y"]))
+            hits = (outputs.argmax(-1) == batch["query_y"]).float().mean(2)
+            parts.append((hits.cpu(), self.adaptation.losses(outputs[-1], batch["query_y"]).cpu()))
             if report and not pictures:
                 pictures["episode"] = episode_picture(batch, outputs[-1, 0].argmax(-1), self.ways)
+        hits, losses = zip(*self.gathered(parts), strict=True)
         accuracies = torch.cat(hits, 1)  # (S, M)
         metrics = mean_with_interval("accuracy", accuracies[-1]) | {"loss": torch.cat(losses).mean().item()}
         for steps, values in zip(self.eval_steps, accuracies, strict=True):

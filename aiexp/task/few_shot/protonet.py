@@ -72,17 +72,18 @@ class ProtoNet(Task):
 
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """Every episode of a split."""
-        hits: list[Tensor] = []
-        losses: list[Tensor] = []
+        parts: list[tuple[Tensor, Tensor]] = []
         pictures: dict[str, bytes] = {}
-        for batch in dataset.eval_batches(split):
+        for batch in self.dealt(dataset, split):
             batch = self.to_device(batch)
             scores, truth = self.scores(batch), batch["query_y"]
-            hits.append((scores.argmax(-1) == truth).float().mean(1))
-            losses.append(F.cross_entropy(scores.flatten(0, 1), truth.flatten(), reduction="none"))
+            hits = (scores.argmax(-1) == truth).float().mean(1)
+            losses = F.cross_entropy(scores.flatten(0, 1), truth.flatten(), reduction="none")
+            parts.append((hits.cpu(), losses.cpu()))
             if report and not pictures:
                 pictures["episode"] = episode_picture(batch, scores[0].argmax(-1), self.ways)
-        metrics = mean_with_interval("accuracy", torch.cat(hits)) | {"loss": torch.cat(losses).mean().item()}
+        hits, losses = (torch.cat(tensors) for tensors in zip(*self.gathered(parts), strict=True))
+        metrics = mean_with_interval("accuracy", hits) | {"loss": losses.mean().item()}
         return Evaluation(metrics=metrics, better={"accuracy": "max", "loss": "min"}, pictures=pictures)
 
     def in_float32(self) -> AbstractContextManager[Any]:

@@ -10,6 +10,7 @@ from aiexp.rundir.directory import RunDirectory
 from aiexp.session.session import Session
 from aiexp.task.adversarial.cyclegan import CycleGAN
 from aiexp.trainer.selection import Selection
+from aiexp.world.world import World
 from tests.endings import die, digest
 from tests.forks import in_fork
 from tests.task.adversarial.test_cyclegan import RUN_STEPS, make, make_dataset, make_stepper
@@ -70,3 +71,13 @@ def test_a_restored_pool_matters(tmp_path: Path) -> None:
         for mine, theirs in zip(other.pools[side].images, task.pools[side].images, strict=True):
             assert torch.equal(mine, theirs)
             assert mine.data_ptr() != theirs.data_ptr()
+
+
+def test_other_ranks_go_on_with_the_pools_that_were_saved() -> None:
+    states = [{"pools": {"a": [torch.full((1,), rank)], "b": []}} for rank in range(2)]
+    task = make()
+    assert [task.reshape_state(states, World(rank, 3))["pools"]["a"][0].item() for rank in range(3)] == [
+        0,
+        1,
+        0,
+    ]

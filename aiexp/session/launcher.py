@@ -1,0 +1,188 @@
+"""Has a run trained by several processes of this machine, and ends them together. Imports no torch.
+
+Each is `python -m aiexp.rank` in a session of its own: a Ctrl-C reaches this process alone, which passes it
+on. They read the config from a pipe, secrets and all, and meet at a file in a folder that only this user can
+read; the only ports are those that they open to each other on 127.0.0.1.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast, final
+
+from aiexp.errors import AiexpError
+from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.file import RANKS
+from aiexp.rundir.state import State
+from aiexp.session.ended import RunEnded, cause_of
+from aiexp.session.stop import StopRequested, StopSignal
+from aiexp.storage.files import storage_errors
+from aiexp.world.world import FOLDER, RANK, STORE, rank_file
+
+if TYPE_CHECKING:
+    from aiexp.hardware.hardware import Hardware
+
+PARENT, CORES = "AIEXP_RANK_PARENT", "AIEXP_RANK_CORES"
+POLL_SECONDS = 0.05
+LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
+
+
+def launch(
+    directory: RunDirectory,
+    config: dict[str, Any],
+    hardware: "Hardware",
+    stop: StopSignal,
+    changes: list[str] | None = None,
+) -> int:
+    """Has a run trained by as many ranks as `hardware.devices` says; returns 0.
+
+    Args:
+        directory: The run's.
+        config: Checked and resolved.
+        hardware: Built from it.
+        stop: Hears the signals that end the run.
+        changes: What was typed when resuming; None for a new run.
+
+    Raises:
+        AiexpError: what the run ended by, with its exit code; status.json says the same.
+    """
+    logs = directory.path / RANKS
+    with storage_errors("making the folder of ranks", logs):
+        logs.mkdir(exist_ok=True)
+        for suffix in ("log", "stack", "json"):
+            for left in logs.glob(f"rank-*.{suffix}"):
+                left.unlink()
+    with tempfile.TemporaryDirectory(prefix="aiexp-", ignore_cleanup_errors=True) as private:
+        job = {"directory": str(directory.path), "config": config, "changes": changes}
+        ranks = Ranks(json.dumps(job).encode(), environments(hardware, Path(private, "store"), logs), logs)
+
+        def leave() -> None:
+            ranks.kill()
+            shutil.rmtree(private, ignore_errors=True)
+
+        stop.before_leaving = leave
+        with ranks.started():
+            try:
+                with stop.interruptible():
+                    ranks.wait(hardware.grace)
+            except StopRequested:
+                ranks.tell(stop.requested or signal.SIGTERM)
+                ranks.wait(hardware.grace, is_stopping=True)
+    cause = cause_of(logs, ranks.exit_codes, ranks.killed, stop.requested)
+    if cause is None:
+        return 0
+    stop.outcome = cause.exit_code
+    correct_status(directory, cause)
+    raise cause
+
+
+def correct_status(directory: RunDirectory, cause: RunEnded) -> None:
+    """The leader may have written that another rank is gone, or nothing: this is why."""
+    with suppress(AiexpError):
+        directory.write_status(
+            state=State.of_exit_code(cause.exit_code), exit_code=cause.exit_code, error=str(cause)
+        )
+
+
+@final
+class Ranks:
+    """The processes of a run.
+
+    Args:
+        job: What they are told.
+        environments: What each finds in its environment.
+        logs: Where what they say goes; the leader speaks to the terminal.
+    """
+
+    def __init__(self, job: bytes, environments: list[dict[str, str]], logs: Path) -> None:
+        self.job, self.environments, self.logs = job, environments, logs
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.killed: set[int] = set()  # ranks that had to be ended
+
+    @contextmanager
+    def started(self) -> Generator[None]:
+        """A body during which they run; afterwards none does."""
+        try:
+            for rank, environment in enumerate(self.environments):
+                log = rank_file(self.logs, rank, "log") if rank else None
+                self.processes.append(start(self.job, environment, log))
+            yield
+        finally:
+            self.kill()
+            for process in self.processes:
+                process.wait()
+
+    @property
+    def exit_codes(self) -> list[int | None]:
+        """Of each rank; None while it runs, negative after a signal."""
+        return [process.poll() for process in self.processes]
+
+    def wait(self, grace: float, *, is_stopping: bool = False) -> None:
+        """Until all have ended; those that take longer than `grace` after a failure or a stop are killed."""
+        deadline = time.monotonic() + grace if is_stopping else float("inf")
+        while None in (codes := self.exit_codes):
+            if deadline == float("inf") and any(codes):
+                deadline = time.monotonic() + grace
+            if time.monotonic() > deadline:
+                self.kill()
+            time.sleep(POLL_SECONDS)
+
+    def tell(self, number: int) -> None:
+        """Passes a signal on; they agree among themselves when to stop."""
+        for process in self.processes:
+            with suppress(ProcessLookupError):
+                process.send_signal(number)
+
+    def kill(self) -> None:
+        """Ends all that still run, and what they have started."""
+        for rank, process in enumerate(self.processes):
+            if process.poll() is None:
+                self.killed.add(rank)
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+
+def start(job: bytes, environment: dict[str, str], log: Path | None) -> "subprocess.Popen[bytes]":
+    """Starts a rank; what it says goes to `log`, or where this process's words go."""
+    with nullcontext() if log is None else log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "aiexp.rank"],
+            env=os.environ | environment, stdin=subprocess.PIPE, stdout=output, stderr=output,
+            start_new_session=True,
+        )  # fmt: skip
+    with suppress(BrokenPipeError), cast(IO[bytes], process.stdin) as pipe:
+        pipe.write(job)
+    return process
+
+
+def environments(hardware: "Hardware", store: Path, logs: Path) -> list[dict[str, str]]:
+    """What each rank finds in its environment."""
+    count = hardware.devices
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
+    found: list[dict[str, str]] = []
+    for rank in range(count):
+        own = cores[rank * len(cores) // count : (rank + 1) * len(cores) // count]
+        environment = {
+            RANK: f"{rank}/{count}",
+            STORE: str(store),
+            FOLDER: str(logs),
+            PARENT: str(os.getpid()),
+            CORES: ",".join(map(str, own or cores[rank % len(cores) :][:1] if cores else [])),
+            "GLOO_SOCKET_IFNAME": LOOPBACK,
+            "NCCL_SOCKET_IFNAME": LOOPBACK,
+            # DDP warns of looking for unused parameters, which keeps resumed runs exact.
+            "TORCH_CPP_LOG_LEVEL": "ERROR",
+        }
+        if hardware.device_type == "cuda":
+            environment["CUDA_VISIBLE_DEVICES"] = gpus[rank]
+        found.append(environment)
+    return found

@@ -1,0 +1,172 @@
+"""The ranks of a run: who this process is among them, and what they tell each other."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, final
+
+from aiexp.world.watch import Watch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# What the launcher says in a rank's environment: "1/2", the file to meet at, the folder of what ranks leave.
+RANK, STORE, FOLDER = "AIEXP_RANK", "AIEXP_RANK_STORE", "AIEXP_RANK_FOLDER"
+LATER_SECONDS = 60.0  # that a collective waits longer than a rank's own watch: the watch knows who is late
+
+
+@final
+class World:
+    """`rank` of `size`; the leader, rank 0, writes and speaks for all.
+
+    Every method is called by all ranks at the same point or by none. Nothing that a rank finds out alone (a
+    signal, a loss that is not finite) may decide what it does next: all are asked, and decide the same. With
+    one rank every method is the identity.
+
+    Args:
+        rank: From 0.
+        size: Number of ranks.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1) -> None:
+        self.rank, self.size = rank, size
+        self.before_batch: Callable[[], None] = lambda: None  # before each batch of an evaluation
+        self._watch: Watch | None = None
+        self._timeout = 0.0
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The world that the launcher has put this process into; alone if none has."""
+        rank, _, size = os.environ.get(RANK, "0/1").partition("/")
+        return cls(int(rank), int(size))
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this rank writes and speaks."""
+        return self.rank == 0
+
+    def start(self, device_type: str, timeout: float) -> None:
+        """Joins the others.
+
+        Args:
+            device_type: "cpu" or "cuda".
+            timeout: Seconds without a sign of life after which a rank ends.
+        """
+        if self.size == 1:
+            return
+        from datetime import timedelta
+
+        import torch.distributed as dist
+
+        self._timeout = timeout
+        # A file of ours to meet at: no port is open to strangers.
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if device_type == "cuda" else "gloo",
+            store=dist.FileStore(  # pyright: ignore[reportPrivateImportUsage]
+                os.environ[STORE], self.size
+            ),
+            rank=self.rank,
+            world_size=self.size,
+            timeout=timedelta(seconds=timeout + LATER_SECONDS),
+        )
+
+    def watch(self) -> None:
+        """From now on a rank that gives no sign of life ends; building data and weights may take longer."""
+        if self.size > 1:
+            self._watch = Watch(rank_file(Path(os.environ[FOLDER]), self.rank, "stack"), self._timeout)
+            self.alive()
+
+    def alive(self) -> None:
+        """A sign of life."""
+        if self._watch is not None:
+            self._watch.alive()
+
+    def rest(self) -> None:
+        """Nobody waits for this rank any more."""
+        if self._watch is not None:
+            self._watch.end()
+            self._watch = None
+
+    def ask(self, number: float) -> Callable[[], list[float]]:
+        """Begins to ask everyone for a number; what is returned waits for the answers, in order of rank."""
+        if self.size == 1:
+            return lambda: [number]
+        import torch
+        import torch.distributed as dist
+
+        self.alive()
+        mine = torch.tensor(number, dtype=torch.float64)
+        answers = [torch.empty_like(mine) for _ in range(self.size)]
+        work: Any = dist.all_gather(answers, mine, async_op=True)
+
+        def wait() -> list[float]:
+            work.wait()
+            return [answer.item() for answer in answers]
+
+        return wait
+
+    def largest(self, number: float) -> float:
+        """The largest of everyone's numbers."""
+        return number if self.size == 1 else max(self.ask(number)())
+
+    def gather(self, value: Any) -> list[Any]:
+        """Everyone's value, in order of rank: tensors and JSON values, nested."""
+        if self.size == 1:
+            return [value]
+        import torch.distributed as dist
+
+        self.alive()
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value, weights_only=True)  # nothing but such values is unpickled
+        return values
+
+    def from_leader(self, value: Any) -> Any:
+        """What the leader has."""
+        return self.gather(value if self.is_leader else None)[0]
+
+    def odd_rank(self, value: Any) -> int | None:
+        """The first rank whose value is not the leader's; None if all are the same."""
+        values = self.gather(value)
+        return next((rank for rank, other in enumerate(values) if other != values[0]), None)
+
+    def barrier(self) -> None:
+        """Goes on when all have come here."""
+        self.largest(0.0)
+
+    def share_buffers(self, module: "nn.Module") -> None:
+        """Gives everyone the leader's buffers: each rank's batch norm has seen examples of its own."""
+        if self.size > 1:
+            import torch.distributed as dist
+
+            for buffer in module.buffers():
+                dist.broadcast(buffer, 0)
+
+    def dealt(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Every `size`-th of some batches, beginning with this rank's."""
+        if self.size == 1:
+            yield from batches
+            return
+        for number, batch in enumerate(batches):
+            if number % self.size == 0:  # as often on every rank
+                self.before_batch()
+            if number % self.size == self.rank:
+                yield batch
+
+    def gathered(self, parts: list[Any]) -> list[Any]:
+        """What all ranks have made of their `dealt` batches, in the order of the batches."""
+        if self.size == 1:
+            return parts
+        everyones = self.gather(parts)
+        count = sum(len(those) for those in everyones)
+        return [everyones[number % self.size][number // self.size] for number in range(count)]
+
+    def own_seed(self, seed: int, step: int = 0) -> int:
+        """A seed of this rank's own, in [0, 2^63)."""
+        text = f"{seed} {step} {self.rank}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
+
+
+def rank_file(folder: Path, rank: int, suffix: str) -> Path:
+    """A file of a rank in the folder of what ranks leave: `rank-00001.log`."""
+    return folder / f"rank-{rank:05d}.{suffix}"
