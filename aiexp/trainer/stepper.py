@@ -118,7 +118,7 @@ class Stepper:
             raise broken(self.task, "train_step", f"returned a {type(generator).__name__}", fix=YIELD)
         return generator
 
-    def _backward(self, micro: "Micro", number: int) -> str | None:
+    def _backward(self, micro: Micro, number: int) -> str | None:
         """Adds the gradient of a micro-batch's next update; returns its optimizer, or None at the end."""
         update = self._checked(self._next(micro.generator))
         if update is None:
@@ -163,7 +163,8 @@ class Stepper:
         if update.weight is None or self.world.size == 1:
             return share
         weight = as_number(self.task, "train_step", "weight", update.weight)
-        return weight / sum(self.world.ask(weight)())
+        total = sum(self.world.ask(weight)())
+        return weight / total if total else share
 
     def _check_losses(self, losses: list[float], name: str, number: int) -> None:
         """Raises `DivergedError` unless the losses of all ranks are finite."""
