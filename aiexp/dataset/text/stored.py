@@ -28,6 +28,8 @@ from aiexp.text.terminal import say
 # Part of every key: raise it when what is made of the same rows changes.
 _VERSION = 1
 _ROWS_AT_ONCE = 8192
+_READ_AT_ONCE = 256
+_CHARACTERS_AT_ONCE = 2_000_000
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -165,12 +167,25 @@ class StoredExamples:
         )
         offsets.append(np.zeros(1, np.int64))
         progress = _Progress("tokenized", f"{len(self):,} texts of split {self.split}")
-        parts = (self.texts[start : start + _ROWS_AT_ONCE] for start in range(0, len(self), _ROWS_AT_ONCE))
-        for tokens, lengths in token_rows(tokenizer, parts, max_tokens):
+        for tokens, lengths in token_rows(tokenizer, self._parts(), max_tokens):
             offsets.append(flat.length + np.cumsum(lengths))
             flat.append(tokens)
             progress.add(len(lengths))
         return {"pad_id": pad_id(tokenizer)}
+
+    def _parts(self) -> Iterator[list[str]]:
+        """The texts in parts of a few MB, however long they are."""
+        part: list[str] = []
+        characters = 0
+        for start in range(0, len(self), _READ_AT_ONCE):
+            texts: list[str] = self.texts[start : start + _READ_AT_ONCE]
+            part += texts
+            characters += sum(map(len, texts))
+            if len(part) >= _ROWS_AT_ONCE or characters > _CHARACTERS_AT_ONCE:
+                yield part
+                part, characters = [], 0
+        if part:
+            yield part
 
 
 def _prepare(source: RowSource, fractions: dict[str, float], writer: ArraysWriter) -> dict[str, Any]:

@@ -10,7 +10,7 @@ kind; all others are the library's.
 import json
 import re
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, final
 
 from tokenizers import Tokenizer
@@ -35,7 +35,7 @@ class WordPieces:
         self._lowers: bool = described["normalizer"]["lowercase"]
         marks = "|".join(re.escape(token["content"].lower()) for token in described["added_tokens"])
         self._mark = re.compile(marks or "(?!)")
-        self._pieces = _Pieces(tokenizer)
+        self._pieces: dict[str, list[int]] = {}
         inner = tokenizer.encode("a", add_special_tokens=False).ids
         whole = tokenizer.encode("a").ids
         place = next(i for i in range(len(whole)) if whole[i : i + len(inner)] == inner)
@@ -62,34 +62,31 @@ class WordPieces:
             max_tokens: At least the special tokens and one more.
         """
         room = max_tokens - len(self._before) - len(self._after)
-        rows: list[list[int]] = []
-        others: list[int] = []
+        words = [self._words(text) for text in texts]
+        self._ask_for({word for row in words if row is not None for word in row})
+        others = [text for text, row in zip(texts, words, strict=True) if row is None]
+        found = iter(self._tokenizer.encode_batch_fast(others))
         piece = self._pieces.__getitem__
-        for text in texts:
-            plain = text if text.isprintable() else text.translate(_WHITE)
-            lowered = plain.lower()
-            if not plain.isascii() or not plain.isprintable() or self._mark.search(lowered):
-                others.append(len(rows))
-                rows.append([])
-                continue
-            words = _WORD.findall(lowered if self._lowers else plain)
-            row = list(chain.from_iterable(map(piece, words)))
-            rows.append([*self._before, *row[:room], *self._after])
-        found = self._tokenizer.encode_batch_fast([texts[place] for place in others])
-        for place, encoding in zip(others, found, strict=True):
-            rows[place] = encoding.ids
-        return rows
+        return [
+            next(found).ids
+            if row is None
+            else [*self._before, *islice(chain.from_iterable(map(piece, row)), room), *self._after]
+            for row in words
+        ]
 
+    def _words(self, text: str) -> list[str] | None:
+        """The words of a plain text; None for any other."""
+        plain = text if text.isprintable() else text.translate(_WHITE)
+        lowered = plain.lower()
+        if not plain.isascii() or not plain.isprintable() or self._mark.search(lowered):
+            return None
+        return _WORD.findall(lowered if self._lowers else plain)
 
-class _Pieces(dict[str, list[int]]):
-    """The token numbers of each word that was asked for."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        self._tokenizer = tokenizer
-
-    def __missing__(self, word: str) -> list[int]:
-        if len(self) > _MOST_WORDS:
-            self.clear()
-        self[word] = pieces = self._tokenizer.encode(word, add_special_tokens=False).ids
-        return pieces
+    def _ask_for(self, words: set[str]) -> None:
+        """Has the pieces of these words in memory, asking the tokenizer, on all cores, for new ones."""
+        new = list(words - self._pieces.keys())
+        if len(self._pieces) + len(new) > _MOST_WORDS:
+            self._pieces.clear()
+            new = list(words)
+        found = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
+        self._pieces.update(zip(new, (encoding.ids for encoding in found), strict=True))
