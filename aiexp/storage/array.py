@@ -66,7 +66,7 @@ class HeldArray:
 
     def slices(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[Any]:
         """Copies, without a loop over the stretches."""
-        return self._values[_places(starts, lengths)]
+        return self._values[positions(starts, lengths)]
 
 
 @final
@@ -187,8 +187,13 @@ def damaged(path: Path, how: str) -> DataError:
     )
 
 
-def _places(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(sum of lengths,) the positions of every value of several stretches."""
+def positions(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(sum of lengths,) the positions of every value of several stretches, end to end.
+
+    Args:
+        starts: (B,) where each begins.
+        lengths: (B,) values in each.
+    """
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
 

@@ -27,19 +27,22 @@ BATCH, EVAL_BATCH, MAX_TOKENS, NEXT_BATCHES = 32, 64, 256, 1000
 
 
 def write(path: Path, num_rows: int) -> None:
-    """Rows of 10 to 36 words that follow each other in the reviews, and their number: no two are equal."""
+    """Rows of 10 to 36 words that follow each other in the reviews, and two that make each row different."""
     from aiexp.dataset.text.rated_sentences import read_ratings
     from aiexp.source.fetch import fetch
 
     reviews = read_ratings(fetch("hutto_icwsm_2014") / "movieReviewSnippets_GroundTruth.txt", 0.0)
     words = " ".join(reviews.texts).replace('"', "").split()
+    different = sorted(set(words))
     draw = random.Random(0)
     with path.open("w", encoding="utf-8") as file:
         file.write("text,label\n")
         for row in range(num_rows):
             start = draw.randrange(len(words) - 36)
             text = " ".join(words[start : start + draw.randint(10, 36)])
-            file.write(f'"{text} {row}",{"positive" if row % 2 else "negative"}\n')
+            second, first = divmod(row, len(different))
+            text += f" {different[first]} {different[second]}"
+            file.write(f'"{text}",{"positive" if row % 2 else "negative"}\n')
 
 
 def tokenizer_file() -> str:

@@ -87,9 +87,9 @@ def token_rows(
         words = WordPieces(tokenizer) if WordPieces.suits(tokenizer) else None
         for part in parts:
             if words is not None:
-                ids = words.encode(part, max_tokens)
-            else:
-                ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(part)]
+                yield words.encode(part, max_tokens)
+                continue
+            ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(part)]
             lengths = np.fromiter(map(len, ids), np.int64, len(ids))
             yield np.fromiter(chain.from_iterable(ids), np.int32, int(lengths.sum())), lengths
     finally:

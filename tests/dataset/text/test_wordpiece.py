@@ -55,6 +55,12 @@ def texts(count: int) -> list[str]:
     return found + ["".join(draw.choices(plain, k=draw.randrange(0, 60))) for _ in range(count)]
 
 
+def rows(words: WordPieces, given: list[str], max_tokens: int) -> list[list[int]]:
+    tokens, lengths = words.encode(given, max_tokens)
+    ends = lengths.cumsum().tolist()
+    return [tokens[start:end].tolist() for start, end in zip([0, *ends], ends, strict=False)]
+
+
 @pytest.mark.parametrize("max_tokens", [3, 9, 1000])
 @pytest.mark.parametrize(
     "kind", [{}, {"lowercase": False}, {"special": False}, {"added": "cab"}, {"added": "Cabbed"}]
@@ -64,7 +70,10 @@ def test_every_text_gets_what_the_tokenizer_gives(kind: dict[str, Any], max_toke
     assert WordPieces.suits(tokenizer)
     tokenizer.enable_truncation(max_length=max_tokens)
     expected = [encoding.ids for encoding in tokenizer.encode_batch(given)]
-    assert WordPieces(tokenizer).encode(given, max_tokens) == expected
+    words = WordPieces(tokenizer)
+    assert rows(words, given, max_tokens) == expected
+    assert rows(words, given[::-1], max_tokens) == expected[::-1]  # with all words in memory
+    assert rows(words, [], max_tokens) == []
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,8 +81,8 @@ def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer, given = bert(), [f"cab bed {number}" for number in range(10)]
     words = WordPieces(tokenizer)
     for text in given:
-        assert words.encode([text], 1000) == [tokenizer.encode(text).ids]
-        assert len(words._pieces) <= 5
+        assert rows(words, [text], 1000) == [tokenizer.encode(text).ids]
+        assert len(words._numbers) <= 8  # met in one part, and what was there
 
 
 def test_other_tokenizers_are_left_to_the_library(tokenizer: Tokenizer) -> None:
