@@ -17,6 +17,7 @@ from aiexp.rundir.file import RANKS
 from aiexp.session.launcher import CORES, PARENT
 from aiexp.session.stop import StopSignal
 from aiexp.text.secrets import redact_text
+from aiexp.text.terminal import say
 from aiexp.world.failure import LastWord
 from aiexp.world.world import FOLDER, STORE, World, rank_file
 
@@ -40,7 +41,7 @@ def main(job: dict[str, Any]) -> int:
         except AiexpError as error:
             LastWord.of(error).write(word)
             for line in error.lines() if world.rank else []:
-                print(line, file=sys.stderr)  # noqa: T201  the log; the launcher tells the user
+                say(line)  # into the log; the launcher tells the user
             return error.exit_code
         except Exception as error:
             text = redact_text("".join(traceback.format_exception(error)))

@@ -17,7 +17,7 @@ from aiexp.errors import AiexpError, ConfigError
 from aiexp.ranges import Length, Range
 from tests.lab import Lab, make_lab
 
-KNOW_THE_CONFIG = {"command", "config", "sweep", "session.py"}
+KNOW_THE_CONFIG = {"command", "config", "sweep", "session.py", "run.py"}
 
 
 @pytest.fixture

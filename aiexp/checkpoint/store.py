@@ -145,8 +145,7 @@ class CheckpointStore:
         skeleton, tensors, blocks = split(training)
         if blocks:
             raise ConfigError(
-                "large arrays in extra_state are not offered yet for several ranks", where="hardware.devices",
-                fix="hardware.devices=1",
+                "large arrays in extra_state are not offered yet for several ranks", fix="hardware.devices=1",
             )  # fmt: skip
         world.barrier()  # the folder is there
         json_name, tensors_name = (rank_name(world.rank, suffix) for suffix in ("json", "safetensors"))

@@ -13,14 +13,18 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aiexp.errors import DataError
+from aiexp.errors import CheckpointError, DataError
 from aiexp.source.cache import data_dir, sha256_of
-from aiexp.storage.arrays import MANIFEST, ArraysWriter, StoredArrays
 from aiexp.storage.files import storage_errors, sync_directory, write_json
 from aiexp.storage.lock import open_lock, wait_for
+from aiexp.storage.manifest import MANIFEST, MANIFEST_FILE
+from aiexp.storage.reader import read_file
 from aiexp.text.terminal import say
+
+if TYPE_CHECKING:
+    from aiexp.storage.arrays import ArraysWriter, StoredArrays
 
 # Files up to this size are hashed at every start (0.7 s), larger ones when their size or time has changed.
 HASHED_BYTES = 1_000_000_000
@@ -45,8 +49,8 @@ class PreparedSet:
 
 
 def prepared(
-    kind: str, key: Mapping[str, Any], what: str, make: Callable[[ArraysWriter], Mapping[str, Any]]
-) -> StoredArrays:
+    kind: str, key: Mapping[str, Any], what: str, make: "Callable[[ArraysWriter], Mapping[str, Any]]"
+) -> "StoredArrays":
     """The arrays that `make` writes, made now if they are not there or are damaged.
 
     Args:
@@ -59,6 +63,8 @@ def prepared(
         DataError: from `make`.
         StorageError: the data folder is full or cannot be written.
     """
+    from aiexp.storage.arrays import ArraysWriter, StoredArrays  # numpy, which a list of names needs not
+
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     folder = _prepared_dir() / f"{kind}-{digest[:16]}"
     if folder.is_dir() and (found := _opened(folder)):
@@ -111,8 +117,8 @@ def list_prepared() -> list[PreparedSet]:
     """What lies in the data folder, the last used first; what is not whole is not listed."""
     sets: list[PreparedSet] = []
     for folder in _prepared_dir().glob("[!.]*"):
-        with suppress(OSError, DataError):
-            facts = StoredArrays(folder).facts
+        with suppress(OSError, CheckpointError):
+            facts = read_file(folder / MANIFEST, MANIFEST_FILE)["facts"]
             size = sum(path.stat().st_size for path in folder.iterdir())
             used = (folder / MANIFEST).stat().st_mtime
             sets.append(
@@ -142,8 +148,10 @@ def _prepared_dir() -> Path:
     return data_dir() / "prepared"
 
 
-def _opened(folder: Path) -> StoredArrays | None:
+def _opened(folder: Path) -> "StoredArrays | None":
     """A set that is whole, marked as used; else None, which is said."""
+    from aiexp.storage.arrays import StoredArrays
+
     try:
         found = StoredArrays(folder)
         found.check()

@@ -14,18 +14,8 @@ from numpy.typing import DTypeLike, NDArray
 from aiexp.errors import CheckpointError, DataError
 from aiexp.storage.array import BLOCK_BYTES, Array, checksums_of, open_array
 from aiexp.storage.files import sync_directory
-from aiexp.storage.reader import StoredFile, read_file
-from aiexp.storage.shape import anything, fields, map_of, text, whole
-
-FORMAT = 1
-MANIFEST = "manifest.json"
-
-_ARRAY = fields({"dtype": text, "length": whole(0), "sha256": text})
-_STORED = StoredFile(
-    shape=fields({"format": whole(1), "arrays": map_of(_ARRAY), "facts": anything}),
-    format=FORMAT,
-    whole="this folder of arrays",
-)
+from aiexp.storage.manifest import FORMAT, MANIFEST, MANIFEST_FILE
+from aiexp.storage.reader import read_file
 
 
 @final
@@ -119,7 +109,7 @@ class StoredArrays:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            manifest = read_file(folder / MANIFEST, _STORED)
+            manifest = read_file(folder / MANIFEST, MANIFEST_FILE)
         except CheckpointError as error:
             raise DataError(error.what, where=error.where, fix=f"aiexp data rm {folder.name}") from error
         self.facts: dict[str, Any] = manifest["facts"]

@@ -170,7 +170,7 @@ class Task(nn.Module, ABC):
             raise CheckpointError(
                 f"each of {len(states)} ranks had a state of its own, which {type(self).__name__} cannot "
                 f"divide among {world.size}",
-                where="hardware.devices", fix=f"hardware.devices={len(states)}, as it was saved",
+                fix=f"hardware.devices={len(states)}, as it was saved",
             )  # fmt: skip
         return states[0]
 

@@ -26,7 +26,7 @@ def synced(parameters: dict[str, list[nn.Parameter]]) -> dict[str, Synced]:
             if owner != name:
                 raise ConfigError(
                     f"optimizers '{owner}' and '{name}' share a parameter, which ranks cannot average",
-                    where="hardware.devices", fix="hardware.devices=1",
+                    fix="hardware.devices=1",
                 )  # fmt: skip
     return {name: Synced(group) for name, group in parameters.items() if group}
 

@@ -97,6 +97,6 @@ def _refilled(mapping: Any, items: dict[Any, Any]) -> Any:
 
 def _not_rows(what: str) -> ConfigError:
     return ConfigError(
-        f"ranks cannot share out a batch of {what}", where="hardware.devices",
+        f"ranks cannot share out a batch of {what}",
         fix="a batch of tensors with one row for each example, or hardware.devices=1",
     )  # fmt: skip

@@ -26,10 +26,10 @@ WORDS = [
 TASK = """
 # A task for several ranks
 defaults: [override /model: null, override /dataset: shared, override /trainer: default, _self_]
-_target_: my_lab.shared.Shared
+_target_: ranks_lab.shared.Shared
 keeps: true
 """
-DATA = "# Points\n_target_: my_lab.shared.Data\nbatch_size: 6\n"
+DATA = "# Points\n_target_: ranks_lab.shared.Data\nbatch_size: 6\n"
 TRAINER = """
 defaults: [default, _self_]
 steps: 12
@@ -133,7 +133,7 @@ def make_folder(folder: Path) -> Path:
         "conf/task/shared.yaml": TASK.replace("override /trainer: default", "override /trainer: shared"),
         "conf/dataset/shared.yaml": DATA,
         "conf/trainer/shared.yaml": TRAINER,
-        "my_lab/shared.py": CODE,
+        "ranks_lab/shared.py": CODE,
     }
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -93,9 +93,9 @@ def test_a_rank_that_does_not_leave_is_killed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", ["TERM", "INT"])
 def test_a_stop_before_the_first_step(tmp_path: Path, number: str) -> None:
     folder = make_folder(tmp_path)
-    code = (folder / "my_lab/shared.py").read_text()
+    code = (folder / "ranks_lab/shared.py").read_text()
     stop = f"if os.environ['AIEXP_RANK'] == '1/2':\n    os.kill(os.getppid(), signal.SIG{number})\n"
-    (folder / "my_lab/shared.py").write_text(code + stop)
+    (folder / "ranks_lab/shared.py").write_text(code + stop)
     ended = aiexp(folder, "run", *WORDS)
     assert ended.code == {"TERM": 143, "INT": 130}[number]
     assert ended.stderr.startswith("aiexp: stopped, before the first checkpoint; continue with: aiexp resume")
@@ -112,10 +112,10 @@ def test_what_all_ranks_find_wrong_is_said_once(tmp_path: Path) -> None:
 
 def test_nothing_listens_but_on_this_machine(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
-    code = (folder / "my_lab/shared.py").read_text()
+    code = (folder / "ranks_lab/shared.py").read_text()
     look = '        open(f"ports-{os.getpid()}", "w").write(open("/proc/net/tcp").read())\n'
     code = code.replace("        self.factor = 1.0\n", f"        self.factor = 1.0\n{look}")
-    (folder / "my_lab/shared.py").write_text(code)
+    (folder / "ranks_lab/shared.py").write_text(code)
     before = listening(Path("/proc/net/tcp").read_text())
     assert aiexp(folder, "run", *WORDS).code == 0
     during = [listening(path.read_text()) for path in folder.glob("ports-*")]

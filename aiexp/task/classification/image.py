@@ -250,5 +250,5 @@ def check_ranks(rows: int, model: str) -> None:
         raise ConfigError(
             f"a batch of {rows} images leaves one for a rank of {size}, and {model} has batch norm, which "
             "needs at least two",
-            where="dataset.batch_size", fix=f"dataset.batch_size={2 * size} or more, dataset.drop_last=true",
+            fix=f"dataset.batch_size={2 * size} or more, dataset.drop_last=true",
         )  # fmt: skip
