@@ -73,9 +73,9 @@ class HeldArray:
 class FileArray:
     """An `Array` in a file that nobody changes, of which only what is asked for is read.
 
-    Read by position, not through a memory map: 32 rows of 100 bytes take less than half the time (0.18 ms
-    against 0.44), the process does not grow by the pages it touches, and a failing disk or a file cut short
-    is an error instead of the signal SIGBUS.
+    Read by position, not through a memory map: some rows at random cost less than their page faults, the
+    process does not grow by the pages it touches, and a failing disk or a file cut short is an error instead
+    of the signal SIGBUS.
 
     Args:
         path: The file; its checksums lie beside it.

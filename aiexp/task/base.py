@@ -14,6 +14,7 @@ from aiexp.checkpoint.digest import differing, digests
 from aiexp.dataset.base import Dataset
 from aiexp.errors import CheckpointError
 from aiexp.task.report import Evaluation
+from aiexp.world.share import refilled
 from aiexp.world.world import World
 
 OptimizerFactory = Callable[[Iterable[Any]], torch.optim.Optimizer]
@@ -196,7 +197,7 @@ def to_device(value: Any, device: torch.device) -> Any:
         return value.to(device)  # such as packed sequences and the batches of other libraries
     if isinstance(value, Mapping):
         moved = {k: to_device(v, device) for k, v in cast(Mapping[Any, Any], value).items()}
-        return _refilled(value, moved)
+        return refilled(value, moved)
     if isinstance(value, tuple | list):
         parts = [to_device(v, device) for v in cast(list[Any], value)]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
@@ -206,13 +207,3 @@ def to_device(value: Any, device: torch.device) -> Any:
             object.__setattr__(moved, each.name, to_device(getattr(value, each.name), device))
         return moved
     return value
-
-
-def _refilled(mapping: Any, items: dict[Any, Any]) -> Any:
-    """A copy of a mapping with other values; a dict where it cannot be written to."""
-    if not hasattr(mapping, "__setitem__"):
-        return items
-    copied = copy.copy(mapping)
-    for key, item in items.items():
-        copied[key] = item
-    return copied

@@ -41,7 +41,7 @@ def _part(value: Any, world: World, shares: list[float]) -> Any:
     if isinstance(value, Mapping):
         items = dict(cast(Mapping[Any, Any], value))
         parts = _parts(list(items.values()), world, shares)
-        return _refilled(value, dict(zip(items, parts, strict=True)))
+        return refilled(value, dict(zip(items, parts, strict=True)))
     if not isinstance(value, type) and callable(getattr(value, "to", None)):
         raise _not_rows(f"a {type(value).__name__}")  # such as packed sequences
     if isinstance(value, tuple | list):
@@ -85,8 +85,8 @@ def _rows(tensor: Tensor, count: int, world: World, shares: list[float]) -> Tens
     return tensor[world.rank :: world.size].clone()
 
 
-def _refilled(mapping: Any, items: dict[Any, Any]) -> Any:
-    """A mapping of the same kind with other values; a dict where it cannot be written to."""
+def refilled(mapping: Any, items: dict[Any, Any]) -> Any:
+    """A copy of a mapping with other values; a dict where it cannot be written to."""
     if not hasattr(mapping, "__setitem__"):
         return items
     changed = copy.copy(mapping)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.dataset.image.shards import KINDS
+
 
 @pytest.fixture(autouse=True)
 def _data_folder(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
@@ -25,3 +27,9 @@ def pets(tmp_path: Path) -> Path:
         pixels = random.integers(0, 256, (20 + i % 4, 20 + i % 3, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(path)
     return tmp_path / "pets"
+
+
+@pytest.fixture(params=KINDS)
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Shards of each kind."""
+    return KINDS[request.param](tmp_path)

@@ -28,11 +28,6 @@ from tests.dataset.image.shards import (
 )
 
 
-@pytest.fixture(params=KINDS)
-def files(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return KINDS[request.param](tmp_path)
-
-
 def test_a_compressed_archive_is_refused_with_what_to_type(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "train.tar", samples(range(4)), "w:gz")
     with pytest.raises(DataError, match="cannot be read at random") as caught:

@@ -15,7 +15,6 @@ from aiexp.errors import DataError
 from tests.dataset.image.shards import (
     CLASSES,
     COUNT,
-    KINDS,
     assert_same,
     make,
     numbers,
@@ -25,11 +24,6 @@ from tests.dataset.image.shards import (
     tars,
     write_tar,
 )
-
-
-@pytest.fixture(params=KINDS)
-def files(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return KINDS[request.param](tmp_path)
 
 
 def test_every_picture_with_its_class(files: str) -> None:
