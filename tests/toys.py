@@ -89,7 +89,8 @@ class Classify(Task):
         return {"model": self.optimizer(self.model.parameters(), lr=self.lr)}
 
     def evaluate(self, dataset: Any, split: str, *, report: bool = False) -> Evaluation:
-        parts = [(self.model(b["x"]), b["y"]) for b in dataset.eval_batches(split)]
+        batches = [self.to_device(batch) for batch in dataset.eval_batches(split)]
+        parts = [(self.model(b["x"]), b["y"]) for b in batches]
         logits, labels = (torch.cat(p) for p in zip(*parts, strict=True))
         return Evaluation(
             metrics={
@@ -236,6 +237,7 @@ def make_hardware(**changes: Any) -> Hardware:
         "precision": "fp32",
         "threads": 1,
         "compile": False,
+        "cuda_graphs": True,
         "deterministic": False,
         "devices": 1,
         "parallel": "ddp",

@@ -30,6 +30,7 @@ class Hardware:
         threads: CPU threads of torch (with 40,000 the thread library ends the process); null means the
             cores this process may use. Each rank has as many, by null its share of the cores.
         compile: Compile the task's networks with torch.compile (minutes on a CPU).
+        cuda_graphs: On a GPU record the steps of tasks that allow it, and replay them; see `Captures`.
         deterministic: Only deterministic kernels; raises where an operation has none.
         devices: How many train together, each in a process ("rank") of its own; "all" the GPUs there are, or
             the one CPU. A batch is shared out among them.
@@ -48,6 +49,7 @@ class Hardware:
         precision: Literal["auto", "fp32", "bf16", "fp16"],
         threads: Annotated[int, Range("[1, 1024]")] | None,
         compile: bool,
+        cuda_graphs: bool,
         deterministic: bool,
         devices: PositiveInt | Literal["all"],
         parallel: Literal["ddp"],
@@ -67,7 +69,7 @@ class Hardware:
         self.threads = (
             threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads
         )
-        self.compile, self.deterministic = compile, deterministic
+        self.compile, self.deterministic, self.cuda_graphs = compile, deterministic, cuda_graphs
         self.world = World.from_environment()
         # Of several ranks each sees but its own GPU.
         self.devices = self.world.size if self.world.size > 1 else count_devices(devices, num_gpus)
@@ -133,8 +135,13 @@ class Hardware:
             if tensor.dim() == 4:  # a layout for filters of images: those of videos have none, nor has text
                 tensor.data = tensor.data.to(memory_format=torch.channels_last)
         if self.compile:
-            for module in (task, *task.children()):
-                module.compile()
+            task.compile()
+
+    @property
+    def records_steps(self) -> bool:
+        """Whether steps may be recorded: in one, ranks talk to each other, and the scaler of fp16 reads."""
+        is_alone = self.world.size == 1
+        return self.cuda_graphs and self.device_type == "cuda" and is_alone and self.precision != "fp16"
 
     def describe(self) -> str:
         """One line for the user."""
@@ -152,6 +159,7 @@ class Hardware:
             "threads": self.threads,
             "waiting_threads": "sleep" if os.environ.get("GOMP_SPINCOUNT") == "0" else "spin",
             "compile": self.compile,
+            "cuda_graphs": self.cuda_graphs,
             "deterministic": self.deterministic,
             "devices": self.world.size,
             "parallel": self.parallel,

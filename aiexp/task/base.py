@@ -92,6 +92,9 @@ class Task(nn.Module, ABC):
 
     progress = Progress(step=0, total_steps=0)
     world = World()
+    # Whether a CUDA graph may record a step: batches of the same shapes lead `train_step` to the same
+    # kernels, no number of Python that changes takes part, nothing is read from the GPU, metrics are tensors.
+    capturable = False
     # Whether `batches` come from the data set, so that ranks can share them out; false for who makes data.
     shares_batches = True
 
@@ -117,6 +120,10 @@ class Task(nn.Module, ABC):
     def batches(self, dataset: Dataset, start: int) -> Iterator[Any]:
         """Endless training batches from number `start` on (`start` batches were consumed before)."""
         return dataset.train_batches(start)
+
+    def take_metrics(self) -> Mapping[str, Metric]:
+        """Metrics beside those of the updates, such as of the acting before a step; asked for once a step."""
+        return {}
 
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """Metrics over a whole split, without prefix; called in eval and inference mode.
@@ -145,6 +152,16 @@ class Task(nn.Module, ABC):
             parts: Of each batch tensors on the CPU and JSON values, nested in lists, tuples and dicts.
         """
         return self.world.gathered(parts)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compiles the forward passes of the task and of its networks, as `torch.compile` does.
+
+        A network that is called inside `torch.func.vmap` or `grad` stays as it is; a task that does so
+        compiles what calls them.
+        """
+        super().compile(*args, **kwargs)
+        for network in self.children():
+            network.compile(*args, **kwargs)
 
     def describe(self) -> dict[str, Any]:
         """JSON values worth recording beside the config, such as the names of the classes."""
@@ -188,7 +205,7 @@ class Task(nn.Module, ABC):
 def to_device(value: Any, device: torch.device) -> Any:
     """`value` with every tensor in it moved to `device`; containers are copied, not changed."""
     if isinstance(value, Tensor):
-        return value.to(device, non_blocking=True)
+        return pinned(value, device).to(device, non_blocking=True)
     if type(value) is dict:
         return {k: to_device(v, device) for k, v in cast(dict[Any, Any], value).items()}
     if type(value) in (tuple, list):
@@ -207,3 +224,9 @@ def to_device(value: Any, device: torch.device) -> Any:
             object.__setattr__(moved, each.name, to_device(getattr(value, each.name), device))
         return moved
     return value
+
+
+def pinned(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor, for a GPU in memory that it reads by itself; a copy from elsewhere would wait for it."""
+    is_local = tensor.device.type == "cpu" and tensor.layout == torch.strided
+    return tensor.pin_memory() if device.type == "cuda" and is_local else tensor

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from aiexp.errors import CheckpointError, ConfigError, DivergedError
 from aiexp.hardware.hardware import Hardware
-from aiexp.task.base import Last, Metric, Sum, Task, Update, to_device
+from aiexp.task.base import Task, Update, to_device
 from aiexp.task.contract import (
     YIELD,
     as_number,
@@ -20,8 +20,12 @@ from aiexp.task.contract import (
     checked_optimizers,
     misfits,
 )
+from aiexp.trainer.captures import Captures
+from aiexp.trainer.finiteness import AtOnce, Finiteness, Later
 from aiexp.trainer.schedule import Schedule
+from aiexp.trainer.together import Window as Totals
 from aiexp.trainer.together import check_alike, merged, synced
+from aiexp.trainer.window import Window
 from aiexp.world.share import share_out
 
 LATE = "holds parameters that have begun to learn since, whose gradients ranks do not average"
@@ -73,22 +77,53 @@ class Stepper:
             for group in optimizer.param_groups:
                 group.setdefault("initial_lr", group["lr"] * group.get("lr_scale", 1.0))
         self.scaler = torch.amp.GradScaler("cuda") if hardware.precision == "fp16" else None
-        self.window: dict[str, list[float]] = {}
-        self.kinds: dict[str, type] = {}  # of metrics that are no means
         self.world = hardware.world
+        is_gpu, is_scaled = self.device.type == "cuda", self.scaler is not None
+        self.metrics = Window(task, is_deferred=is_gpu)
+        self.finiteness: Finiteness = (
+            Later(self.world, self.device, is_scaled=is_scaled)
+            if is_gpu
+            else AtOnce(self.world, is_scaled=is_scaled)
+        )
         self.synced = synced(self.parameters) if self.world.size > 1 else {}
+        self.rates: dict[str, list[float]] = {}  # learning rates of each optimizer's groups
+        self.captures: Captures | None = None
+        if hardware.records_steps and isinstance(self.finiteness, Later):
+            self.captures = Captures(
+                task, self._compute, metrics=self.metrics, finiteness=self.finiteness,
+                optimizers=self.optimizers, device=self.device,
+            )  # fmt: skip
 
     def step(self, number: int, batches: list[Any]) -> None:
         """Runs optimizer step `number` (from 1) on its micro-batches.
 
         Raises:
-            DivergedError: a loss or gradient is not finite; the update was not applied.
+            DivergedError: a loss or gradient is not finite; the update was not applied. On a GPU this is
+                found at the next line or checkpoint, and nothing is applied until then.
             ConfigError: the task breaks the contract of `train_step`.
         """
-        factor = self.schedule.factor(number, self.total_steps)
-        for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * factor
+        self._set_rates(self.schedule.factor(number, self.total_steps))
+        if self.captures is not None:
+            self.captures.step(number, batches)
+        else:
+            self._compute(number, batches)
+        for name, metric in checked_metrics(self.task, self.task.take_metrics()).items():
+            self.metrics.count(name, metric, 1.0 / self.world.size)
+
+    def _set_rates(self, factor: float) -> None:
+        """Gives each group its learning rate: as a tensor, in place, to one that may be recorded."""
+        for name, optimizer in self.optimizers.items():
+            self.rates[name] = [group["initial_lr"] * factor for group in optimizer.param_groups]
+            for group, rate in zip(optimizer.param_groups, self.rates[name], strict=True):
+                if self.captures is None or not self.captures.is_possible:
+                    group["lr"] = rate
+                elif isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(rate)
+                else:
+                    group["lr"] = torch.tensor(rate, device=self.device)
+
+    def _compute(self, number: int, batches: list[Any]) -> None:
+        """The updates of a step."""
         parts = [share_out(batch, self.world) for batch in batches]
         micros = [
             Micro(
@@ -124,8 +159,8 @@ class Stepper:
         if update is None:
             return None
         name, loss = update.optimizer, update.loss
-        value, share = loss.item(), self._share(update, micro.share)
-        losses = self.world.ask(value)  # whoever meets one that is not finite must not leave alone
+        share = self._share(update, micro.share)
+        answered = self.finiteness.see_loss(name, loss, number)
         if micro.count > 1:
             loss = loss / micro.count
         if share * self.world.size != 1:
@@ -136,10 +171,10 @@ class Stepper:
             loss = self.synced[name](loss, is_last=micro.is_last)
         # inputs=: a generator's loss must not leave gradients in the discriminator.
         loss.backward(inputs=self.parameters[name] if len(self.parameters) > 1 else None)
-        self._check_losses(losses(), name, number)
-        self._count("loss" if len(self.parameters) == 1 else f"loss/{name}", value, share)
+        answered()
+        self.metrics.count("loss" if len(self.parameters) == 1 else f"loss/{name}", update.loss, share)
         for metric_name, metric in checked_metrics(self.task, update.metrics).items():
-            self._count(metric_name, metric, micro.share)
+            self.metrics.count(metric_name, metric, micro.share)
         return name
 
     def _checked(self, update: Update | None) -> Update | None:
@@ -166,16 +201,6 @@ class Stepper:
         total = sum(self.world.ask(weight)())
         return weight / total if total else share
 
-    def _check_losses(self, losses: list[float], name: str, number: int) -> None:
-        """Raises `DivergedError` unless the losses of all ranks are finite."""
-        for rank, value in enumerate(losses):
-            if not math.isfinite(value):
-                whose = f" of rank {rank}" if len(losses) > 1 else ""
-                raise DivergedError(
-                    f"loss '{name}'{whose} is {value} at step {number}; the update was not applied",
-                    fix="lower the learning rate or clip the gradient: trainer.clip=1.0",
-                )
-
     def _next(self, generator: Iterator[Update]) -> Update | None:
         """Runs a generator on to its next update, in the run's precision."""
         with misfits(), self.autocast:
@@ -185,17 +210,13 @@ class Stepper:
         optimizer = self.optimizers[name]
         if self.scaler is not None:
             self.scaler.unscale_(optimizer)
-        if self.clip is not None:
-            norm = nn.utils.clip_grad_norm_(self.parameters[name], self.clip).item()
+        norm = None if self.clip is None else nn.utils.clip_grad_norm_(self.parameters[name], self.clip)
+        self.finiteness.see_gradient(name, optimizer, norm, number)
+        if norm is not None:
+            key = "gradient_norm" if len(self.parameters) == 1 else f"gradient_norm/{name}"
+            share = 1 if self.world.size == 1 else 1 / self.world.size
             # A scaled fp16 gradient may overflow: the scaler then skips the update and lowers its scale.
-            if not math.isfinite(norm) and self.scaler is None:
-                raise DivergedError(
-                    f"gradient of '{name}' is {norm} at step {number}; the update was not applied",
-                    fix="lower the learning rate",
-                )
-            if math.isfinite(norm):
-                key = "gradient_norm" if len(self.parameters) == 1 else f"gradient_norm/{name}"
-                self._count(key, norm, 1 if self.world.size == 1 else 1 / self.world.size)
+            self.metrics.count(key, norm, share, finite_only=self.scaler is not None)
         if self.scaler is None:
             optimizer.step()
         else:
@@ -208,6 +229,7 @@ class Stepper:
 
         Without clipping nobody looks at the gradients, and one that is not finite spoils the weights.
         """
+        self.finiteness.check()
         if self.scaler is not None and self.scaler.get_scale() < 1:
             raise DivergedError(
                 f"every gradient of fp16 has overflowed by step {number}: no update is applied any more",
@@ -227,39 +249,50 @@ class Stepper:
                 fix="clip the gradient (trainer.clip=1.0) or lower the learning rate",
             )
 
-    def _count(self, name: str, metric: Metric, share: float) -> None:
-        """Adds a metric to the window, as the total and the number that it is divided by."""
-        plain = metric.value if isinstance(metric, Last | Sum) else metric
-        value = as_number(self.task, "train_step", name, plain)
-        entry = self.window.get(name)
-        if isinstance(metric, Last | Sum):
-            self.kinds[name] = type(metric)
-            self.window[name] = [value if entry is None or isinstance(metric, Last) else entry[0] + value, 1]
-        elif entry is None:
-            self.window[name] = [value * share, share]
-        else:
-            entry[0] += value * share
-            entry[1] += share
+    @property
+    def window(self) -> Totals:
+        """Total and divisor of each metric since the last line."""
+        return self.metrics.totals
+
+    @window.setter
+    def window(self, totals: Totals) -> None:
+        self.metrics.totals = totals
 
     def take_metrics(self) -> dict[str, float]:
-        """Metrics since the last call, as `train/...` unless named `env/` or `time/`, and learning rates."""
-        window = self.window if self.world.size == 1 else merged(self.world.gather(self.window), self.kinds)
+        """Metrics since the last call, as `train/...` unless named `env/` or `time/`, and learning rates.
+
+        Raises:
+            DivergedError: an update since then was not applied.
+        """
+        self.finiteness.check()
+        window, kinds = self.window, self.metrics.kinds
+        if self.world.size > 1:
+            window = merged(self.world.gather(window), kinds)
         means = {name: total / count for name, (total, count) in window.items()}
         own = ("env/", "time/")
         metrics = {n if n.startswith(own) else f"train/{n}": mean for n, mean in means.items()}
         self.window = {}
         for name, optimizer in self.optimizers.items():
             key = "train/learning_rate" if len(self.optimizers) == 1 else f"train/learning_rate/{name}"
-            metrics[key] = max(group["lr"] for group in optimizer.param_groups)
+            metrics[key] = max(self.rates.get(name) or [group["lr"] for group in optimizer.param_groups])
         return metrics
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold."""
         return {
-            "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
+            "optimizers": {name: self._optimizer_state(name) for name in self.optimizers},
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "window": self.window,
         }
+
+    def _optimizer_state(self, name: str) -> dict[str, Any]:
+        """The state of an optimizer, the same whether its steps are recorded or not."""
+        state = self.optimizers[name].state_dict()
+        if self.captures is not None and name in self.rates:
+            for group, rate in zip(state["param_groups"], self.rates[name], strict=True):
+                group["lr"] = rate
+                group |= {"capturable": False} if "capturable" in group else {}
+        return state
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restores what `state` returned.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 from aiexp.world.watch import Watch
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 # What the launcher says in a rank's environment: "1/2", the file to meet at, the folder of what ranks leave.
 RANK, STORE, FOLDER = "AIEXP_RANK", "AIEXP_RANK_STORE", "AIEXP_RANK_FOLDER"
@@ -105,6 +105,13 @@ class World:
             return [answer.item() for answer in answers]
 
         return wait
+
+    def spread(self, flag: "Tensor") -> None:
+        """Gives everyone the largest of everyone's flags, each () float on its device, without a wait."""
+        if self.size > 1:
+            import torch.distributed as dist
+
+            dist.all_reduce(flag, dist.ReduceOp.MAX)
 
     def largest(self, number: float) -> float:
         """The largest of everyone's numbers."""

@@ -103,7 +103,7 @@ def ours(steps: int) -> float:
         checkpoint=CheckpointPolicy(every=10**9, keep_last=1),
     )  # fmt: skip
     hardware = Hardware(
-        device="cpu", precision="fp32", threads=1, compile=False, deterministic=False,
+        device="cpu", precision="fp32", threads=1, compile=False, cuda_graphs=False, deterministic=False,
         devices=1, parallel="ddp", timeout=600, grace=120,
     )  # fmt: skip
     hardware.start()

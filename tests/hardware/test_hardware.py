@@ -24,7 +24,7 @@ def make(**changes: Any) -> Hardware:
     """Chosen, not started."""
     settings: dict[str, Any] = {
         "device": "auto", "precision": "fp32", "threads": 3, "compile": False, "deterministic": False,
-        "devices": 1, "parallel": "ddp", "timeout": 60.0, "grace": 10.0,
+        "cuda_graphs": True, "devices": 1, "parallel": "ddp", "timeout": 60.0, "grace": 10.0,
     }  # fmt: skip
     return Hardware(**(settings | changes))
 
@@ -110,7 +110,8 @@ def test_what_is_said_and_recorded_of_a_gpu(gpus: pytest.MonkeyPatch) -> None:
     assert hardware.describe() == "cuda (Made Up 9000), fp16, compiled, deterministic"
     assert hardware.record() == {
         "device": "cuda", "device_name": "Made Up 9000", "precision": "fp16", "threads": 3,
-        "waiting_threads": "sleep", "compile": True, "deterministic": True, "devices": 1, "parallel": "ddp",
+        "waiting_threads": "sleep", "compile": True, "cuda_graphs": True,
+        "deterministic": True, "devices": 1, "parallel": "ddp",
     }  # fmt: skip
 
 

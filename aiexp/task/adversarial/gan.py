@@ -64,6 +64,8 @@ class GAN(Task):
         ConfigError: the values do not fit each other.
     """
 
+    capturable = True
+
     def __init__(
         self,
         *,

@@ -34,12 +34,12 @@ class MovingAverage(nn.Module):
     def update(self, network: nn.Module) -> None:
         """Moves parameters and running statistics towards those of `network`."""
         self.num_updates += 1
-        count = int(self.num_updates)
-        decay = min(self.decay, (1 + count) / (10 + count))
+        count = self.num_updates.double()  # where it is: reading it would wait for a GPU
+        weight = (1 - torch.clamp((1 + count) / (10 + count), max=self.decay)).float()
         means = self.network.state_dict()
         for name, value in network.state_dict().items():
             mean = means[name]
             if mean.is_floating_point():
-                mean.lerp_(value, 1 - decay)
+                mean.lerp_(value, weight.to(mean.dtype))
             else:  # batch norm counts its batches
                 mean.copy_(value)

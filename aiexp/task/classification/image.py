@@ -156,6 +156,11 @@ class ImageClassification(Task):
         accuracy = (logits.detach().argmax(1) == labels).float().mean()
         yield Update(loss=loss, metrics={"accuracy": accuracy})
 
+    @property
+    def capturable(self) -> bool:
+        """Whether a CUDA graph may record a step: not before the trunk has begun to learn."""
+        return not self.frozen_batches or self.num_batches > self.frozen_batches
+
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One optimizer, which also holds a frozen trunk: without gradients it is passed over."""
         return {"model": self.optimizer(self.trunk.parameter_groups(self.model, self.head))}
@@ -180,7 +185,7 @@ class ImageClassification(Task):
         """Loss, accuracy and macro F1; as a report also per-class table, confusion matrix, worst errors."""
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         for batch in self.dealt(dataset, split):
-            logits = self.predict(batch["images"].to(self.device, non_blocking=True))
+            logits = self.predict(self.to_device(batch["images"]))
             parts.append((logits.cpu(), batch["labels"], batch["index"]))
         metrics, truth, probabilities, index = score(self.gathered(parts))
         if not report:

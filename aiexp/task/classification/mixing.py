@@ -35,6 +35,7 @@ class Mixing:
 
     def __init__(self, *, mixup_alpha: NonNegativeFloat, cutmix_alpha: NonNegativeFloat) -> None:
         self.is_active = mixup_alpha > 0 or cutmix_alpha > 0
+        self._device = torch.device("cpu")
         self._mixup = beta_quantiles(mixup_alpha) if mixup_alpha else None
         self._cutmix = beta_quantiles(cutmix_alpha) if cutmix_alpha else None
 
@@ -47,6 +48,11 @@ class Mixing:
             seeds: (B,) int64, on the same device.
         """
         height, width = images.shape[2:]
+        if self._device != images.device:  # once: a CUDA graph cannot copy from the CPU
+            self._device = images.device
+            self._mixup, self._cutmix = (
+                None if table is None else table.to(self._device) for table in (self._mixup, self._cutmix)
+            )
         share = seeded_uniform(seeds, SHARE)
         weight = torch.ones(len(seeds), 1, height, width, device=images.device)  # of an image's own pixels
         if self._mixup is not None:
@@ -82,7 +88,6 @@ def beta_quantiles(alpha: float) -> Tensor:
 
 def quantile(table: Tensor, share: Tensor) -> Tensor:
     """(B,) values of a table of quantiles, in between by straight lines."""
-    table = table.to(share.device)
     place = share * _TABLE_SIZE
     left = place.long()
     return torch.lerp(table[left], table[left + 1], place - left)

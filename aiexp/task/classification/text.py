@@ -60,6 +60,8 @@ class TextClassification(Task):
         ConfigError: more frozen layers than there are, or weights that are not one a class.
     """
 
+    capturable = True
+
     def __init__(
         self,
         *,

@@ -166,11 +166,20 @@ class DQN(Task):
                 loss = (F.smooth_l1_loss(values, targets, reduction="none") * batch["weights"]).mean()
             else:
                 loss = F.smooth_l1_loss(values, targets)
-        acting_metrics, self.acting_metrics = self.acting_metrics, {}
         taken = values.detach()
-        yield Update(loss=loss, metrics={"q_value": taken.mean(), **acting_metrics})
+        yield Update(loss=loss, metrics={"q_value": taken.mean()})
         if "rows" in batch:
             self.replay.learn(batch["rows"], targets - taken)
+
+    @property
+    def capturable(self) -> bool:
+        """Whether a CUDA graph may record a step: priorities are read after each."""
+        return self.replay.priorities is None
+
+    def take_metrics(self) -> dict[str, Metric]:
+        """About the last turn of acting, once."""
+        metrics, self.acting_metrics = self.acting_metrics, {}
+        return metrics
 
     @torch.no_grad()
     def targets(self, batch: dict[str, Tensor]) -> Tensor:

@@ -70,6 +70,8 @@ class MAML(Task):
         ConfigError: the values do not fit each other.
     """
 
+    capturable = True
+
     def __init__(
         self,
         *,
@@ -146,6 +148,14 @@ class MAML(Task):
         if self.baseline is not None and self.baseline_optimizer is not None:
             optimizers["baseline"] = self.baseline_optimizer(self.baseline.parameters())
         return optimizers
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compiles the inner loops, which differentiate the networks."""
+        for adaptation in (self.adaptation, self.baseline_adaptation):
+            if adaptation is not None:
+                adaptation.compile(*args, **kwargs)
+        if self.baseline is not None:
+            self.baseline.compile(*args, **kwargs)
 
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """Every task of a split, adapted from the initialisation."""

@@ -40,6 +40,8 @@ class ProtoNet(Task):
         ConfigError: the data are no episodes of classes.
     """
 
+    capturable = True
+
     def __init__(self, *, model: FewShotModel, dataset: FewShotData, optimizer: OptimizerFactory) -> None:
         super().__init__()
         self.ways = dataset.ways
@@ -65,6 +67,10 @@ class ProtoNet(Task):
         with self.in_float32():
             given, asked = features.split([support.shape[1], query.shape[1]], 1)
             return -squared_distances(asked, prototypes(given, batch["support_y"], self.ways))
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compiles the scores, which map the encoder over episodes."""
+        self.scores = torch.compile(self.scores, *args, **kwargs)
 
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One, over the encoder."""
