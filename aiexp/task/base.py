@@ -228,5 +228,8 @@ def to_device(value: Any, device: torch.device) -> Any:
 
 def pinned(tensor: Tensor, device: torch.device) -> Tensor:
     """A tensor, for a GPU in memory that it reads by itself; a copy from elsewhere would wait for it."""
-    is_local = tensor.device.type == "cpu" and tensor.layout == torch.strided
-    return tensor.pin_memory() if device.type == "cuda" and is_local else tensor
+    if device.type != "cuda" or tensor.device.type != "cpu" or tensor.layout != torch.strided:
+        return tensor
+    is_channels_last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    # An expanded tensor cannot be pinned.
+    return (tensor if is_channels_last else tensor.contiguous()).pin_memory()

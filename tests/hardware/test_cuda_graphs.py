@@ -2,7 +2,9 @@
 
 import os
 import signal
-from collections.abc import Iterator
+import warnings
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,24 +73,30 @@ def test_replayed_steps_are_those_of_a_run_without_graphs() -> None:
     assert ends[1][2]["param_groups"] == ends[0][2]["param_groups"]
 
 
+@contextmanager
+def no_waits() -> Generator[None]:
+    """A body in which a call that waits for the GPU raises RuntimeError."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Synchronization debug mode is a prototype")
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_no_step_between_two_lines_waits_for_the_gpu() -> None:
     task = Recordable()
     stepper = make_stepper(task)
     batches = Points(10).train_batches(0)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waits():
         for number in range(1, 7):
             stepper.step(number, [next(batches)])
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     for number in range(7, 13):  # recording waits, once for each layout
         stepper.step(number, [next(batches)])
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waits():
         for number in range(13, 30):
             stepper.step(number, [next(batches)])
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert stepper.captures is not None
     assert len(stepper.captures.recorded) == 2
     assert stepper.take_metrics()["train/loss"] > 0
