@@ -1,7 +1,7 @@
 """The inner loop of meta-learning: a few gradient steps on one task, for all tasks of a batch at once."""
 
 from collections.abc import Callable
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -31,12 +31,6 @@ class Adaptation:
 
     def __init__(self, learner: nn.Module, loss: Loss, lr: float) -> None:
         self.learner, self.loss, self.lr = learner, loss, lr
-
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Compiles the whole inner loop, as `torch.compile` does."""
-        self.adapted = torch.compile(self.adapted, *args, **kwargs)
-        self.outputs = torch.compile(self.outputs, *args, **kwargs)
-        self.outputs_after = torch.compile(self.outputs_after, *args, **kwargs)
 
     def parameters(self) -> Parameters:
         """The shared parameters by name."""

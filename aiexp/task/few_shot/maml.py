@@ -110,7 +110,8 @@ class MAML(Task):
     def train_step(self, batch: Batch) -> Iterator[Update]:
         """One update of the initialisation, then one of the baseline if there is one."""
         with self.in_float32():
-            update = self.reptile_update(batch) if self.algorithm == "reptile" else self.maml_update(batch)
+            is_reptile = self.algorithm == "reptile"
+            update = Update(loss=self.reptile_loss(batch)) if is_reptile else self.maml_update(batch)
         yield update
         if self.baseline is None:
             return
@@ -121,6 +122,14 @@ class MAML(Task):
 
     def maml_update(self, batch: Batch) -> Update:
         """The mean loss of the query points after adaptation."""
+        outputs, loss = self.adapted_loss(batch)
+        metrics: dict[str, Tensor | float] = {}
+        if self.ways:
+            metrics["accuracy"] = (outputs.detach().argmax(-1) == batch["query_y"]).float().mean()
+        return Update(loss=loss, metrics=metrics)
+
+    def adapted_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The outputs (M, Q, ...) for the query points after adaptation, and their mean loss ()."""
         support, adaptation = (batch["support_x"], batch["support_y"]), self.adaptation
         if self.algorithm == "maml":
             adapted = adaptation.adapted(*support, self.inner_steps, self.inner_points)
@@ -128,19 +137,15 @@ class MAML(Task):
             constant = adaptation.adapted_first_order(*support, self.inner_steps, self.inner_points)
             adapted = straight_through(adaptation.parameters(), constant)
         outputs = adaptation.outputs(adapted, batch["query_x"])
-        loss = adaptation.losses(outputs, batch["query_y"]).mean()
-        metrics: dict[str, Tensor | float] = {}
-        if self.ways:
-            metrics["accuracy"] = (outputs.detach().argmax(-1) == batch["query_y"]).float().mean()
-        return Update(loss=loss, metrics=metrics)
+        return outputs, adaptation.losses(outputs, batch["query_y"]).mean()
 
-    def reptile_update(self, batch: Batch) -> Update:
+    def reptile_loss(self, batch: Batch) -> Tensor:
         """Half the mean squared distance to the adapted parameters: its gradient is theta - mean(phi)."""
         x, y = (torch.cat([batch[f"{part}_{c}"] for part in ("support", "query")], 1) for c in "xy")
         shared = self.adaptation.parameters()
         adapted = self.adaptation.adapted_first_order(x, y, self.inner_steps, self.inner_points)
         distances = [(shared[name] - adapted[name]).square().flatten(1).sum(1) for name in shared]
-        return Update(loss=torch.stack(distances).sum(0).mean() / 2)
+        return torch.stack(distances).sum(0).mean() / 2
 
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One for the initialisation, one for the baseline."""
@@ -150,10 +155,9 @@ class MAML(Task):
         return optimizers
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Compiles the inner loops, which differentiate the networks."""
-        for adaptation in (self.adaptation, self.baseline_adaptation):
-            if adaptation is not None:
-                adaptation.compile(*args, **kwargs)
+        """Compiles what differentiates the networks, whole."""
+        self.adapted_loss = torch.compile(self.adapted_loss, *args, **kwargs)
+        self.reptile_loss = torch.compile(self.reptile_loss, *args, **kwargs)
         if self.baseline is not None:
             self.baseline.compile(*args, **kwargs)
 
