@@ -5,6 +5,7 @@ import os
 import platform
 import sys
 import time
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from statistics import median
@@ -135,6 +136,8 @@ class Hardware:
             if tensor.dim() == 4:  # a layout for filters of images: those of videos have none, nor has text
                 tensor.data = tensor.data.to(memory_format=torch.channels_last)
         if self.compile:
+            # The compiler looks at it; nobody who trains needs to know.
+            warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
             task.compile()
 
     @property

@@ -3,10 +3,10 @@
     .venv/bin/python scripts/bench/rank_kills.py --json outputs/rank_kills.json     20 ranks and 20 launchers
     .venv/bin/python scripts/bench/rank_kills.py --kills 2 --tasks maml_sine --random 7
 
-Each of four tasks first trains undisturbed. Then a process of a run of it gets SIGKILL, a rank or the launcher
-in turn, when so many lines of metrics are written and a random moment later; `aiexp resume` goes on and may be
-killed again. One that gets through must end in the weights, moments, state of each rank and metric lines of
-the undisturbed run, and leave no process. Real training on generated data, a few steps a second.
+Each of four tasks first trains undisturbed. Then a process of a run of it gets SIGKILL, a rank or the
+launcher in turn, when so many lines of metrics are written and a random moment later; `aiexp resume` goes on
+and may be killed again. One that gets through must end in the weights, moments, state of each rank and metric
+lines of the undisturbed run, and leave no process. Real training on generated data, a few steps a second.
 """
 
 import argparse

@@ -93,6 +93,6 @@ def test_it_trains_as_without(
         batches = training_batches(made.task, made.dataset, 0)
         for number in (1, 2):
             stepper.step(number, [next(batches)])
-        ends.append(stepper.take_metrics())
+        ends.append({n: v for n, v in stepper.take_metrics().items() if not n.startswith("time/")})
         assert bool(graphs) == (is_compiled == "true")
     assert ends[1] == pytest.approx(ends[0], rel=1e-3, abs=1e-4)

@@ -165,6 +165,12 @@ class CycleGAN(Task):
             self.averaged_ab.update(self.model.generator_ab)
             self.averaged_ba.update(self.model.generator_ba)
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compiles each network, which its container does not call."""
+        networks = (*self.model.children(), self.averaged_ab, self.averaged_ba)
+        for network in (each for each in networks if each is not None):
+            network.compile(*args, **kwargs)
+
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """Distances over a split, and pictures of images spread evenly over it."""
         is_aligned: bool = dataset.aligned  # pyright: ignore[reportAttributeAccessIssue]
