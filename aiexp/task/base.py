@@ -121,6 +121,13 @@ class Task(nn.Module, ABC):
         """Endless training batches from number `start` on (`start` batches were consumed before)."""
         return dataset.train_batches(start)
 
+    def drawn(self, batch: Any) -> Any:
+        """A batch, on the CPU and of this rank, with what its step draws there; called before each step.
+
+        A step that a CUDA graph replays draws nothing by itself but from the GPU's own generator.
+        """
+        return batch
+
     def take_metrics(self) -> Mapping[str, Metric]:
         """Metrics beside those of the updates, such as of the acting before a step; asked for once a step."""
         return {}
@@ -137,7 +144,7 @@ class Task(nn.Module, ABC):
         """
         total, count = 0.0, 0
         for batch in dataset.eval_batches(split):
-            losses = [update.loss.item() for update in self.train_step(self.to_device(batch))]
+            losses = [update.loss.item() for update in self.train_step(self.to_device(self.drawn(batch)))]
             total, count = total + sum(losses), count + 1
         return Evaluation(metrics={"loss": total / max(count, 1)}, better={"loss": "min"})
 

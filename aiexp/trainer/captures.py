@@ -77,13 +77,17 @@ class Captures:
     ) -> None:
         self.task, self.run, self.device = task, run, device
         self.metrics, self.finiteness = metrics, finiteness
-        groups = [group for optimizer in optimizers.values() for group in optimizer.param_groups]
+        self.optimizers = optimizers
         # Others would have to be asked whether an update may be applied, which waits for the GPU.
-        self.is_possible = all(group.get("fused") for group in groups)
-        self.groups = groups
+        self.is_possible = all(group.get("fused") for group in self.groups)
         self.record: Record = record or CudaGraphs()
         self.sightings: dict[Hashable, int] = {}
         self.recorded: dict[Hashable, Recorded] = {}
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """Of all optimizers; loading a checkpoint replaces them."""
+        return [group for optimizer in self.optimizers.values() for group in optimizer.param_groups]
 
     def step(self, number: int, batches: list[Any]) -> None:
         """Runs step `number` on its batches, which lie on the CPU.

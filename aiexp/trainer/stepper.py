@@ -103,10 +103,12 @@ class Stepper:
             ConfigError: the task breaks the contract of `train_step`.
         """
         self._set_rates(self.schedule.factor(number, self.total_steps))
+        shared = [share_out(batch, self.world) for batch in batches]
+        parts = [(self.task.drawn(part), share) for part, share in shared]
         if self.captures is not None:
-            self.captures.step(number, batches)
+            self.captures.step(number, parts)
         else:
-            self._compute(number, batches)
+            self._compute(number, parts)
         for name, metric in checked_metrics(self.task, self.task.take_metrics()).items():
             self.metrics.count(name, metric, 1.0 / self.world.size)
 
@@ -120,15 +122,12 @@ class Stepper:
                 elif isinstance(group["lr"], Tensor):
                     group["lr"].fill_(rate)
                 else:
-                    group["lr"] = torch.tensor(rate, device=self.device)
+                    group["lr"] = torch.full((), rate, device=self.device)
 
-    def _compute(self, number: int, batches: list[Any]) -> None:
-        """The updates of a step."""
-        parts = [share_out(batch, self.world) for batch in batches]
+    def _compute(self, number: int, parts: list[tuple[Any, float]]) -> None:
+        """The updates of a step, of micro-batches and this rank's share of each."""
         micros = [
-            Micro(
-                self._start(to_device(part, self.device)), share, len(batches), is_last=i == len(batches) - 1
-            )
+            Micro(self._start(to_device(part, self.device)), share, len(parts), is_last=i == len(parts) - 1)
             for i, (part, share) in enumerate(parts)
         ]
         updates = 0

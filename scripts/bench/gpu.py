@@ -3,15 +3,16 @@
     .venv/bin/python scripts/bench/gpu.py --json outputs/gpu_bench.json
 
 Data are generated in the shapes of the presets, so that nothing is fetched. Each case runs without CUDA
-graphs, with them (as shipped), and compiled without and with them. Steps are those of the trainer, with a
-line of metrics every fifty; the median over the laps is printed, and the largest is in the JSON. "waits"
-counts the synchronising CUDA calls a step between two lines. `--hardware cpu` tries the script where there is
-no GPU; its times mean nothing.
+graphs, with them (as shipped), and compiled without and with them; BERT also in transformers' Trainer. Steps
+are those of the trainer, with a line of metrics every fifty; the median over the laps is printed, and the
+largest is in the JSON. "waits" counts the synchronising CUDA calls a step between two lines. `--hardware cpu`
+tries the script where there is no GPU; its times mean nothing.
 """
 
 import argparse
 import csv
 import gc
+import itertools
 import json
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -57,6 +59,7 @@ VARIANTS = {
     "graphs": [],
     "compiled": ["hardware.compile=true", "hardware.cuda_graphs=false"],
     "both": ["hardware.compile=true"],
+    "peer": [],
 }
 
 
@@ -192,10 +195,64 @@ def measure(typed: list[str], seconds: float) -> dict[str, Any]:
     }
 
 
-def attempt(typed: list[str], seconds: float) -> dict[str, Any]:
+def measure_peer(typed: list[str], seconds: float) -> dict[str, Any]:
+    """Hugging Face's Trainer on an encoder of the same size and on the texts of our batches."""
+    from transformers import BertConfig, BertForSequenceClassification, TrainerCallback, TrainingArguments
+    from transformers import Trainer as Peer
+
+    config: Any = compose([*typed, "tracker=none"]).config
+    made = Experiment.of(config)
+    batches = training_batches(made.task, made.dataset, 0)
+    rows = [
+        {"input_ids": ids[mask], "labels": label}
+        for batch in (next(batches) for _ in range(100))
+        for ids, mask, label in zip(batch["input_ids"], batch["attention_mask"], batch["labels"], strict=True)
+    ]
+    size = {name: config["model"][name] for name in ("hidden_size", "intermediate_size")}
+    depth = {
+        "num_hidden_layers": config["model"]["num_layers"],
+        "num_attention_heads": config["model"]["num_heads"],
+    }
+    vocabulary = made.task.model.tokenizer.get_vocab_size()
+    model = BertForSequenceClassification(BertConfig(vocab_size=vocabulary, **size, **depth))
+    stamps: list[float] = []
+
+    class Clock(TrainerCallback):
+        def on_log(self, *_: Any, **__: Any) -> None:
+            wait(made.hardware.device)
+            stamps.append(time.perf_counter())
+
+    def collate(some: list[dict[str, Any]]) -> dict[str, Any]:
+        ids = torch.nn.utils.rnn.pad_sequence([row["input_ids"] for row in some], batch_first=True)
+        return {
+            "input_ids": ids,
+            "attention_mask": ids != 0,
+            "labels": torch.stack([r["labels"] for r in some]),
+        }
+
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder, max_steps=LAP * (LAPS + 1), per_device_train_batch_size=32, bf16=True,
+            optim="adamw_torch_fused", logging_steps=LAP, save_strategy="no", report_to="none",
+            disable_tqdm=True, use_cpu=made.hardware.device.type == "cpu", dataloader_num_workers=2,
+        )  # fmt: skip
+        Peer(
+            model=model, args=arguments, train_dataset=rows, data_collator=collate, callbacks=[Clock()]
+        ).train()
+    laps = [(after - before) / LAP for before, after in itertools.pairwise(stamps)]
+    return {
+        "microseconds": round(median(laps) * 1e6),
+        "most_microseconds": round(max(laps) * 1e6),
+        "waits_per_step": float("nan"),
+        "transformers": version("transformers"),
+        "laps": len(laps),
+    }
+
+
+def attempt(typed: list[str], seconds: float, *, is_peer: bool = False) -> dict[str, Any]:
     """The measurement, or why there is none."""
     try:
-        return measure(typed, seconds)
+        return (measure_peer if is_peer else measure)(typed, seconds)
     except AiexpError as error:
         return {"error": str(error)}
     except Exception as error:  # a compiler's: the next variant goes on
@@ -251,7 +308,10 @@ def main() -> None:
             typed = [*overrides(Path(folder), case), f"hardware={arguments.hardware}"]
             results = result["cases"][case] = {}
             for variant in arguments.variants:
-                results[variant] = attempt([*typed, *VARIANTS[variant]], arguments.seconds)
+                if variant == "peer" and case != "bert_base":
+                    continue
+                named = [*typed, *VARIANTS[variant]]
+                results[variant] = attempt(named, arguments.seconds, is_peer=variant == "peer")
                 if arguments.json:
                     arguments.json.parent.mkdir(parents=True, exist_ok=True)
                     arguments.json.write_text(json.dumps(result, indent=2) + "\n")

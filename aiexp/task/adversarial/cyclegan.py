@@ -72,6 +72,8 @@ class CycleGAN(Task):
         ConfigError: the optimizers are not those two.
     """
 
+    capturable = True
+
     def __init__(
         self,
         *,
@@ -100,6 +102,10 @@ class CycleGAN(Task):
         self.num_pictures = num_pictures
         self.pools = {"a": ImagePool(pool_size), "b": ImagePool(pool_size)}
 
+    def drawn(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The batch with the places in both pools of what will be made of it."""
+        return batch | {f"draws_{side}": pool.draws(len(batch[side])) for side, pool in self.pools.items()}
+
     def train_step(self, batch: dict[str, Tensor]) -> Iterator[Update]:
         """Two updates: both generators, then both discriminators on real and pooled images."""
         real_a, real_b = (
@@ -107,7 +113,8 @@ class CycleGAN(Task):
         )
         update, fake_a, fake_b = self.generator_update(real_a, real_b)
         yield update
-        pooled_a, pooled_b = self.pools["a"].exchange(fake_a), self.pools["b"].exchange(fake_b)
+        pooled_a = self.pools["a"].exchange(fake_a, batch["draws_a"])
+        pooled_b = self.pools["b"].exchange(fake_b, batch["draws_b"])
         yield self.discriminator_update(real_a, real_b, pooled_a, pooled_b)
 
     def generator_update(self, real_a: Tensor, real_b: Tensor) -> tuple[Update, Tensor, Tensor]:

@@ -163,9 +163,11 @@ def test_gradients_of_each_update_stay_with_its_networks() -> None:
     trained = [p for p in task.parameters() if p.requires_grad]  # the averages are not
     assert len(owned["generator"] | owned["discriminator"]) == len(trained)
     assert not owned["generator"] & owned["discriminator"]
-    names = [update.optimizer for update in task.train_step(next(make_dataset().train_batches(0)))]
+    names = [
+        update.optimizer for update in task.train_step(task.drawn(next(make_dataset().train_batches(0))))
+    ]
     assert names == ["generator", "discriminator"]
-    updates = task.train_step(next(make_dataset().train_batches(0)))
+    updates = task.train_step(task.drawn(next(make_dataset().train_batches(0))))
     next(updates)
     next(updates).loss.backward()
     assert {id(p) for p in task.parameters() if p.grad is not None} == owned["discriminator"]

@@ -8,6 +8,10 @@ from aiexp.task.adversarial.image_pool import ImagePool
 CPU = torch.device("cpu")
 
 
+def exchange(pool: ImagePool, images: torch.Tensor) -> torch.Tensor:
+    return pool.exchange(images, pool.draws(len(images)))
+
+
 def image(number: int) -> torch.Tensor:
     return torch.full((1, 3, 2, 2), float(number), requires_grad=True) * 1
 
@@ -16,11 +20,11 @@ def test_fills_first_then_exchanges() -> None:
     torch.manual_seed(0)
     pool, first = ImagePool(4), 4
     for number in range(first):
-        assert torch.equal(pool.exchange(image(number)), image(number))
+        assert torch.equal(exchange(pool, image(number)), image(number))
     stored = {0, 1, 2, 3}
     old = 0
     for number in range(first, 1000):
-        (got,) = pool.exchange(image(number))
+        (got,) = exchange(pool, image(number))
         assert not got.requires_grad
         value = int(got[0, 0, 0])
         if value == number:
@@ -40,7 +44,7 @@ def test_is_the_rule_by_hand() -> None:
     ours = [
         int(v)
         for n in range(0, 60, 2)
-        for v in pool.exchange(torch.cat([image(n), image(n + 1)]))[:, 0, 0, 0]
+        for v in exchange(pool, torch.cat([image(n), image(n + 1)]))[:, 0, 0, 0]
     ]
     torch.manual_seed(3)
     kept: list[int] = []
@@ -61,7 +65,7 @@ def test_is_the_rule_by_hand() -> None:
 def test_later_changes_of_an_image_do_not_reach_the_pool() -> None:
     pool = ImagePool(2)
     fake = torch.zeros(1, 3, 2, 2)
-    pool.exchange(fake)
+    exchange(pool, fake)
     fake += 1
     assert not pool.images[0].any()
 
@@ -72,13 +76,13 @@ def test_state_is_exact(memory_format: torch.memory_format) -> None:
     pool = ImagePool(5)
     fakes = [torch.randn(2, 3, 4, 4).contiguous(memory_format=memory_format) for _ in range(12)]
     for fake in fakes[:6]:
-        pool.exchange(fake)
+        exchange(pool, fake)
     again = ImagePool(5)
     again.load_state([i.clone() for i in pool.state()], CPU)
     random = torch.get_rng_state()
-    ours = [pool.exchange(fake) for fake in fakes[6:]]
+    ours = [exchange(pool, fake) for fake in fakes[6:]]
     torch.set_rng_state(random)
-    theirs = [again.exchange(fake) for fake in fakes[6:]]
+    theirs = [exchange(again, fake) for fake in fakes[6:]]
     for a, b in zip([*ours, *pool.images], [*theirs, *again.images], strict=True):
         assert torch.equal(a, b)
         assert a.stride() == b.stride()
@@ -86,5 +90,5 @@ def test_state_is_exact(memory_format: torch.memory_format) -> None:
 
 def test_no_pool() -> None:
     random = torch.get_rng_state()
-    assert torch.equal(ImagePool(0).exchange(image(7)), image(7))
+    assert torch.equal(exchange(ImagePool(0), image(7)), image(7))
     assert torch.equal(torch.get_rng_state(), random)
