@@ -31,8 +31,8 @@ class Experiment:
         return sum(p.numel() for p in self.task.parameters())
 
     @property
-    def sizes(self) -> dict[str, int]:
-        """Examples in each split."""
+    def sizes(self) -> dict[str, int | None]:
+        """Examples in each split; None of a stream."""
         return {split: self.dataset.num_examples(split) for split in ("train", "eval", "test")}
 
     @classmethod

@@ -6,6 +6,7 @@ are pydantic's.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -51,6 +52,18 @@ class Length(Range):
     def allows(self, value: float | list[object]) -> bool:
         """Whether a list has as many entries."""
         return isinstance(value, list) and super().allows(len(value))
+
+
+@dataclass(frozen=True)
+class Requires:
+    """What others must be where this argument is true: `Annotated[bool, Requires({"eval_split": "str"})]`.
+
+    Args:
+        types: By argument of the same callable, or of the config's node of a class ("Trainer.steps"): its
+            type then, as an annotation would say it.
+    """
+
+    types: Mapping[str, str]
 
 
 PositiveInt = Annotated[int, Range(">= 1")]

@@ -27,6 +27,7 @@ _TRAINING: dict[str, Shape] = {
     "evaluated": flag,
     "metrics": map_of(number),
     "task": _ANY_MAP,
+    "dataset": _ANY_MAP,
     # What an optimizer saves is its own; that it fits the one that is built, the stepper finds out.
     "stepper": fields({"optimizers": map_of(_ANY_MAP), "window": map_of(pair)}, scaler=_SCALER),
     "random": fields({"python": _ANY_MAP, "numpy": _ANY_MAP, "torch": _ANY_MAP, "cuda": list_of(anything)}),

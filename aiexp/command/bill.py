@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from aiexp.errors import ConfigErrors
+from aiexp.session.parts import described_sizes
 from aiexp.text.terminal import out
 
 if TYPE_CHECKING:
@@ -22,12 +23,10 @@ class Bill:
     Args:
         total_steps: Its length in optimizer steps.
         step_seconds: Median of a few steps, without evaluations.
-        examples: In the training split.
     """
 
     total_steps: int
     step_seconds: float
-    examples: int
 
     @property
     def seconds(self) -> float:
@@ -46,7 +45,7 @@ def check(config: DictConfig, *, resume: bool = False) -> Bill:
     plain = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     experiment = Experiment.of(plain)
     say("hardware", experiment.hardware.describe())
-    say("dataset", ", ".join(f"{count} {name}" for name, count in experiment.sizes.items()))
+    say("dataset", described_sizes(experiment.sizes))
     say("model", _describe_parameters(experiment.num_parameters))
     from aiexp.runs.rehearsal import Rehearsal
 
@@ -82,9 +81,7 @@ def probe(rehearsal: "Rehearsal") -> Bill:
     from aiexp.hardware.memory import peak_memory_bytes
 
     step = median(rehearsal.advance(PROBE_STEPS)[1:])  # the first step allocates
-    bill = Bill(
-        total_steps=rehearsal.total_steps, step_seconds=step, examples=rehearsal.experiment.sizes["train"]
-    )
+    bill = Bill(total_steps=rehearsal.total_steps, step_seconds=step)
     say(
         "steps",
         f"{bill.total_steps} of {step:.3f} s: about {bill.seconds / 60:.1f} min, evaluations besides",

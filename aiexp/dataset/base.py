@@ -1,4 +1,4 @@
-"""The contract of a data set: batches by number, so that resuming needs no state at all."""
+"""The contract of a data set: batches by number, so that resuming needs at most a position to find them."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, runtime_checkable
@@ -38,12 +38,12 @@ class Dataset(Protocol):
 
     batch_size: int
 
-    def num_examples(self, split: str) -> int:
-        """Examples in `split`; 0 when the split does not exist."""
+    def num_examples(self, split: str) -> int | None:
+        """Examples in `split`; 0 when the split does not exist, None when nobody knows: of a stream."""
         ...
 
-    def batches_per_epoch(self) -> int:
-        """Training batches in one pass over the training split."""
+    def batches_per_epoch(self) -> int | None:
+        """Training batches in one pass over the training split; None when nobody knows."""
         ...
 
     def train_batches(self, start: int) -> Iterator[Any]:
@@ -56,6 +56,34 @@ class Dataset(Protocol):
 
     def fingerprint(self) -> str:
         """sha256 (hex) over the examples and their split, in order: equal data, equal fingerprint."""
+        ...
+
+
+@runtime_checkable
+class Positioned(Protocol):
+    """A data set that is read in order, and found again by its position: `text.stream.StreamedTexts`.
+
+    Batches remain a function of their number. The position only saves reading what came before.
+    """
+
+    def state(self, start: int) -> dict[str, Any]:
+        """What a checkpoint holds, as JSON values, to go on with batch number `start`."""
+        ...
+
+    def load_state(self, state: dict[str, Any] | None) -> None:
+        """Takes what `state` returned, before batches are asked for; None from a checkpoint without it."""
+        ...
+
+
+class Sized(Dataset, Protocol):
+    """A data set of known size."""
+
+    def num_examples(self, split: str) -> int:
+        """Examples in `split`; 0 when the split does not exist."""
+        ...
+
+    def batches_per_epoch(self) -> int:
+        """Training batches in one pass over the training split."""
         ...
 
 
@@ -77,7 +105,7 @@ class TextData(Dataset, Protocol):
         ...
 
 
-class ImageData(Dataset, Protocol):
+class ImageData(Sized, Protocol):
     """Labelled images: `aiexp.dataset.image.dataset.ImageDataset`, or any other with these members."""
 
     class_names: list[str]
@@ -131,7 +159,7 @@ class EnvironmentData(Dataset, Protocol):
         ...
 
 
-class UnpairedData(Dataset, Protocol):
+class UnpairedData(Sized, Protocol):
     """Images of two kinds: `dataset.image.unpaired.UnpairedDataset`, or any other with these members."""
 
     aligned: bool

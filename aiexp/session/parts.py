@@ -1,5 +1,6 @@
 """What a session says of the run that it follows: its parts, as `aiexp.experiment` builds them."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from aiexp.errors import DataError
@@ -35,9 +36,14 @@ class Parts(Protocol):
         ...
 
     @property
-    def sizes(self) -> dict[str, int]:
-        """Examples in each split."""
+    def sizes(self) -> dict[str, int | None]:
+        """Examples in each split; None of a stream."""
         ...
+
+
+def described_sizes(sizes: Mapping[str, int | None]) -> str:
+    """`8033 train, 1003 eval, 1004 test`."""
+    return ", ".join(f"{'a stream to' if n is None else n} {split}" for split, n in sizes.items())
 
 
 def check_same_data(world: World, fingerprint: str) -> None:

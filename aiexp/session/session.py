@@ -20,7 +20,7 @@ from aiexp.rundir.seal import make_seal
 from aiexp.rundir.state import State
 from aiexp.session.display import Display
 from aiexp.session.failure import explain
-from aiexp.session.parts import Parts, check_same_data
+from aiexp.session.parts import Parts, check_same_data, described_sizes
 from aiexp.session.resumption import newest_intact
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.storage.files import storage_errors
@@ -163,7 +163,7 @@ class Session:
         description = experiment.task.describe()
         self.say(f"run       {self.shown_path}")
         self.say(f"hardware  {hardware.describe()}")
-        counts = ", ".join(f"{n} {split}" for split, n in sizes.items())
+        counts = described_sizes(sizes)
         limit = self.config.get("dataset", {}).get("limit")
         counts += "" if limit is None else f" (dataset.limit={limit} cuts every split, eval and test too)"
         self.say(f"dataset   {choices.get('dataset')}: {counts}")
@@ -177,11 +177,12 @@ class Session:
                 where=f"dataset={choices.get('dataset')}",
                 fix="restore its files, or start a new run",
             )
+        known = {split: count for split, count in sizes.items() if count is not None}
         info = describe_run(directory, self.config, description)
         self._tracker = GuardedTracker(tracker)
         directory.write_environment(
             hardware=hardware.record(),
-            dataset={"examples": sizes, "fingerprint": fingerprint},
+            dataset={"examples": known, "fingerprint": fingerprint},
             parameters=parameters,
             task=description,
             tracker=self._tracker.start(info),

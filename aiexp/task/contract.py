@@ -55,7 +55,8 @@ def check_dataset(dataset: Any) -> None:
         raise broken(dataset, missing[0], what, fix="see aiexp/dataset/base.py")
     for split_name in ("train", "eval", "test"):
         count = dataset.num_examples(split_name)
-        if not isinstance(count, int) or count < 0:
+        is_unknown = count is None and split_name == "train"
+        if not is_unknown and (not isinstance(count, int) or count < 0):
             what = f"returned {count!r} for '{split_name}'"
             raise broken(dataset, "num_examples", what, fix="return an int, 0 for no such split")
 
@@ -244,14 +245,14 @@ def checked_metrics(task: Task, metrics: Any) -> dict[str, Any]:
     return cast(dict[str, Any], metrics)
 
 
-def checked_epoch(dataset: Dataset) -> int:
-    """Batches of an epoch.
+def checked_epoch(dataset: Dataset) -> int | None:
+    """Batches of an epoch; None of a stream, whose end nobody knows.
 
     Raises:
         ConfigError: not a whole number from 1 on.
     """
     count: Any = dataset.batches_per_epoch()
-    if not isinstance(count, int) or count < 1:
+    if count is not None and (not isinstance(count, int) or count < 1):
         raise broken(dataset, "batches_per_epoch", f"returned {count!r}", fix="return an int from 1 on")
     return count
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, final
 
 from aiexp.checkpoint.state import load_random_state, random_state, seed_everything
 from aiexp.checkpoint.store import CheckpointPolicy
-from aiexp.dataset.base import Dataset
+from aiexp.dataset.base import Dataset, Positioned
 from aiexp.dataset.preview import first_batch
 from aiexp.errors import CheckpointError, ConfigError, DataError
 from aiexp.hardware.hardware import Hardware
@@ -69,7 +69,20 @@ class Trainer:
     def total_steps(self, dataset: Dataset) -> int:
         """Length of the run in optimizer steps."""
         per_epoch = checked_epoch(dataset)  # of any run: its lines say the epoch
-        return self.steps or max(1, round((self.epochs or 0) * per_epoch / self.accumulate))
+        if per_epoch is None:
+            self.check_without_epochs()
+        return self.steps or max(1, round((self.epochs or 0) * (per_epoch or 0) / self.accumulate))
+
+    def check_without_epochs(self) -> None:
+        """Raises `ConfigError` unless all is said in steps: nobody knows the length of an epoch."""
+        if self.epochs is not None:
+            where, fix = "Trainer.epochs", "Trainer.epochs=null Trainer.steps=<a number of steps>"
+        elif "epoch" in (self.evaluate_every, self.checkpoint.every):
+            key = "evaluate_every" if self.evaluate_every == "epoch" else "checkpoint.every"
+            where, fix = f"Trainer.{key}", f"Trainer.{key}=<a number of steps>"
+        else:
+            return
+        raise ConfigError("nobody knows how long an epoch of this data set is", where=where, fix=fix)
 
     def fit(
         self, task: Task, dataset: Dataset, hardware: Hardware, session: Session | Follower
@@ -116,7 +129,7 @@ class Loop:
         if self.world.size > 1 and not task.shares_batches:
             raise broken(task, "batches", "makes its own data", fix="hardware.devices=1")
         self.total_steps = trainer.total_steps(dataset)
-        self.has_eval = dataset.num_examples("eval") > 0
+        self.has_eval = bool(dataset.num_examples("eval"))
         hardware.prepare(task)
         self.stepper = Stepper(
             task, hardware, schedule=trainer.schedule, total_steps=self.total_steps, clip=trainer.clip
@@ -212,14 +225,15 @@ class Loop:
         if isinstance(every, int):
             return self.step % every == 0
         per_epoch, accumulate = checked_epoch(self.dataset), self.trainer.accumulate
+        assert per_epoch is not None  # `total_steps` has seen to it
         return self.step * accumulate // per_epoch > (self.step - 1) * accumulate // per_epoch
 
     def log(self, clock: Clock) -> None:
         """Writes the training metrics since the last line."""
         trainer = self.trainer
         metrics = self.stepper.take_metrics()
-        batches = self.step * trainer.accumulate
-        metrics["train/epoch"] = batches / checked_epoch(self.dataset)
+        if per_epoch := checked_epoch(self.dataset):
+            metrics["train/epoch"] = self.step * trainer.accumulate / per_epoch
         seconds, steps = clock.lap(self.step)
         if steps:  # none after resuming where training has ended, between two lines
             metrics["time/step_seconds"] = seconds / steps
@@ -278,6 +292,8 @@ class Loop:
             "random": random_state(),
             "task": self.task.extra_state(),
         }
+        if isinstance(self.dataset, Positioned):
+            state["dataset"] = self.dataset.state(self.step * self.trainer.accumulate)
         self.stepper.check_weights(self.step)
         keep_last, best_step = self.trainer.checkpoint.keep_last, None if best is None else best.step
         self.session.save(self.step, self.task.state_dict(), state, keep_last=keep_last, best=best_step)
@@ -293,6 +309,8 @@ class Loop:
             self.task.load_state_dict(model)
             self.stepper.load_state(state["stepper"])
             self.task.load_extra_state(state["task"])
+            if isinstance(self.dataset, Positioned):
+                self.dataset.load_state(state.get("dataset"))
             self.selection.load_state(state["selection"])
             self.session.load_state(state["session"])
             self.step = self.saved_step = state["step"]

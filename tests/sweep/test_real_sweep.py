@@ -96,7 +96,7 @@ def test_estimates_grow_with_steps_and_batches() -> None:
         batch = trainer.pop("batch_size", 10)
         return OmegaConf.create({"dataset": {"batch_size": batch}, "trainer": trainer})
 
-    bill = Bill(total_steps=100, step_seconds=0.5, examples=1000)
+    bill = Bill(total_steps=100, step_seconds=0.5)
     probed = config(epochs=1, steps=None, accumulate=1)
     assert estimate(probed, bill, probed) == 50
     assert estimate(config(epochs=3, steps=None, accumulate=1), bill, probed) == 150

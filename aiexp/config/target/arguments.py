@@ -7,6 +7,7 @@ from aiexp.config.folders import GROUPS
 from aiexp.config.problem import Problem
 from aiexp.config.resolve import UNREADABLE
 from aiexp.config.target.allowed import check_target
+from aiexp.config.target.requirement import check_requirements
 from aiexp.config.target.signature import Parameter, Signature
 from aiexp.config.target.value_type import mismatch
 from aiexp.errors import AiexpError, SecurityError, nearest
@@ -32,7 +33,7 @@ def check_values(values: dict[str, Any], extra_groups: Iterable[str] = ()) -> li
     for group in GROUPS:
         node = values.get(group)
         if isinstance(node, dict) and "_target_" in node:
-            problems += _node(cast(dict[str, Any], node), group, group)
+            problems += _node(cast(dict[str, Any], node), group, group, values)
         elif node is not UNREADABLE and not (node is None and group in OPTIONAL_GROUPS):
             what = f"group '{group}' has no option" if node is None else f"'{group}' has no _target_"
             problems.append(
@@ -40,7 +41,7 @@ def check_values(values: dict[str, Any], extra_groups: Iterable[str] = ()) -> li
             )
     for key, value in values.items():
         if key not in GROUPS:
-            problems += _inside(value, key)
+            problems += _inside(value, key, values)
     return problems
 
 
@@ -63,9 +64,9 @@ def _top_level(values: dict[str, Any], extra: set[str]) -> list[Problem]:
     return problems
 
 
-def _node(node: dict[str, Any], key: str, group: str | None) -> list[Problem]:
-    """Problems of a node with a `_target_`, and of the nodes inside it."""
-    problems = [p for name, value in node.items() for p in _inside(value, f"{key}.{name}")]
+def _node(node: dict[str, Any], key: str, group: str | None, config: dict[str, Any]) -> list[Problem]:
+    """Problems of a node of the config with a `_target_`, and of the nodes inside it."""
+    problems = [p for name, value in node.items() for p in _inside(value, f"{key}.{name}", config)]
     problems += _reserved(node, key, group)
     target = node["_target_"]
     if target is UNREADABLE:
@@ -81,20 +82,22 @@ def _node(node: dict[str, Any], key: str, group: str | None) -> list[Problem]:
     if signature is None or signature.parameters is None:
         return problems
     given, blocks = GIVEN.get(group or "", frozenset[str]()), EXTRA_BLOCKS.get(group or "", {})
-    return problems + check_arguments(node, key, signature, given=given, blocks=blocks)
+    problems += check_arguments(node, key, signature, given=given, blocks=blocks)
+    return problems + check_requirements(node, key, signature.parameters, config)
 
 
-def _inside(value: Any, key: str) -> list[Problem]:
+def _inside(value: Any, key: str, config: dict[str, Any]) -> list[Problem]:
     """Problems of the nodes with a `_target_` anywhere inside a value."""
     if isinstance(value, dict):
         mapping = cast(dict[str, Any], value)
         if "_target_" in mapping:
-            return _node(mapping, key, None)
+            return _node(mapping, key, None, config)
         if "_args_" in mapping or "_partial_" in mapping:
             return [Problem(key=key, what=f"'{key}' has _partial_ or _args_ but no _target_")]
-        return [p for name, inner in mapping.items() for p in _inside(inner, f"{key}.{name}")]
+        return [p for name, inner in mapping.items() for p in _inside(inner, f"{key}.{name}", config)]
     if isinstance(value, list):
-        return [p for i, inner in enumerate(cast(list[Any], value)) for p in _inside(inner, f"{key}[{i}]")]
+        items = enumerate(cast(list[Any], value))
+        return [p for i, inner in items for p in _inside(inner, f"{key}[{i}]", config)]
     return []
 
 

@@ -139,9 +139,7 @@ class TextDataset:
             DataError: `tokenize` was not called.
         """
         examples, tokens, size = self._examples(split), self._tokenized(split), self.eval_batch_size
-        order = np.argsort(-tokens.lengths(np.arange(len(tokens))), kind="stable")
-        groups = (order[start : start + size] for start in range(0, len(order), size))
-        return (_batch(tokens, examples, rows, self._pad_multiple) for rows in groups)
+        return longest_first(tokens, examples, size, self._pad_multiple)
 
     def fingerprint(self) -> str:
         """sha256 (hex) over class names, texts, labels and their split, in order."""
@@ -182,12 +180,22 @@ class _TrainBatches:
         if epoch != self._epoch:
             self._batches = EpochBatches(self._tokens, self._batch_size, self._seed, epoch)
             self._epoch = epoch
-        return _batch(self._tokens, self._examples, self._batches[position], self._pad_multiple)
+        return padded_batch(self._tokens, self._examples, self._batches[position], self._pad_multiple)
 
 
-def _batch(
+def longest_first(
+    tokens: Ragged, examples: LabelledTexts, batch_size: int, pad_multiple: int
+) -> Iterator[dict[str, Tensor]]:
+    """Every example once, longest texts first, so that memory runs out early or never."""
+    order = np.argsort(-tokens.lengths(np.arange(len(tokens))), kind="stable")
+    groups = (order[start : start + batch_size] for start in range(0, len(order), batch_size))
+    return (padded_batch(tokens, examples, rows, pad_multiple) for rows in groups)
+
+
+def padded_batch(
     tokens: Ragged, examples: LabelledTexts, rows: NDArray[np.int64], pad_multiple: int
 ) -> dict[str, Tensor]:
+    """The batch of (B,) rows; see `TextDataset`."""
     ids, mask = tokens.padded(rows, pad_multiple)
     arrays = {"input_ids": ids, "attention_mask": mask, "labels": examples.labels_at(rows), "index": rows}
     return {name: torch.from_numpy(array) for name, array in arrays.items()}

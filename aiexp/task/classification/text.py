@@ -94,7 +94,7 @@ class TextClassification(Task):
             for parameter in group:
                 parameter.requires_grad_(False)
         self.class_weights: Tensor | None
-        weights = weigh_classes(class_weights, dataset.class_counts())
+        weights = weigh_classes(class_weights, dataset)
         self.register_buffer("class_weights", weights, persistent=False)
         dataset.tokenize(model.tokenizer, model.max_tokens)
 
@@ -158,20 +158,21 @@ class TextClassification(Task):
 
 
 def weigh_classes(
-    class_weights: Literal["balanced"] | list[float] | None, counts: np.ndarray[Any, Any]
+    class_weights: Literal["balanced"] | list[float] | None, dataset: TextData
 ) -> Tensor | None:
     """(C,) float32 weights with mean 1 over the examples, or None.
 
     Raises:
-        ConfigError: a list of the wrong length.
+        ConfigError: a list of the wrong length, or examples that nobody has counted.
     """
     if class_weights is None:
         return None
     if class_weights == "balanced":
+        counts = dataset.class_counts()
         return torch.tensor(counts.sum() / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)
-    if len(class_weights) != len(counts):
+    if len(class_weights) != len(dataset.class_names):
         raise ConfigError(
             f"class_weights is {class_weights}", where="class_weights",
-            fix=f"null, balanced, or a list of {len(counts)} numbers",
+            fix=f"null, balanced, or a list of {len(dataset.class_names)} numbers",
         )  # fmt: skip
     return torch.tensor(class_weights, dtype=torch.float32)

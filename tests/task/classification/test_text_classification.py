@@ -1,5 +1,6 @@
 """The task without a trainer, on a tiny encoder and generated texts."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -144,13 +145,13 @@ def test_frozen_layers_stay() -> None:
 
 
 def test_class_weights() -> None:
-    counts = np.array([10, 30])
-    balanced = weigh_classes("balanced", counts)
+    data: Any = SimpleNamespace(class_names=["a", "b"], class_counts=lambda: np.array([10, 30]))
+    balanced = weigh_classes("balanced", data)
     assert balanced is not None
     assert balanced.tolist() == pytest.approx([2.0, 2 / 3])
-    assert weigh_classes([1.0, 5.0], counts).tolist() == [1.0, 5.0]  # pyright: ignore[reportOptionalMemberAccess]
+    assert weigh_classes([1.0, 5.0], data).tolist() == [1.0, 5.0]  # pyright: ignore[reportOptionalMemberAccess]
     with pytest.raises(ConfigError, match=r"class_weights is \[1.0\]"):
-        weigh_classes([1.0], counts)
+        weigh_classes([1.0], data)
     heavy, dataset = make(class_weights=[100.0, 2.0, 1.0])
     batch = next(dataset.train_batches(0))
     losses, labels = surprises(heavy, batch), batch["labels"]
