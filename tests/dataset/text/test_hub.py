@@ -10,7 +10,7 @@ from aiexp.dataset.text.hub import hub
 from aiexp.errors import DataError
 from tests.dataset.conftest import SETTINGS
 
-COLUMNS = {
+COLUMNS: dict[str, Any] = {
     "config": None,
     "revision": None,
     "train_split": "train",
@@ -21,6 +21,9 @@ COLUMNS = {
     "class_names": None,
     "eval_fraction": 0.1,
     "test_fraction": 0.1,
+    "streaming": False,
+    "block_size": 8192,
+    "eval_limit": None,
 }
 
 
