@@ -1,10 +1,10 @@
-"""Labelled pictures in files of any kind as an image data set: in memory, or decoded batch by batch."""
+"""Pictures in files of any kind, mostly labelled, as a data set: in memory, or decoded batch by batch."""
 
 import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -28,8 +28,8 @@ RESIDENT_SHARE = 0.25
 _HASH_PARTS = 4
 
 
-class PictureBatching(ImageBatching):
-    """Arguments that data sets of the user's own pictures share.
+class Decoding(TypedDict):
+    """Arguments of pictures in files of any kind.
 
     Args:
         on_bad_sample: Stop at a picture that cannot be read, or leave it out and log how many.
@@ -47,6 +47,10 @@ class PictureBatching(ImageBatching):
     channels: Literal[1, 3]
     memory: Memory
     num_workers: NonNegativeInt | None
+
+
+class PictureBatching(ImageBatching, Decoding):
+    """Arguments that data sets of the user's own labelled pictures share."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -68,12 +72,12 @@ class Collection:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """Labelled pictures of one split.
+    """Pictures of one split.
 
     Args:
         collection: Where they lie.
         rows: (N,) int64, which of its pictures, ascending.
-        labels: (N,) int64, index into the class names.
+        labels: (N,) int64, index into the class names; zeros where there are none.
     """
 
     collection: Collection
@@ -164,13 +168,7 @@ def picture_dataset(
         parts = {
             split: part.at(even_subset(part.labels, min(limit, len(part)))) for split, part in parts.items()
         }
-    size, memory = batching["image_size"], batching["memory"]
-    shape = (sum(map(len, parts.values())), batching["channels"], size, size)
-    if memory == "resident" or (memory == "auto" and fits(shape, RESIDENT_SHARE)):
-        check_memory(shape, source)
-        splits = {split: _resident(part, batching) for split, part in parts.items()}
-    else:
-        splits = _lazy(parts, batching)
+    splits = decoded(parts, source, batching)
     lost = np.setdiff1d(parts["train"].labels, splits["train"].labels.numpy())
     if lost.size:  # leaving out broken pictures must not leave out a class
         raise DataError(
@@ -182,13 +180,33 @@ def picture_dataset(
     return ImageDataset(splits=splits, class_names=class_names, source=source, **shared)
 
 
-def _resident(part: Part, batching: PictureBatching) -> Images:
+def decoded(parts: Mapping[str, Part], source: str, decoding: Decoding) -> dict[str, Images]:
+    """The pictures of these parts, decoded now or whenever they are needed.
+
+    Args:
+        parts: By name.
+        source: Folder or files, for messages.
+        decoding: See `Decoding`.
+
+    Raises:
+        DataError: a picture cannot be read; names it.
+        MemoryFullError: resident pictures do not fit into memory.
+    """
+    size, memory = decoding["image_size"], decoding["memory"]
+    shape = (sum(map(len, parts.values())), decoding["channels"], size, size)
+    if memory == "resident" or (memory == "auto" and fits(shape, RESIDENT_SHARE)):
+        check_memory(shape, source)
+        return {name: _resident(part, decoding) for name, part in parts.items()}
+    return _lazy(parts, decoding)
+
+
+def _resident(part: Part, decoding: Decoding) -> Images:
     """All pictures decoded now."""
     images, places, digests = read_images(
         _Chosen(part.collection.pictures, part.rows),
-        batching["image_size"],
-        batching["channels"],
-        skip_bad=batching["on_bad_sample"] == "skip",
+        decoding["image_size"],
+        decoding["channels"],
+        skip_bad=decoding["on_bad_sample"] == "skip",
         source=part.collection.source,
     )
     kept = part.at(places)
@@ -197,11 +215,11 @@ def _resident(part: Part, batching: PictureBatching) -> Images:
     )
 
 
-def _lazy(parts: Mapping[str, Part], batching: PictureBatching) -> dict[str, Images]:
+def _lazy(parts: Mapping[str, Part], decoding: Decoding) -> dict[str, Images]:
     """All pictures looked at, none decoded."""
-    num_workers = batching["num_workers"]
+    num_workers = decoding["num_workers"]
     num_workers = num_cores() if num_workers is None else num_workers
-    skip_bad = batching["on_bad_sample"] == "skip"
+    skip_bad = decoding["on_bad_sample"] == "skip"
     images: dict[str, Images] = {}
     for collection, splits in _by_collection(parts).items():
         # What splits share is looked at together, so that other fractions change nothing.
@@ -218,8 +236,8 @@ def _lazy(parts: Mapping[str, Part], batching: PictureBatching) -> dict[str, Ima
                 images=LazyPixels(
                     collection.pictures,
                     part.rows,
-                    channels=batching["channels"],
-                    image_size=batching["image_size"],
+                    channels=decoding["channels"],
+                    image_size=decoding["image_size"],
                     skip_bad=skip_bad,
                     num_workers=num_workers,
                 ),

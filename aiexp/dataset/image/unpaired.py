@@ -1,8 +1,7 @@
 """Two collections of pictures without correspondence, each shuffled on its own."""
 
 import hashlib
-import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Unpack, final
 
@@ -13,6 +12,8 @@ from torch import Tensor
 
 from aiexp.dataset.base import Batching
 from aiexp.dataset.draws import example_seeds, shuffled
+from aiexp.dataset.image.pixels import LazyPixels, Pixels, take, without_problems, workers_of
+from aiexp.dataset.loader import ordered_batches
 from aiexp.dataset.splits import SPLITS, check_split
 from aiexp.errors import DataError
 from aiexp.ranges import PositiveInt
@@ -29,10 +30,12 @@ class Side:
     Args:
         images: (N, C, H, W) uint8.
         names: (N,) what each picture is called: a file or a subject.
+        digests: (N, D) uint8, what tells the pictures apart as they lie in files; None: their pixels do.
     """
 
-    images: Tensor
-    names: list[str]
+    images: Pixels
+    names: Sequence[str]
+    digests: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -64,7 +67,7 @@ class UnpairedBatching(Batching):
 
 @final
 class UnpairedDataset:
-    """Pictures of two kinds in memory as uint8; training never sees which belong together.
+    """Pictures of two kinds as uint8, decoded at the start or when needed; training never sees pairs.
 
     One epoch has as many examples as the longer side has pictures. In it every picture of the longer side
     occurs once; the shorter side is shuffled again each time it is used up, so the counts of its pictures
@@ -78,6 +81,9 @@ class UnpairedDataset:
     longer side has beyond it are not seen:
         a, b: (B, C, H, W) uint8.
         index: (B,) int64, position of the pair in the split.
+
+    A picture that turns out to be damaged when it is decoded and may be skipped is replaced in training as in
+    `ImageDataset`; an evaluation goes without its pair.
 
     Args:
         splits: Sides of "train" and, where they exist, "eval" and "test".
@@ -115,11 +121,11 @@ class UnpairedDataset:
         lengths = len(self.names(split, "a")), len(self.names(split, "b"))
         return max(lengths) if split == "train" else min(lengths)
 
-    def images(self, split: str, side: SideName) -> Tensor:
+    def images(self, split: str, side: SideName) -> Pixels:
         """(N, C, H, W) uint8: the pictures of one side of `split`."""
         return self._side(split, side).images
 
-    def names(self, split: str, side: SideName = "a") -> list[str]:
+    def names(self, split: str, side: SideName = "a") -> Sequence[str]:
         """(N,) the name of each picture of one side of `split`; both sides have the same when aligned."""
         return self._side(split, side).names
 
@@ -130,44 +136,93 @@ class UnpairedDataset:
     def train_batches(self, start: int) -> Iterator[dict[str, Tensor]]:
         """Endless training batches, beginning with batch number `start`."""
         sides = self._splits["train"]
-        per_epoch, size = self.batches_per_epoch(), self.batch_size
-        orders = [
-            _Order(len(side), self.num_examples("train"), self._seed, number)
-            for number, side in enumerate((sides.a, sides.b))
-        ]
-        for number in itertools.count(start):
-            epoch, position = divmod(number, per_epoch)
-            places = slice(position * size, (position + 1) * size)
-            (rows_a, seeds_a), (rows_b, seeds_b) = (order.at(epoch, places) for order in orders)
-            yield {
-                "a": sides.a.images[rows_a],
-                "b": sides.b.images[rows_b],
-                "seeds_a": seeds_a,
-                "seeds_b": seeds_b,
-            }
+        make = _TrainBatches(sides, self.batch_size, self._seed)
+        return _made(make, sides, start=start, stop=None, name="training")
 
     def eval_batches(self, split: str) -> Iterator[dict[str, Tensor]]:
         """The pairs of `split` once, in the order of the names."""
-        a, b = self.images(split, "a"), self.images(split, "b")
-        index, size = torch.arange(self.num_examples(split)), self.eval_batch_size
-        groups = (index[start : start + size] for start in range(0, len(index), size))
-        return ({"a": a[rows], "b": b[rows], "index": rows} for rows in groups)
+        sides = Sides(a=self._side(split, "a"), b=self._side(split, "b"))
+        make = _EvalBatches(sides, self.eval_batch_size)
+        count = -(-make.num_pairs // self.eval_batch_size)
+        return (batch for batch in _made(make, sides, start=0, stop=count, name=split) if len(batch["index"]))
 
     def fingerprint(self) -> str:
-        """sha256 (hex) over the pictures and their split and side, in order."""
+        """sha256 (hex) over the pictures or their files, and their split and side, in order."""
         digest = hashlib.sha256(f"aligned {self.aligned}\n".encode())
         for split in SPLITS:
-            for side in ("a", "b"):
-                images = self.images(split, side)
-                digest.update(f"{split} {side} {tuple(images.shape)}\n".encode())
-                digest.update(images.contiguous().numpy().data)
+            for name in ("a", "b"):
+                side = self._side(split, name)
+                digest.update(f"{split} {name} {tuple(side.images.shape)}\n".encode())
+                digest.update(_content(side))
         return digest.hexdigest()
 
     def _side(self, split: str, side: SideName) -> Side:
         check_split(split)
         if split not in self._splits:
-            return Side(images=self.images("train", side)[:0], names=[])
+            shape = self.images("train", side).shape[1:]
+            return Side(images=torch.empty((0, *shape), dtype=torch.uint8), names=[])
         return self._splits[split].a if side == "a" else self._splits[split].b
+
+
+# A batch, and what is wrong with pictures that it lacks, by name.
+_Batch = tuple[dict[str, Tensor], dict[str, str]]
+
+
+class _TrainBatches:
+    """Training batch `k` as a pure function of `k`; remembers only the orders of one epoch."""
+
+    def __init__(self, sides: Sides, batch_size: int, seed: int) -> None:
+        num_examples = max(len(sides.a), len(sides.b))
+        self._sides, self._batch_size = sides, batch_size
+        self._per_epoch = -(-num_examples // batch_size)
+        self._orders = [
+            _Order(len(side), num_examples, seed, number) for number, side in enumerate((sides.a, sides.b))
+        ]
+
+    def __call__(self, number: int) -> _Batch:
+        epoch, position = divmod(number, self._per_epoch)
+        places = slice(position * self._batch_size, (position + 1) * self._batch_size)
+        (rows_a, seeds_a), (rows_b, seeds_b) = (order.at(epoch, places) for order in self._orders)
+        a = take(self._sides.a.images, rows_a, replace=True)
+        b = take(self._sides.b.images, rows_b, replace=True)
+        batch = {"a": a.pixels, "b": b.pixels, "seeds_a": seeds_a, "seeds_b": seeds_b}
+        return batch, {**a.problems, **b.problems}
+
+
+class _EvalBatches:
+    """Evaluation batch `k` as a pure function of `k`."""
+
+    def __init__(self, sides: Sides, batch_size: int) -> None:
+        self._sides, self._batch_size = sides, batch_size
+        self.num_pairs = min(len(sides.a), len(sides.b))
+
+    def __call__(self, number: int) -> _Batch:
+        first = number * self._batch_size
+        rows = torch.arange(first, min(first + self._batch_size, self.num_pairs))
+        a = take(self._sides.a.images, rows, replace=False)
+        b = take(self._sides.b.images, rows, replace=False)
+        is_in_a, is_in_b = torch.isin(a.rows, b.rows), torch.isin(b.rows, a.rows)
+        batch = {"a": a.pixels[is_in_a], "b": b.pixels[is_in_b], "index": a.rows[is_in_a]}
+        return batch, {**a.problems, **b.problems}
+
+
+def _made(
+    make: Callable[[int], _Batch], sides: Sides, *, start: int, stop: int | None, name: str
+) -> Iterator[dict[str, Tensor]]:
+    """The batches of `make`, by workers where pictures have to be decoded."""
+    num_workers = max(workers_of(sides.a.images), workers_of(sides.b.images))
+    if stop is not None:
+        num_workers = min(num_workers, stop)
+    batches = ordered_batches(make, start=start, stop=stop, num_workers=num_workers, name=name)
+    return without_problems(batches, sides.a.images)
+
+
+def _content(side: Side) -> memoryview:
+    """What makes the pictures these and no others."""
+    if side.digests is not None:
+        return side.digests.data
+    assert not isinstance(side.images, LazyPixels)
+    return side.images.contiguous().numpy().data
 
 
 class _Order:
@@ -205,7 +260,7 @@ class _Order:
         return np.concatenate(rounds)[: self._num_examples]
 
 
-def first_by_hash(names: list[str], count: int) -> list[int]:
+def first_by_hash(names: Sequence[str], count: int) -> list[int]:
     """The rows of `count` names, ascending: those whose sha256 is lowest, wherever they stand."""
     hashes = [hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest() for name in names]
     return sorted(sorted(range(len(names)), key=lambda row: hashes[row])[:count])
@@ -216,7 +271,9 @@ def _limited(side: Side, limit: int | None) -> Side:
     if limit is None or limit >= len(side):
         return side
     rows = first_by_hash(side.names, limit)
-    return Side(images=side.images[rows], names=[side.names[row] for row in rows])
+    digests = None if side.digests is None else side.digests[rows]
+    names = [side.names[row] for row in rows]
+    return Side(images=side.images[torch.tensor(rows)], names=names, digests=digests)
 
 
 def _check(splits: dict[str, Sides], aligned: bool, source: str) -> None:
@@ -231,5 +288,5 @@ def _check(splits: dict[str, Sides], aligned: bool, source: str) -> None:
                 f"the pictures of split {split} differ in shape: {' and '.join(map(str, shapes))}",
                 where=source,
             )
-        if aligned and split != "train" and sides.a.names != sides.b.names:
+        if aligned and split != "train" and list(sides.a.names) != list(sides.b.names):
             raise DataError(f"the pairs of split {split} do not show the same things", where=source)

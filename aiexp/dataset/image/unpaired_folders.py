@@ -1,26 +1,28 @@
 """The user's own pictures of two kinds: folders trainA and trainB, perhaps testA and testB."""
 
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Any, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
 
 from aiexp.dataset.image.file import find_images, is_hidden
-from aiexp.dataset.image.picture import file_pictures
-from aiexp.dataset.image.reader import check_memory, read_images
+from aiexp.dataset.image.folder import FolderPictures
+from aiexp.dataset.image.labelled import Collection, Decoding, Part, decoded
+from aiexp.dataset.image.picture import NamesWriter
 from aiexp.dataset.image.unpaired import Side, Sides, UnpairedBatching, UnpairedDataset, first_by_hash
 from aiexp.errors import ConfigError, DataError
-from aiexp.ranges import NonNegativeInt, PositiveInt
+from aiexp.ranges import NonNegativeInt
 
 _WANTED = ("trainA", "trainB", "testA", "testB")
 
 
+class UnpairedPictures(UnpairedBatching, Decoding):
+    """Arguments of unpaired pictures in files."""
+
+
 def unpaired_folders(
-    *,
-    folder: str,
-    num_eval: NonNegativeInt,
-    on_bad_sample: Literal["error", "skip"],
-    image_size: PositiveInt,
-    channels: Literal[1, 3],
-    **batching: Unpack[UnpairedBatching],
+    *, folder: str, num_eval: NonNegativeInt, **batching: Unpack[UnpairedPictures]
 ) -> UnpairedDataset:
     """Training pictures of trainA and trainB, test pictures of testA and testB.
 
@@ -31,10 +33,7 @@ def unpaired_folders(
     Args:
         folder: Has the sub-folders, in upper or lower case; each may have sub-folders of its own.
         num_eval: Pictures of each training folder held out for validation, 0 for none.
-        on_bad_sample: Stop at a picture that cannot be read, or leave it out and log how many.
-        image_size: Height and width in pixels; see `aiexp.dataset.image.file.read_image`.
-        channels: 1 or 3.
-        batching: See `UnpairedBatching`.
+        batching: See `UnpairedBatching` and `Decoding`.
 
     Raises:
         DataError: a folder is missing or has no pictures, or a picture cannot be read.
@@ -42,49 +41,42 @@ def unpaired_folders(
         MemoryFullError: the pictures do not fit into memory.
     """
     root = Path(folder).expanduser()
-    files = _files(root, num_eval)
+    parts = _parts(root, num_eval)
     if (limit := batching["limit"]) is not None:
-        files = {part: [paths[i] for i in _rows(root, paths, limit)] for part, paths in files.items()}
-    check_memory((sum(map(len, files.values())), channels, image_size, image_size), folder)
-
-    def side(part: str) -> Side:
-        paths = files[part]
-        images, rows, _ = read_images(
-            file_pictures(paths),
-            image_size,
-            channels,
-            skip_bad=on_bad_sample == "skip",
-            source=f"{folder} ({part})",
-        )
-        return Side(images=images, names=[_name(root, paths[int(i)]) for i in rows])
-
+        parts = {name: part.at(_first(part, limit)) for name, part in parts.items()}
+    images = decoded(parts, folder, batching)
+    sides = {
+        name: Side(images=found.images, names=found.names or [], digests=found.digests)
+        for name, found in images.items()
+    }
+    shared: Any = {key: batching[key] for key in UnpairedBatching.__annotations__}
     return UnpairedDataset(
         splits={
-            split: Sides(a=side(f"{split}A"), b=side(f"{split}B"))
+            split: Sides(a=sides[f"{split}A"], b=sides[f"{split}B"])
             for split in ("train", "eval", "test")
-            if f"{split}A" in files
+            if f"{split}A" in sides
         },
         aligned=False,
         source=folder,
-        **batching,
+        **shared,
     )
 
 
-def _files(root: Path, num_eval: int) -> dict[str, list[Path]]:
+def _parts(root: Path, num_eval: int) -> dict[str, Part]:
     """The pictures of trainA, trainB and, where they exist, evalA, evalB, testA and testB."""
-    files = {part: _pictures(path, root) for part, path in _folders(root).items()}
+    parts = {name: _pictures(path, root, name) for name, path in _folders(root).items()}
     if num_eval:
         for side in "AB":
-            train = files[f"train{side}"]
+            train = parts[f"train{side}"]
             if num_eval >= len(train):
                 raise ConfigError(
                     f"num_eval is {num_eval}, but train{side} has {len(train)} pictures",
                     where="num_eval", fix=f"a number below {len(train)}",
                 )  # fmt: skip
-            held_out = set(_rows(root, train, num_eval))
-            files[f"eval{side}"] = [path for i, path in enumerate(train) if i in held_out]
-            files[f"train{side}"] = [path for i, path in enumerate(train) if i not in held_out]
-    return files
+            held_out = _first(train, num_eval)
+            parts[f"eval{side}"] = train.at(held_out)
+            parts[f"train{side}"] = train.at(np.delete(np.arange(len(train)), held_out))
+    return parts
 
 
 def _folders(root: Path) -> dict[str, Path]:
@@ -120,18 +112,29 @@ def _folders(root: Path) -> dict[str, Path]:
 _TEST = frozenset(("testA", "testB"))
 
 
-def _pictures(folder: Path, root: Path) -> list[Path]:
+def _pictures(folder: Path, root: Path, name: str) -> Part:
+    """All pictures of a sub-folder, with their paths below `root` as names."""
     paths = find_images(folder)
     if not paths:
         raise DataError(
             f"{folder.name} has no pictures", where=str(root), fix="put PNG or JPEG files into it"
         )
-    return paths
+    names = NamesWriter()
+    for path in paths:
+        names.add(path.relative_to(root).as_posix())
+    found = [path.stat() for path in paths]
+    stamps = np.array([(status.st_size, status.st_mtime_ns) for status in found], np.int64)
+    listed = names.finish()
+    collection = Collection(
+        pictures=FolderPictures(str(root), listed, stamps),
+        names=listed,
+        stamps=stamps,
+        source=f"{root} ({name})",
+    )
+    rows = np.arange(len(paths))
+    return Part(collection=collection, rows=rows, labels=np.zeros_like(rows))
 
 
-def _rows(root: Path, paths: list[Path], count: int) -> list[int]:
-    return first_by_hash([_name(root, path) for path in paths], count)
-
-
-def _name(root: Path, path: Path) -> str:
-    return path.relative_to(root).as_posix()
+def _first(part: Part, count: int) -> NDArray[np.int64]:
+    """The places of `count` pictures, or all: those whose names have the lowest sha256."""
+    return np.array(first_by_hash(list(part.names), count), np.int64)

@@ -130,4 +130,4 @@ def test_settings_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     root = write(tmp_path / "x", ZEBRAS)
     monkeypatch.setattr(image_reader, "available_bytes", lambda: 29 * 3 * 16)
     with pytest.raises(MemoryFullError, match="29 pictures of 3x4x4 bytes"):
-        make(root)
+        make(root, memory="resident")
