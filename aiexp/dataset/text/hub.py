@@ -176,7 +176,7 @@ class HubStream:
 
     def parts(self, position: Position | None) -> Generator[tuple[Position, Rows]]:
         """Rows from a position on, without end; see `RowStream`."""
-        at = position or {"pass": 0, "shard": 0, "row": 0, "state": None}
+        at: Position = position or {"pass": 0, "shard": 0, "row": 0, "state": None}
         count: int = self._table.num_shards
         has_rows = position is not None
         while True:

@@ -1,7 +1,7 @@
 """Translation between two kinds of images without pairs: CycleGAN."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol, final
+from typing import Any, Protocol, cast, final
 
 import torch
 import torch.nn.functional as F
@@ -180,8 +180,8 @@ class CycleGAN(Task):
 
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """Distances over a split, and pictures of images spread evenly over it."""
-        is_aligned: bool = dataset.aligned  # pyright: ignore[reportAttributeAccessIssue]
-        last = dataset.num_examples(split) - 1
+        pairs = cast(UnpairedData, dataset)
+        is_aligned, last = pairs.aligned, pairs.num_examples(split) - 1
         shown = torch.linspace(0, last, self.num_pictures, dtype=torch.float64).round().long()
         parts: list[tuple[dict[str, Tensor], dict[str, Tensor]]] = []
         for batch in self.dealt(dataset, split):
