@@ -12,6 +12,8 @@ from aiexp.dataset.text.wordpiece import WordPieces
 from aiexp.storage.array import Array, HeldArray
 
 _TEXTS_AT_ONCE = 8192
+_READ_AT_ONCE = 256
+_CHARACTERS_AT_ONCE = 2_000_000
 _PAD_TOKENS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")
 
 
@@ -59,12 +61,26 @@ class Ragged:
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> Ragged:
     """Token ids of `texts`, with special tokens, cut to `max_tokens`; the tokenizer is left as it was."""
-    parts = (texts[start : start + _TEXTS_AT_ONCE] for start in range(0, len(texts), _TEXTS_AT_ONCE))
-    made = list(token_rows(tokenizer, parts, max_tokens))
+    made = list(token_rows(tokenizer, in_parts(texts), max_tokens))
     offsets = np.zeros(len(texts) + 1, np.int64)
     np.cumsum(np.concatenate([np.zeros(0, np.int64), *(lengths for _, lengths in made)]), out=offsets[1:])
     flat = np.concatenate([np.zeros(0, np.int32), *(tokens for tokens, _ in made)])
     return Ragged(flat=HeldArray(flat), offsets=HeldArray(offsets), pad_id=pad_id(tokenizer))
+
+
+def in_parts(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts in parts of a few MB, however long they are: a tokenizer takes a hundred times as much."""
+    part: list[str] = []
+    characters = 0
+    for start in range(0, len(texts), _READ_AT_ONCE):
+        read = texts[start : start + _READ_AT_ONCE]
+        part += read
+        characters += sum(map(len, read))
+        if len(part) >= _TEXTS_AT_ONCE or characters > _CHARACTERS_AT_ONCE:
+            yield part
+            part, characters = [], 0
+    if part:
+        yield part
 
 
 def token_rows(

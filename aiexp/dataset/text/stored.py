@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from aiexp.dataset.class_labels import LabelCodes, class_numbers, infer_class_names
 from aiexp.dataset.subset import even_rows
 from aiexp.dataset.text.division import Division, HashBuckets, chunks_of, divide
-from aiexp.dataset.text.ragged import Ragged, pad_id, token_rows
+from aiexp.dataset.text.ragged import Ragged, in_parts, pad_id, token_rows
 from aiexp.dataset.text.rows import Rows
 from aiexp.dataset.text.split import note_dropped, note_shared, text_hashes
 from aiexp.dataset.text.texts import SplitTexts, StoredTexts, Texts
@@ -28,8 +28,6 @@ from aiexp.text.terminal import say
 # Part of every key: raise it when what is made of the same rows changes.
 _VERSION = 1
 _ROWS_AT_ONCE = 8192
-_READ_AT_ONCE = 256
-_CHARACTERS_AT_ONCE = 2_000_000
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -167,25 +165,11 @@ class StoredExamples:
         )
         offsets.append(np.zeros(1, np.int64))
         progress = _Progress("tokenized", f"{len(self):,} texts of split {self.split}")
-        for tokens, lengths in token_rows(tokenizer, self._parts(), max_tokens):
+        for tokens, lengths in token_rows(tokenizer, in_parts(self.texts), max_tokens):
             offsets.append(flat.length + np.cumsum(lengths))
             flat.append(tokens)
             progress.add(len(lengths))
         return {"pad_id": pad_id(tokenizer)}
-
-    def _parts(self) -> Iterator[list[str]]:
-        """The texts in parts of a few MB, however long they are."""
-        part: list[str] = []
-        characters = 0
-        for start in range(0, len(self), _READ_AT_ONCE):
-            texts: list[str] = self.texts[start : start + _READ_AT_ONCE]
-            part += texts
-            characters += sum(map(len, texts))
-            if len(part) >= _ROWS_AT_ONCE or characters > _CHARACTERS_AT_ONCE:
-                yield part
-                part, characters = [], 0
-        if part:
-            yield part
 
 
 def _prepare(source: RowSource, fractions: dict[str, float], writer: ArraysWriter) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from aiexp.dataset import order
-from aiexp.dataset.text import buckets, division, stored
+from aiexp.dataset.text import buckets, division, ragged, stored
 from aiexp.dataset.text.dataset import TextDataset
 from aiexp.dataset.text.examples import Examples
 from aiexp.dataset.text.ragged import encode
@@ -30,6 +30,16 @@ def _small_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(division, "_HELD_ROWS", 100)
     monkeypatch.setattr(division, "_CHUNK", 64)
     monkeypatch.setattr(stored, "_ROWS_AT_ONCE", 50)
+    monkeypatch.setattr(ragged, "_TEXTS_AT_ONCE", 50)
+    monkeypatch.setattr(ragged, "_READ_AT_ONCE", 20)
+
+
+def test_texts_are_tokenized_in_parts_of_a_few_megabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["a" * length for length in [1] * 130 + [100] * 90]
+    monkeypatch.setattr(ragged, "_CHARACTERS_AT_ONCE", 3000)
+    parts = list(ragged.in_parts(texts))
+    assert [text for part in parts for text in part] == texts
+    assert [len(part) for part in parts] == [60, 60, 40, 40, 20]
 
 
 def some(count: int, seed: int) -> Examples:
