@@ -252,7 +252,9 @@ def checked_epoch(dataset: Dataset) -> int | None:
         ConfigError: not a whole number from 1 on.
     """
     count: Any = dataset.batches_per_epoch()
-    if count is not None and (not isinstance(count, int) or count < 1):
+    if count is None and dataset.num_examples("train") is None:
+        return None
+    if not isinstance(count, int) or count < 1:
         raise broken(dataset, "batches_per_epoch", f"returned {count!r}", fix="return an int from 1 on")
     return count
 

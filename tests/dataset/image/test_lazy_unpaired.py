@@ -123,7 +123,7 @@ def test_a_killed_run_goes_on_exactly(zebras: Path, tmp_path: Path, monkeypatch:
     settings = [
         *("task=cyclegan", "model=cyclegan_small", "dataset=unpaired_folders", f"dataset.folder={zebras}"),
         *("dataset.image_size=24", "dataset.memory=lazy", "dataset.num_workers=1", "dataset.num_eval=2"),
-        *("trainer.epochs=null", "trainer.steps=5", "trainer.checkpoint.every=2", "trainer.evaluate_every=3"),
+        *("trainer.epochs=null", "trainer.steps=3", "trainer.checkpoint.every=1", "trainer.evaluate_every=3"),
         *("trainer=cyclegan", "tracker=none", "hardware.device=cpu", "hardware.threads=1"),
     ]
 
@@ -135,7 +135,7 @@ def test_a_killed_run_goes_on_exactly(zebras: Path, tmp_path: Path, monkeypatch:
         return in_fork(body, tmp_path, seconds=100).code
 
     assert run("whole") == 0
-    assert run("killed", lambda: die_at(3)) == -signal.SIGKILL
+    assert run("killed", lambda: die_at(2)) == -signal.SIGKILL
     assert in_fork(lambda: cli.main(["resume", "killed/latest"]), tmp_path, seconds=100).code == 0
     whole, killed = (RunDirectory(tmp_path / name / "latest") for name in ("whole", "killed"))
     assert digest(killed) == digest(whole)
