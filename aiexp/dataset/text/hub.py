@@ -285,7 +285,7 @@ def _files(data_files: Mapping[str, list[str]], folder: Path) -> list[Any]:
         for path in paths:
             is_local = "://" not in path
             size = Path(path).stat().st_size if is_local else None
-            found.append([split, os.path.relpath(path, folder) if is_local else path, size])
+            found.append([str(split), os.path.relpath(path, folder) if is_local else path, size])
     return found
 
 

@@ -18,7 +18,7 @@ from aiexp.dataset.text.stream import StreamedTexts
 from aiexp.errors import DataError
 from aiexp.rundir.directory import RunDirectory
 from tests.dataset.conftest import SETTINGS
-from tests.dataset.text.test_hub import COLUMNS
+from tests.dataset.text.test_hub import COLUMNS, repository
 from tests.endings import die_at, digest
 from tests.forks import in_fork
 
@@ -122,6 +122,15 @@ def test_names_of_classes_are_the_data_set_s_or_given(
     assert load(write(tmp_path / "a", "parquet"), class_names=None).class_names == ["no", "yes"]
     with pytest.raises(DataError, match=r"'label' does not name them .*fix: class_names="):
         load(write(tmp_path / "b", "jsonl"), class_names=None)
+
+
+def test_files_that_lie_flat_are_a_stream_too(tmp_path: Path, load: Callable[..., StreamedTexts]) -> None:
+    place = repository(
+        tmp_path / "flat", train=[(f"1 {i}", ["no", "yes"][i % 2]) for i in range(40)], test=[("2", "no")]
+    )
+    dataset = load(place)
+    assert set(firsts(dataset.train_batches(0), 10)) == {1}
+    assert dataset.fingerprint() == load(place).fingerprint()
 
 
 def test_the_fingerprint_is_that_of_the_files(tmp_path: Path, load: Callable[..., StreamedTexts]) -> None:
