@@ -19,9 +19,13 @@ def digest(directory: RunDirectory) -> str:
     del state["session"]  # holds times
     state["stepper"]["window"] = without_times(state["stepper"]["window"])
     lines = [without_times(line) for line in read_metrics(directory.path / "metrics.jsonl")]
+    ranks = [json.loads(file.read_text()) for file in sorted(path.glob("ranks/*.json"))]
+    for rank in ranks:
+        rank["state"]["window"] = without_times(rank["state"]["window"])
     files = [path / "model.safetensors", path / "training.safetensors"]
-    files += sorted([*path.glob("blocks/*"), *path.glob("ranks/*")])
-    parts = [file.read_bytes() for file in files] + [json.dumps([state, lines], sort_keys=True).encode()]
+    files += sorted(file for file in path.rglob("*/*") if file.is_file() and file.suffix != ".json")
+    said = json.dumps([state, ranks, lines] if ranks else [state, lines], sort_keys=True)
+    parts = [file.read_bytes() for file in files] + [said.encode()]
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 

@@ -50,7 +50,6 @@ _MANIFEST = StoredFile(
     whole="checkpoint",
     shape=fields({"format": whole(0), "files": map_of(_CHECKSUM)}, step=whole(0), torch=text, ranks=whole(2)),
 )
-_RANK = StoredFile(shape=_training, most_bytes=2_000_000_000, deepest=100)
 # A task's own state may be deep and large: its replay buffer may stand in it as lists.
 _STATE = StoredFile(
     shape=fields({"state": _training, "blocks": list_of(_BLOCKS)}),
@@ -79,7 +78,7 @@ def read_state(path: Path) -> dict[str, Any]:
 
 def read_rank(path: Path, rank: int) -> dict[str, Any]:
     """The same of a rank other than the leader."""
-    return read_file(path / rank_name(rank, "json"), _RANK)
+    return read_file(path / rank_name(rank, "json"), _STATE)
 
 
 def verify(path: Path) -> None:
@@ -118,9 +117,14 @@ def verify_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def block_name(array: int, block: int) -> str:
-    """Path inside a checkpoint of a block of one of its large arrays."""
-    return f"blocks/{array}-{block:06d}.bin"
+def block_name(array: int, block: int, rank: int = 0) -> str:
+    """Path inside a checkpoint of a block of one of a rank's large arrays."""
+    return f"{blocks_folder(rank)}/{array}-{block:06d}.bin"
+
+
+def blocks_folder(rank: int) -> str:
+    """Where those of a rank lie."""
+    return f"{RANKS}/{rank:05d}" if rank else "blocks"
 
 
 def is_block(name: str) -> bool:
@@ -134,8 +138,8 @@ def rank_name(rank: int, suffix: str) -> str:
 
 
 def is_rank(name: str) -> bool:
-    """Whether `name` is what `rank_name` makes."""
-    return re.fullmatch(r"ranks/\d{5,}\.(json|safetensors)", name, re.ASCII) is not None
+    """Whether `name` is what `rank_name` makes, or a block of such a rank."""
+    return re.fullmatch(r"ranks/\d{5,}(\.(json|safetensors)|/\d+-\d{6,}\.bin)", name, re.ASCII) is not None
 
 
 def verify_file(file: Path, recorded: dict[str, Any]) -> None:

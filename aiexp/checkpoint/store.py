@@ -5,7 +5,7 @@
         training.safetensors   optimizer moments, random generators and other tensors
         state.json             everything that is not a tensor
         blocks/                large arrays, if any; unchanged parts are hard links (see blocks.py)
-        ranks/                 of a run on several ranks: what each but the leader has to itself
+        ranks/                 of a run on several ranks: what each but the leader has to itself, blocks too
         manifest.json          size and sha256 of all of them; written last
 
 A directory without a manifest that verifies is not a checkpoint. Nothing is pickled.
@@ -31,6 +31,7 @@ from aiexp.checkpoint.manifest import (
     RANKS,
     STATE,
     block_name,
+    blocks_folder,
     rank_name,
     read_manifest,
     read_rank,
@@ -40,7 +41,7 @@ from aiexp.checkpoint.manifest import (
     verify_state,
 )
 from aiexp.checkpoint.state import join, split, tensor_names
-from aiexp.errors import CheckpointError, ConfigError, OtherFormatError
+from aiexp.errors import CheckpointError, OtherFormatError
 from aiexp.ranges import PositiveInt
 from aiexp.storage.files import storage_errors, sync_directory
 from aiexp.storage.reader import UNPARSABLE
@@ -130,7 +131,7 @@ class CheckpointStore:
             os.rename(temporary, final_path)
             sync_directory(self.directory)
             for array in blocks:
-                array.moved(final_path / "blocks")
+                array.moved(final_path / blocks_folder(0))
             shutil.rmtree(aside, ignore_errors=True)
         world.barrier()
         return final_path
@@ -143,23 +144,27 @@ class CheckpointStore:
         """
         temporary = self.directory / f".tmp-step-{step:08d}"
         skeleton, tensors, blocks = split(training)
-        if blocks:
-            raise ConfigError(
-                "large arrays in extra_state are not offered yet for several ranks", fix="hardware.devices=1",
-            )  # fmt: skip
+        state = {"state": skeleton, "blocks": [b.shape() for b in blocks]}
         world.barrier()  # the folder is there
         json_name, tensors_name = (rank_name(world.rank, suffix) for suffix in ("json", "safetensors"))
         with storage_errors(f"writing the checkpoint of step {step}", temporary):
             (temporary / RANKS).mkdir(exist_ok=True)
             files = {
-                json_name: write_bytes(temporary / json_name, json.dumps(skeleton).encode()),
+                json_name: write_bytes(temporary / json_name, json.dumps(state).encode()),
                 tensors_name: write_safetensors(temporary / tensors_name, tensors),
+                **save_blocks(temporary, blocks, world.rank),
             }
         world.gather(files)
         world.barrier()  # it is whole
+        for array in blocks:
+            array.moved(self.path(step) / blocks_folder(world.rank))
 
-    def load(self, step: int) -> tuple[dict[str, Tensor], Any]:
+    def load(self, step: int, rank: int = 0) -> tuple[dict[str, Tensor], Any]:
         """The model's tensors and the training state of a step, verified first.
+
+        Args:
+            step: Its number.
+            rank: Who had to itself what the state is to hold; 0 is the leader.
 
         Raises:
             CheckpointError: missing, incomplete or damaged.
@@ -172,23 +177,27 @@ class CheckpointStore:
             state = read_state(path)
             if lost := tensors.keys() - tensor_names(state["state"]):
                 raise ValueError(f"{STATE} does not say what {min(lost)} is")  # it would be forgotten
+            if rank:  # its own instead of the leader's, whose large arrays stay where they are
+                state["state"]["task"] = None
+                return model, join(state["state"], tensors) | self.load_rank(step, rank)
             return model, join(state["state"], tensors, load_blocks(path, state["blocks"]))
         except (SafetensorError, OSError, *UNPARSABLE) as error:
             raise CheckpointError(f"checkpoint cannot be read: {error}", where=str(path)) from error
 
-    def load_ranks(self, step: int) -> list[dict[str, Any]]:
-        """What each rank but the leader had to itself at a step that was loaded, in order of rank.
+    def num_ranks(self, step: int) -> int:
+        """How many ranks have saved a step."""
+        return read_manifest(self.path(step)).get("ranks") or 1
+
+    def load_rank(self, step: int, rank: int) -> dict[str, Any]:
+        """What a rank other than the leader had to itself at a step that was verified.
 
         Raises:
-            CheckpointError: damaged.
+            CheckpointError: it cannot be read.
         """
         path = self.path(step)
         try:
-            count = read_manifest(path).get("ranks") or 1
-            return [
-                join(read_rank(path, rank), read_safetensors(path / rank_name(rank, "safetensors")))
-                for rank in range(1, count)
-            ]
+            state, tensors = read_rank(path, rank), read_safetensors(path / rank_name(rank, "safetensors"))
+            return join(state["state"], tensors, load_blocks(path, state["blocks"], rank))
         except (SafetensorError, OSError, *UNPARSABLE) as error:
             raise CheckpointError(f"checkpoint cannot be read: {error}", where=str(path)) from error
 
@@ -249,23 +258,25 @@ class CheckpointStore:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def save_blocks(folder: Path, arrays: list[Blocks]) -> dict[str, dict[str, int | str]]:
+def save_blocks(folder: Path, arrays: list[Blocks], rank: int = 0) -> dict[str, dict[str, int | str]]:
     """Puts the blocks of large arrays into a checkpoint being written; returns what the manifest says."""
     if not arrays:
         return {}
-    (folder / "blocks").mkdir()
-    names = {block_name(i, k): (array, k) for i, array in enumerate(arrays) for k in range(array.num_blocks)}
+    (folder / blocks_folder(rank)).mkdir()
+    names = {
+        block_name(i, k, rank): (array, k) for i, array in enumerate(arrays) for k in range(array.num_blocks)
+    }
     records = {name: array.save(block, folder / name) for name, (array, block) in names.items()}
-    sync_directory(folder / "blocks")
+    sync_directory(folder / blocks_folder(rank))
     return records
 
 
-def load_blocks(folder: Path, shapes: list[dict[str, Any]]) -> list[Blocks]:
+def load_blocks(folder: Path, shapes: list[dict[str, Any]], rank: int = 0) -> list[Blocks]:
     """The large arrays of a checkpoint that was verified."""
     recorded = read_manifest(folder)["files"]
     arrays: list[Blocks] = []
     for number, shape in enumerate(shapes):
-        names = sorted(name for name in recorded if name.startswith(f"blocks/{number}-"))
+        names = sorted(name for name in recorded if name.startswith(f"{blocks_folder(rank)}/{number}-"))
         arrays.append(Blocks.load(shape, [(folder / name, recorded[name]) for name in names]))
     return arrays
 

@@ -1,6 +1,6 @@
 """The contract of a data set: batches by number, so that resuming needs at most a position to find them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, runtime_checkable
 
 from numpy.typing import NDArray
@@ -150,8 +150,8 @@ class EnvironmentData(Dataset, Protocol):
         """A new environment with array observations."""
         ...
 
-    def training_envs(self) -> "EnvironmentCopies":
-        """The copies to act in, before their first episodes."""
+    def training_envs(self, numbers: Iterable[int] | None = None) -> "EnvironmentCopies":
+        """The copies to act in, before their first episodes: those with these numbers, or all."""
         ...
 
     def players(self, count: int) -> list[Any]:

@@ -105,7 +105,6 @@ class Follower:
             own["window"] = training["stepper"]["window"]
             self.checkpoints.save_rank(step, own, self.world)
 
-    def restore(self) -> tuple[dict[str, Any], Any] | None:
-        """What the leader restores."""
-        step = self.world.from_leader(None)
-        return None if step is None else self.checkpoints.load(step)
+    def restore(self) -> int | None:
+        """The step that the leader goes on from."""
+        return self.world.from_leader(None)

@@ -306,8 +306,8 @@ class Session:
             self.checkpoints.prune(keep_last, best)
             self.directory.write_status(step=step, best_step=best)
 
-    def restore(self) -> tuple[dict[str, Any], Any] | None:
-        """What `save` was given last, as tensors and the rest; None at the beginning of a run.
+    def restore(self) -> int | None:
+        """The step that was saved last; None at the beginning of a run.
 
         Raises:
             CheckpointError: there are checkpoints and none is intact.
@@ -317,8 +317,7 @@ class Session:
         step = self.world.from_leader(newest_intact(self.checkpoints, self.say))
         if step is None:
             self.metrics.cut(0)
-            return None
-        return self.checkpoints.load(step)
+        return step
 
 
 def brief(metrics: dict[str, float]) -> str:

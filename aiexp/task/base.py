@@ -95,8 +95,17 @@ class Task(nn.Module, ABC):
     # Whether a CUDA graph may record a step: batches of the same shapes lead `train_step` to the same
     # kernels, no number of Python that changes takes part, nothing is read from the GPU, metrics are tensors.
     capturable = False
-    # Whether `batches` come from the data set, so that ranks can share them out; false for who makes data.
+    # Whether all ranks have the same `batches`, and share each out; false for who makes data: then a rank's
+    # `batches` are its own, each with its part of the rows.
     shares_batches = True
+
+    def join(self, world: World) -> None:
+        """Takes its place among the ranks of a run; called before anything is learned.
+
+        Raises:
+            ConfigError: what it has cannot be shared out among so many.
+        """
+        self.world = world
 
     @abstractmethod
     def train_step(self, batch: Any) -> Iterator[Update]:
@@ -191,10 +200,13 @@ class Task(nn.Module, ABC):
         Raises:
             CheckpointError: the ranks had different states, and only the task knows how to divide them.
         """
-        if any(differing(digests(states[0]), digests(state)) for state in states[1:]):
+        if not self.shares_batches or any(
+            differing(digests(states[0]), digests(state)) for state in states[1:]
+        ):
             raise CheckpointError(
                 f"each of {len(states)} ranks had a state of its own, which {type(self).__name__} cannot "
-                f"divide among {world.size}",
+                f"divide among {world.size}" if states[1:] else
+                f"{type(self).__name__} cannot divide the state of one process among {world.size} ranks",
                 fix=f"hardware.devices={len(states)}, as it was saved",
             )  # fmt: skip
         return states[0]

@@ -26,7 +26,7 @@ from aiexp.trainer.schedule import Schedule
 from aiexp.trainer.together import Window as Totals
 from aiexp.trainer.together import check_alike, merged, synced
 from aiexp.trainer.window import Window
-from aiexp.world.share import share_out
+from aiexp.world.share import own_part, share_out
 
 LATE = "holds parameters that have begun to learn since, whose gradients ranks do not average"
 
@@ -103,8 +103,9 @@ class Stepper:
             ConfigError: the task breaks the contract of `train_step`.
         """
         self._set_rates(self.schedule.factor(number, self.total_steps))
-        shared = [share_out(batch, self.world) for batch in batches]
-        parts = [(self.task.drawn(part), share) for part, share in shared]
+        part = share_out if self.task.shares_batches else own_part
+        shared = [part(batch, self.world) for batch in batches]
+        parts = [(self.task.drawn(rows), share) for rows, share in shared]
         if self.captures is not None:
             self.captures.step(number, parts)
         else:

@@ -15,7 +15,7 @@ from aiexp.session.follower import Follower
 from aiexp.session.session import Session
 from aiexp.session.stop import StopRequested
 from aiexp.task.base import Progress, Task
-from aiexp.task.contract import broken, checked_epoch, training_batches
+from aiexp.task.contract import checked_epoch, training_batches
 from aiexp.task.report import Evaluation
 from aiexp.trainer.clock import Clock
 from aiexp.trainer.evaluation import evaluate
@@ -124,10 +124,9 @@ class Loop:
             raise DataError("the training split is empty", where="dataset")
         self.trainer, self.task, self.dataset = trainer, task, dataset
         self.hardware, self.session, self.selection = hardware, session, trainer.selection
-        self.world = task.world = hardware.world
+        self.world = hardware.world
         self.world.before_batch = self.check_stop
-        if self.world.size > 1 and not task.shares_batches:
-            raise broken(task, "batches", "makes its own data", fix="hardware.devices=1")
+        task.join(self.world)
         self.total_steps = trainer.total_steps(dataset)
         self.has_eval = bool(dataset.num_examples("eval"))
         hardware.prepare(task)
@@ -268,7 +267,7 @@ class Loop:
         if best is not None and best.step != self.step:
             try:
                 with self.interruptible():
-                    model, state = self.session.checkpoints.load(best.step)
+                    model, state = self.load(best.step)
                     self.task.load_state_dict(model)
                     self.task.load_extra_state(state["task"])
             except CheckpointError as error:
@@ -301,10 +300,10 @@ class Loop:
 
     def resume(self) -> None:
         """Continues from the newest checkpoint that verifies."""
-        restored = self.session.restore()
-        if restored is None:
+        step = self.session.restore()
+        if step is None:
             return
-        model, state = restored
+        model, state = self.load(step)
         try:
             self.task.load_state_dict(model)
             self.stepper.load_state(state["stepper"])
@@ -316,7 +315,6 @@ class Loop:
             self.step = self.saved_step = state["step"]
             self.evaluated, self.metrics = state["evaluated"], state["metrics"]
             load_random_state(state["random"])
-            self.take_own(state)
         except (RuntimeError, ArithmeticError, ValueError, LookupError, TypeError, AttributeError) as error:
             lines = str(error).splitlines()
             raise CheckpointError(
@@ -327,23 +325,27 @@ class Loop:
         if self.selection.exhausted:
             self.session.say("early stopping has ended the training; trainer.selection.patience=N goes on")
 
-    def take_own(self, state: dict[str, Any]) -> None:
-        """What this rank had to itself when the checkpoint was saved; the leader's has been loaded."""
-        world, others = self.world, self.session.checkpoints.load_ranks(self.step)
-        if len(others) + 1 == world.size:
-            if world.rank:
-                own = others[world.rank - 1]
-                self.task.load_extra_state(own["task"])
-                self.stepper.window = own["window"]
-                load_random_state(own["random"])
-            return
+    def load(self, step: int) -> tuple[dict[str, Any], Any]:
+        """What was saved at a step, with what this rank had to itself.
+
+        Of another number of ranks the task makes one state, and random numbers are others from there on.
+        """
+        world, store = self.world, self.session.checkpoints
+        count = store.num_ranks(step)
+        if count == world.size:
+            model, state = store.load(step, world.rank)
+            state["stepper"]["window"] = state.get("window", state["stepper"]["window"])
+            return model, state
         self.session.say(
-            f"saved by {len(others) + 1} ranks, continued by {world.size}: other random numbers from here on"
+            f"saved by {count} ranks, continued by {world.size}: other random numbers from here on"
         )
-        self.task.load_extra_state(
-            self.task.reshape_state([state["task"], *(own["task"] for own in others)], world)
-        )
+        model, state = store.load(step)
+        others = [store.load_rank(step, rank) for rank in range(1, count)]
+        states = [state["task"], *(own["task"] for own in others)]
         windows = [state["stepper"]["window"], *(own["window"] for own in others)]
-        self.stepper.window = merged(windows, {}) if world.is_leader else {}
+        state["task"] = self.task.reshape_state(states, world)
+        state["stepper"]["window"] = merged(windows, {}) if world.is_leader else {}
         if world.rank:
-            seed_everything(world.own_seed(self.session.config["seed"], self.step))
+            seed_everything(world.own_seed(self.session.config["seed"], step))
+            state["random"] = random_state()
+        return model, state

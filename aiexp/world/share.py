@@ -34,6 +34,11 @@ def share_out(batch: Any, world: World) -> tuple[Any, float]:
     return part, shares[0]
 
 
+def own_part(batch: Any, world: World) -> tuple[Any, float]:
+    """A batch that is this rank's alone already, as large as everyone's, and its share of all rows."""
+    return batch, 1 if world.size == 1 else 1 / world.size
+
+
 def _part(value: Any, world: World, shares: list[float]) -> Any:
     """The same of anything in a batch; shares are noted where there are rows."""
     if isinstance(value, Tensor):

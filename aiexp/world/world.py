@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, final
 
+from aiexp.errors import ConfigError
 from aiexp.world.watch import Watch
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class World:
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
         self.rank, self.size = rank, size
-        self.before_batch: Callable[[], None] = lambda: None  # before each batch of an evaluation
+        # Before each batch of an evaluation, and wherever else all ranks may stop.
+        self.before_batch: Callable[[], None] = lambda: None
         self._watch: Watch | None = None
         self._timeout = 0.0
 
@@ -116,6 +118,27 @@ class World:
     def largest(self, number: float) -> float:
         """The largest of everyone's numbers."""
         return number if self.size == 1 else max(self.ask(number)())
+
+    def total(self, number: float) -> float:
+        """The sum of everyone's numbers."""
+        return number if self.size == 1 else sum(self.ask(number)())
+
+    def part(self, number: int, name: str) -> int:
+        """This rank's part of a number that is shared out evenly.
+
+        Args:
+            number: Of all ranks.
+            name: Its key.
+
+        Raises:
+            ConfigError: it cannot be.
+        """
+        if number % self.size:
+            raise ConfigError(
+                f"{name}={number} cannot be shared out evenly among {self.size} ranks", where=name,
+                fix=f"{name}={-(-number // self.size) * self.size}, or another hardware.devices",
+            )  # fmt: skip
+        return number // self.size
 
     def gather(self, value: Any) -> list[Any]:
         """Everyone's value, in order of rank: tensors and JSON values, nested."""

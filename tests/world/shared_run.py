@@ -16,6 +16,8 @@ from aiexp.rank import end, main
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.metrics import read_metrics
 from aiexp.session import launcher
+from aiexp.world.world import RANK
+from tests.endings import at_step
 from tests.forks import Ended, in_fork
 
 WORDS = [
@@ -153,6 +155,7 @@ class ForkedRank:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         os.environ |= environment
+        misbehave_at_step(environment[RANK].split("/")[0])
         if log is not None:
             with log.open("w") as output:
                 os.dup2(output.fileno(), 1)
@@ -174,6 +177,13 @@ class ForkedRank:
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
             os.kill(self.pid, number)
+
+
+def misbehave_at_step(rank: str) -> None:
+    """Does what AIEXP_TEST_FAULT=at:KILL:1:5 says in this process, if it is that rank, whatever the task."""
+    kind, *what = os.environ["AIEXP_TEST_FAULT"].split(":")
+    if kind == "at" and what[1] == rank:
+        at_step(int(what[2]), lambda: os.kill(os.getpid(), getattr(signal, f"SIG{what[0]}")))
 
 
 def aiexp(folder: Path, *words: str, fault: str = "") -> Ended:

@@ -151,12 +151,3 @@ def test_what_is_not_offered_is_refused_before_anything_starts(
     assert ended.code == 2
     assert line in said
     assert not os.path.exists(folder / "outputs")
-
-
-def test_agents_that_make_their_own_data_are_refused(tmp_path: Path) -> None:
-    words = ["task=dqn_cartpole", *WORDS[1:]]
-    ended = aiexp(make_folder(tmp_path), "run", *words)
-    assert ended.code == 2
-    (said,) = ended.stderr.splitlines()
-    assert "DQN.batches makes its own data" in said
-    assert "fix: hardware.devices=1" in said

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
 import numpy as np
@@ -108,13 +108,18 @@ class Environments:
             raise explain(error, self.env_id, self._options) from error
         return as_arrays(env, self.env_id)
 
-    def training_envs(self) -> EnvironmentCopies:
-        """The copies to act in, before their first episodes."""
+    def training_envs(self, numbers: Iterable[int] | None = None) -> EnvironmentCopies:
+        """The copies to act in, before their first episodes.
+
+        Args:
+            numbers: Of the copies; None for all of them.
+        """
 
         def seed_of(number: int) -> Callable[[int], int]:
             return lambda episode: episode_seed(self.seed, number, episode)
 
-        episodes = [Episodes(self.make(), self.env_id, seed_of(number)) for number in range(self.num_envs)]
+        numbers = range(self.num_envs) if numbers is None else numbers
+        episodes = [Episodes(self.make(), self.env_id, seed_of(number)) for number in numbers]
         return EnvironmentCopies(episodes, self.spaces.shape, self.spaces.dtype)
 
     def players(self, count: int) -> list["gymnasium.Env[Any, Any]"]:

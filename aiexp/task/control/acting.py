@@ -13,6 +13,7 @@ from aiexp.task.base import Last, Metric
 from aiexp.task.control.exploration import Exploration
 from aiexp.task.control.replay import Replay
 from aiexp.task.control.replay_buffer import NOTHING, RUNNING, TERMINATED, TRUNCATED
+from aiexp.world.world import World
 
 # Letters: E environments, S stacked frames, K steps at once; "..." one observation.
 
@@ -31,6 +32,7 @@ class Actor:
         exploration: Probability of random actions.
         learning_starts: Until so many steps all actions are random.
         random: Draws when to explore, and how.
+        world: Whose ranks share the environments: this one has every so many-th.
     """
 
     def __init__(
@@ -41,14 +43,17 @@ class Actor:
         exploration: Exploration,
         learning_starts: int,
         random: np.random.Generator,
+        world: World,
     ) -> None:
+        self.world = world
         self.dataset, self.replay, self.exploration = dataset, replay, exploration
         self.learning_starts, self.random = learning_starts, random
-        self.spaces, self.num_envs = dataset.spaces, dataset.num_envs
+        self.spaces = dataset.spaces
         self.num_actions = dataset.spaces.num_actions or 0
-        self.envs = dataset.training_envs()
+        self.envs = dataset.training_envs(range(world.rank, dataset.num_envs, world.size))
         self.episodes = self.envs.episodes
-        self.num_steps = 0  # counted over all environments
+        self.num_envs = len(self.episodes)
+        self.num_steps = 0  # counted over all environments, those of other ranks after each turn
         self.is_over = np.zeros(self.num_envs, np.bool_)  # which only reset in the next step
         # (E,) random actions under way and for how many more steps
         self.repeated = np.zeros((2, self.num_envs), np.int64)
@@ -84,6 +89,7 @@ class Actor:
                 ended += [(e.total, len(e.actions)) for e in self.episodes if e.is_over]
         kinds[was_over] = NOTHING
         self.replay.extend(actions, rewards, kinds, observations)
+        self.num_steps = num_before + int(self.world.total(self.num_steps - num_before))
         seconds = max(time.perf_counter() - started, 1e-9)
         return self.report(ended) | {"time/env_steps_per_second": (self.num_steps - num_before) / seconds}
 

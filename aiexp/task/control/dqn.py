@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Annotated, Any, Protocol, cast, final
 
 import numpy as np
@@ -17,9 +18,10 @@ from aiexp.task.base import Metric, OptimizerFactory, Task, Update
 from aiexp.task.control.acting import Actor
 from aiexp.task.control.exploration import Exploration
 from aiexp.task.control.replay import Replay
-from aiexp.task.control.report import report_episodes, run_episodes
+from aiexp.task.control.report import Episode, report_episodes, run_episodes
 from aiexp.task.control.rollout import Rollout
 from aiexp.task.report import Better, Evaluation
+from aiexp.world.world import World
 
 BETTER: dict[str, Better] = {"return_mean": "max", "return_min": "max"}
 
@@ -49,6 +51,9 @@ class DQN(Task):
     (Lillicrap et al. 2015, arXiv 1509.02971); a truncated episode is not taken for a terminated one.
     Networks compute in float32 whatever hardware.precision says: bf16 would round away the differences
     between actions.
+
+    Ranks share out dataset.num_envs, dataset.batch_size and replay.size; each acts in environments of its own
+    and learns from what it has seen there. Whatever counts steps counts those of all.
 
     Logs: train/loss (Huber), train/q_value (mean value of the actions taken); env/steps (so far),
     env/epsilon, env/return and env/episode_length (means over turns of acting in which episodes ended),
@@ -94,20 +99,33 @@ class DQN(Task):
         self.target = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer, self.is_double, self.rollout, self.replay = optimizer, double, rollout, replay
         self.target_interval, self.tau = target_interval, tau
+        self.dataset, self.exploration, self.discount = dataset, exploration, discount
         self.steps_each = rollout.steps_each(dataset.num_envs)
         check_size(replay, rollout)
-        spaces = dataset.spaces
-        replay.prepare(
-            num_envs=dataset.num_envs, shape=spaces.shape, dtype=spaces.dtype,
-            frame_stack=dataset.frame_stack, discount=discount,
-        )  # fmt: skip
-        self.random = np.random.default_rng([dataset.seed, 0])
-        self.actor = Actor(
-            dataset=dataset, replay=replay, exploration=exploration,
-            learning_starts=rollout.learning_starts, random=self.random,
-        )  # fmt: skip
+        self.prepare()
         self.batches_left = 0  # of this turn of learning
         self.acting_metrics: dict[str, Metric] = {}  # about the last turn of acting, to be logged
+
+    def join(self, world: World) -> None:
+        """Keeps this rank's share of the environments, the memory and the batch, and acts by itself."""
+        super().join(world)
+        if world.size > 1:
+            self.prepare()
+
+    def prepare(self) -> None:
+        """Makes environments and memory, as far as they are this rank's."""
+        dataset, spaces, world = self.dataset, self.dataset.spaces, self.world
+        self.batch_size = world.part(dataset.batch_size, "dataset.batch_size")
+        self.replay.prepare(
+            size=world.part(self.replay.size, "task.replay.size"),
+            num_envs=world.part(dataset.num_envs, "dataset.num_envs"),
+            shape=spaces.shape, dtype=spaces.dtype, frame_stack=dataset.frame_stack, discount=self.discount,
+        )  # fmt: skip
+        self.random = np.random.default_rng([dataset.seed, world.rank])
+        self.actor = Actor(
+            dataset=dataset, replay=self.replay, exploration=self.exploration,
+            learning_starts=self.rollout.learning_starts, random=self.random, world=world,
+        )  # fmt: skip
 
     def batches(self, dataset: Dataset, start: int) -> Iterator[dict[str, Tensor]]:
         """Batches drawn from memory; each turn's first is preceded by acting."""
@@ -116,7 +134,7 @@ class DQN(Task):
                 self.act()
                 self.batches_left = self.rollout.gradient_steps
             self.batches_left -= 1
-            yield self.replay.draw(dataset.batch_size, self.random)
+            yield self.replay.draw(self.batch_size, self.random)
 
     def act(self) -> None:
         """One turn in the environments (the first goes on until learning starts); then the target follows."""
@@ -133,6 +151,8 @@ class DQN(Task):
             self.update_target(steps // self.target_interval - before // self.target_interval)
             if steps > self.rollout.learning_starts and len(self.replay.buffer.drawable()):
                 return
+            if self.world.size > 1:  # alone it is interrupted at any point, before the first step
+                self.world.before_batch()
 
     def best_actions(
         self, observations: NDArray[Any], device: torch.device | None = None
@@ -200,8 +220,10 @@ class DQN(Task):
         """Returns of greedy episodes; as a report also a table of them and a picture of the first."""
         environments: Any = dataset
         with torch.autocast(self.device.type, enabled=False):
-            batches = [batch["seeds"].tolist() for batch in dataset.eval_batches(split)]
-            episodes = [e for seeds in batches for e in run_episodes(environments, seeds, self.best_actions)]
+            batches = [batch["seeds"].tolist() for batch in self.dealt(dataset, split)]
+            played = [run_episodes(environments, seeds, self.best_actions) for seeds in batches]
+            parts = self.gathered([[asdict(episode) for episode in episodes] for episodes in played])
+            episodes = [Episode(**episode) for part in parts for episode in part]
             returns = np.array([episode.total for episode in episodes])
             metrics = {
                 "return_mean": returns.mean(),

@@ -41,6 +41,7 @@ class Replay:
     def prepare(
         self,
         *,
+        size: int,
         num_envs: int,
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
@@ -49,7 +50,7 @@ class Replay:
     ) -> None:
         """Reserves the memory; see `ReplayBuffer`."""
         self.buffer = ReplayBuffer(
-            size=self.size, num_envs=num_envs, shape=shape, dtype=dtype, frame_stack=frame_stack,
+            size=size, num_envs=num_envs, shape=shape, dtype=dtype, frame_stack=frame_stack,
             num_steps=self.num_steps, discount=discount,
         )  # fmt: skip
         if self.alpha:
