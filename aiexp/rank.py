@@ -28,7 +28,8 @@ def main(job: dict[str, Any]) -> int:
     """Trains as the rank that the environment says; returns the exit code and leaves its last word.
 
     Args:
-        job: What the launcher has written: the run directory, the config, what was typed when resuming.
+        job: What the launcher has written: the run directory, the config, what was typed when resuming, and
+            the sweep and the number of a run that a search may end early.
     """
     with StopSignal() as stop:
         leave_with_launcher()
@@ -66,11 +67,15 @@ def run(job: dict[str, Any], stop: StopSignal) -> int:
     from aiexp.rundir.code.own_code import own_code_of
     from aiexp.rundir.directory import RunDirectory
 
-    directory, config = RunDirectory(Path(job["directory"])), job["config"]
+    directory, config, pruning = RunDirectory(Path(job["directory"])), job["config"], None
+    if job["trial"] is not None:
+        from aiexp.sweep.search.pruning import job_pruning
+
+        pruning = job_pruning(Path(job["trial"][0]), job["trial"][1])
     with ExitStack() as limits:
         if job["changes"] is not None:  # resumed: only code that the run recorded as the user's own
             limits.enter_context(own_code_of(directory.path))
-        return train(directory, config, build(config["hardware"]), stop, job["changes"])
+        return train(directory, config, build(config["hardware"]), stop, job["changes"], pruning)
 
 
 class Bug(AiexpError):

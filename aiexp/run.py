@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 from aiexp.config.composed import Composed
 from aiexp.config.objects.address import addresses
 from aiexp.config.objects.build import build
-from aiexp.errors import ConfigError
 from aiexp.experiment import Experiment
 from aiexp.rundir.code.own_code import record_imports, record_targets
 from aiexp.rundir.directory import RunDirectory, slug
@@ -35,15 +34,12 @@ def run(composed: Composed, job: Job | None = None) -> int:
     from aiexp.rundir.environment import describe_environment
 
     environment = describe_environment() if job is None else job.environment
-    if job is not None and hardware.devices > 1:
-        raise ConfigError(
-            "jobs of a sweep use one device each", where="hardware.devices", fix="hardware.devices=1"
-        )
     with StopSignal() as stop:  # from now on there is something that has to know how it ended
         directory = make_directory(composed, config, job, environment)
         with directory.starting():
             if hardware.devices > 1:
-                return launch(directory, config, hardware, stop)
+                trial = None if job is None or job.pruning is None else (str(job.sweep_dir), job.index)
+                return launch(directory, config, hardware, stop, trial=trial)
             return train(directory, config, hardware, stop, pruning=None if job is None else job.pruning)
 
 

@@ -41,6 +41,7 @@ def launch(
     hardware: "Hardware",
     stop: StopSignal,
     changes: list[str] | None = None,
+    trial: tuple[str, int] | None = None,
 ) -> int:
     """Has a run trained by as many ranks as `hardware.devices` says; returns 0.
 
@@ -50,6 +51,7 @@ def launch(
         hardware: Built from it.
         stop: Hears the signals that end the run.
         changes: What was typed when resuming; None for a new run.
+        trial: The sweep and the number of a run that a search may end early.
 
     Raises:
         AiexpError: what the run ended by, with its exit code; status.json says the same.
@@ -61,7 +63,7 @@ def launch(
             for left in logs.glob(f"rank-*.{suffix}"):
                 left.unlink()
     with tempfile.TemporaryDirectory(prefix="aiexp-", ignore_cleanup_errors=True) as private:
-        job = {"directory": str(directory.path), "config": config, "changes": changes}
+        job = {"directory": str(directory.path), "config": config, "changes": changes, "trial": trial}
         ranks = Ranks(json.dumps(job).encode(), environments(hardware, Path(private, "store"), logs), logs)
 
         def leave() -> None:

@@ -10,6 +10,7 @@ from aiexp.config.compose import Merged, compose
 from aiexp.config.composed import Composed
 from aiexp.config.target.allowed import targets_in
 from aiexp.errors import ConfigError
+from aiexp.hardware.hardware import count_devices, count_gpus
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -65,3 +66,11 @@ def plan(jobs: list[list[str]], *, config_dir: str | None, merged: Merged) -> Ge
 def targets_of(composed: Composed) -> set[str]:
     """Every `_target_` of a config."""
     return targets_in(OmegaConf.to_container(composed.config, resolve=True))
+
+
+def devices_of(composed: Composed) -> int:
+    """How many devices of this machine a job takes."""
+    devices, device = (OmegaConf.select(composed.config, f"hardware.{key}") for key in ("devices", "device"))
+    if devices == "all":
+        return count_devices("all", 0 if device == "cpu" else count_gpus())
+    return int(devices or 1)

@@ -16,7 +16,7 @@ from aiexp.config.folders import PRIMARY, conf_dirs
 from aiexp.config.hydra_settings import check_node, is_hydra_setting
 from aiexp.config.loader import make_loader
 from aiexp.config.problem import raise_all
-from aiexp.sweep.grid import PlannedJob, grid, plan, targets_of
+from aiexp.sweep.grid import PlannedJob, devices_of, grid, plan, targets_of
 from aiexp.sweep.job import SweepJob
 from aiexp.sweep.place.launcher import LocalLauncher
 from aiexp.sweep.place.slot import Slot
@@ -51,6 +51,7 @@ class HydraSweep:
             if is_grid(self.config):
                 jobs = grid([o for o in overrides if not is_hydra_setting(o)], hydra.config_loader)
                 self.planned = list(plan(jobs, config_dir=job.config_dir, merged=job.merged))
+            devices = max([job.devices, *(devices_of(p.composed) for p in self.planned)])
             targets = targets_of(first).union(*(targets_of(p.composed) for p in self.planned))
             register(self.config)
             given: dict[str, Any] = {
@@ -58,7 +59,7 @@ class HydraSweep:
                 "hydra_context": HydraContext(
                     config_loader=hydra.config_loader, callbacks=Callbacks(self.config)
                 ),
-                "task_function": replace(job, targets=frozenset(targets)),
+                "task_function": replace(job, targets=frozenset(targets), devices=devices),
             }
             self._launcher = Plugins.instance().instantiate_launcher(**given)
             if not self.planned:  # a sweeper makes a launcher of its own

@@ -48,6 +48,7 @@ class SweepJob:
         names: Keys and groups that vary.
         targets: Every `_target_` of the configs.
         merged: Options merged already, so that jobs with the same choices do not merge them again.
+        devices: That the job takes which takes most.
     """
 
     sweep: Path
@@ -55,6 +56,7 @@ class SweepJob:
     names: frozenset[str]
     targets: frozenset[str] = frozenset()
     merged: Merged = field(default_factory=lambda: {}, repr=False)
+    devices: int = 1
 
     def __call__(self, _: Any) -> Result:
         """Runs the job that Hydra has set up in this process.

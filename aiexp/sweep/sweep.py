@@ -17,7 +17,7 @@ from aiexp.errors import CheckpointError, ConfigError, Stopped, SweepError
 from aiexp.rundir.directory import RunDirectory, new_name, refuse_odd_files
 from aiexp.storage.files import storage_errors
 from aiexp.sweep.definition import DEFINITION, Definition
-from aiexp.sweep.grid import targets_of
+from aiexp.sweep.grid import devices_of, targets_of
 from aiexp.sweep.job import Interrupted, SweepJob, config_hash
 from aiexp.sweep.ledger import Ledger
 from aiexp.sweep.place.preload import modules_of
@@ -71,7 +71,7 @@ def prepare_sweep(
     parent = parent_of(first, axes)
     known = find_sweep(parent, own_overrides(overrides), config_dir) if resume else None
     directory = known or parent / new_name("sweep")
-    job = SweepJob(sweep=directory, config_dir=config_dir, names=axes.names, merged=merged)
+    job = sweep_job(directory, config_dir, axes, first, merged)
     return [*overrides, *words], job, first
 
 
@@ -102,8 +102,18 @@ def resume_sweep(directory: Path, changes: list[str]) -> int:
     check_settings(overrides, conf_dirs(definition.config_dir))
     merged: Merged = {}
     axes, first = check_sweep(overrides, config_dir=definition.config_dir, merged=merged)
-    job = SweepJob(sweep=directory, config_dir=definition.config_dir, names=axes.names, merged=merged)
+    job = sweep_job(directory, definition.config_dir, axes, first, merged)
     return run_sweep(overrides, job, first)
+
+
+def sweep_job(
+    directory: Path, config_dir: str | None, axes: Axes, first: Composed, merged: Merged
+) -> SweepJob:
+    """What is the same for all jobs of a sweep."""
+    typed = [word.partition("=") for axis in axes.keys for word in axis]
+    asked = [value for key, _, value in typed if key == "hardware.devices"]
+    devices = max([devices_of(first), *(int(value) for value in asked if value.isdecimal())])
+    return SweepJob(sweep=directory, config_dir=config_dir, names=axes.names, merged=merged, devices=devices)
 
 
 def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:

@@ -213,6 +213,7 @@ class Loop:
                 self.metrics = evaluation.metrics
             self.session.report(self.step, evaluation, is_best)
             self.session.ask_pruning(self.step, evaluation.metrics, is_last=self.step == self.total_steps)
+            self.session.is_pruned = bool(self.world.from_leader(self.session.is_pruned))
         self.evaluated = True
         if is_best or self.is_due(self.trainer.checkpoint.every):
             self.save()

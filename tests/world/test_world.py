@@ -9,11 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from aiexp.config.compose import compose
 from aiexp.errors import ConfigError, HardwareError
 from aiexp.hardware.hardware import count_devices
-from aiexp.run import run
-from aiexp.session.job import Job
 from aiexp.task.base import Last, Sum
 from aiexp.trainer.together import check_alike, merged, synced
 from aiexp.world.world import World
@@ -111,10 +108,3 @@ def test_a_launcher_imports_no_torch_and_one_rank_no_elastic() -> None:
     )
     for program in (launcher, alone):
         assert subprocess.run([sys.executable, "-c", program], check=False, timeout=120).returncode == 0
-
-
-def test_jobs_of_a_sweep_use_one_device_each(tmp_path: Path) -> None:
-    composed = compose(["task=mnist_cnn", "hardware=cpu", "hardware.devices=2"])
-    with pytest.raises(ConfigError, match="jobs of a sweep use one device each"):
-        run(composed, Job(sweep_dir=tmp_path, index=0, overrides=[], directory=tmp_path / "job"))
-    assert not (tmp_path / "job").exists()

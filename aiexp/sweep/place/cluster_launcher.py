@@ -42,6 +42,20 @@ class ClusterLauncher(StreamLauncher):
         """Raises `HardwareError` if there is no cluster."""
         self._places = self.connect()
 
+    def num_gpus(self, given: float | None, name: str) -> float | None:
+        """GPUs of a job: as given, or as many as it takes if it takes several.
+
+        Raises:
+            ConfigError: these are fewer than it takes.
+        """
+        needed = self.num_devices if OmegaConf.select(self.config, "hardware.device") != "cpu" else 1
+        if needed > 1 and 0 < (given or 0) < needed:
+            raise ConfigError(
+                f"jobs take {needed} devices and are given {given:g} GPUs", where=f"hydra.launcher.{name}",
+                fix=f"hydra.launcher.{name}={needed}, or null where it is not given",
+            )  # fmt: skip
+        return given or (needed if needed > 1 else given)
+
     def num_slots(self, num_jobs: int | None) -> int:
         """How many of so many jobs run at once."""
         return min(self.n_jobs, num_jobs or self.n_jobs)
@@ -73,9 +87,16 @@ class SubmititLauncher(ClusterLauncher):
         self.parameters = cast(dict[str, Any], OmegaConf.to_container(parameters, resolve=True))
 
     def connect(self) -> Places:
-        """The scheduler."""
+        """The scheduler.
+
+        Raises:
+            ConfigError: jobs take more GPUs than they are given.
+        """
         folder = Path(str(self.config.hydra.sweep.dir), ".submitit", "%j")
-        return SubmititPlaces(folder, cluster=self.cluster, n_jobs=self.n_jobs, parameters=self.parameters)
+        given = self.parameters.get("gpus_per_node")
+        # One task a node, which starts its ranks itself.
+        parameters = self.parameters | {"gpus_per_node": self.num_gpus(given, "parameters.gpus_per_node")}
+        return SubmititPlaces(folder, cluster=self.cluster, n_jobs=self.n_jobs, parameters=parameters)
 
 
 @final
@@ -101,7 +122,12 @@ class RayLauncher(ClusterLauncher):
         self.address, self.cpus, self.gpus, self.restarts = address, cpus, gpus, restarts
 
     def connect(self) -> Places:
-        """Ray."""
+        """Ray.
+
+        Raises:
+            ConfigError: jobs take more GPUs than they are given.
+        """
+        gpus = self.num_gpus(self.gpus, "gpus") or 0
         return RayPlaces(
-            address=self.address, n_jobs=self.n_jobs, cpus=self.cpus, gpus=self.gpus, restarts=self.restarts
+            address=self.address, n_jobs=self.n_jobs, cpus=self.cpus, gpus=gpus, restarts=self.restarts
         )

@@ -21,7 +21,8 @@ class LocalLauncher(StreamLauncher):
     """Runs jobs side by side; a job that fails, crashes or hangs never touches another.
 
     Args:
-        n_jobs: Jobs at once; None for one a core, or one a GPU where they use GPUs.
+        n_jobs: Jobs at once; None for one a core, or one a GPU where they use GPUs; with hardware.devices=2
+            jobs take two of them.
         gpus: GPUs to use, counted as CUDA counts them; None for all of them where jobs use any.
         max_failures: No new job starts after so many have failed; None for any number.
         timeout: Seconds a job may take before it is stopped, which counts as failed; None for any time.
@@ -65,5 +66,6 @@ class LocalLauncher(StreamLauncher):
         """The shares of this machine that so many jobs would be run in."""
         device = OmegaConf.select(self.config, "hardware.device")
         return make_slots(
-            n_jobs=self.n_jobs, gpus=self.gpus, use_gpus=device in ("auto", "gpu"), num_jobs=num_jobs
-        )
+            n_jobs=self.n_jobs, gpus=self.gpus, use_gpus=device in ("auto", "gpu"), num_jobs=num_jobs,
+            devices=self.num_devices,
+        )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A share of this machine for one job at a time: a group of cores, or a GPU with its share of the cores."""
+"""A share of this machine for one job at a time: a group of cores, or GPUs with their share of the cores."""
 
 import os
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Slot:
 
     Args:
         cores: Numbers of its cores; `hardware.threads: null` makes as many threads. Empty: all.
-        gpu: What CUDA_VISIBLE_DEVICES is set to; None leaves it.
+        gpu: What CUDA_VISIBLE_DEVICES is set to, "0" or "0,1"; None leaves it.
     """
 
     cores: tuple[int, ...]
@@ -29,32 +29,41 @@ class Slot:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
 
 
-def make_slots(*, n_jobs: int | None, gpus: list[int] | None, use_gpus: bool, num_jobs: int) -> list[Slot]:
+def make_slots(
+    *, n_jobs: int | None, gpus: list[int] | None, use_gpus: bool, num_jobs: int, devices: int = 1
+) -> list[Slot]:
     """The slots of a sweep.
 
     Args:
-        n_jobs: Jobs at once; None for one a core, or one a GPU.
+        n_jobs: Jobs at once; None for as many as there are cores, or GPUs, for.
         gpus: GPUs to use, counted as CUDA counts them; None for all of them where jobs use any.
         use_gpus: Whether jobs run on a GPU where there is one.
         num_jobs: More slots than jobs would leave cores unused.
+        devices: GPUs that a job takes, or cores where it uses none.
 
     Raises:
         ConfigError: fewer than one job at once.
-        HardwareError: a GPU that is not there.
+        HardwareError: a GPU that is not there, or fewer than a job takes.
     """
     if n_jobs is not None and n_jobs < 1:
         raise ConfigError(f"n_jobs is {n_jobs}", where="hydra.launcher.n_jobs", fix="at least 1, or null")
-    devices = _devices(gpus) if gpus is not None or use_gpus else []
+    names = _devices(gpus) if gpus is not None or use_gpus else []
+    if 0 < len(names) < devices:
+        raise HardwareError(
+            f"jobs take {devices} GPUs, and {len(names)} are to be used", where="hardware.devices",
+            fix=f"hardware.devices={len(names)}, or more hydra.launcher.gpus",
+        )  # fmt: skip
+    groups_of_gpus = [",".join(names[i : i + devices]) for i in range(0, len(names) - devices + 1, devices)]
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    most = len(devices) or len(cores) or os.cpu_count() or 1
-    count = max(1, min(n_jobs or most, num_jobs, len(devices) or num_jobs))
+    most = len(groups_of_gpus) or (len(cores) or os.cpu_count() or 1) // devices
+    count = max(1, min(n_jobs or max(most, 1), num_jobs, len(groups_of_gpus) or num_jobs))
     # Neighbouring cores share a cache; with more jobs than cores some share a core.
     groups = [
         tuple(cores[i * len(cores) // count : (i + 1) * len(cores) // count])
         or tuple(cores[i % len(cores) : i % len(cores) + 1] if cores else ())
         for i in range(count)
     ]
-    return [Slot(cores=group, gpu=devices[i] if devices else None) for i, group in enumerate(groups)]
+    return [Slot(cores=group, gpu=groups_of_gpus[i] if names else None) for i, group in enumerate(groups)]
 
 
 def _devices(gpus: list[int] | None) -> list[str]:

@@ -75,6 +75,11 @@ class StreamLauncher(Launcher):
         self.context, self.task, self.config = hydra_context, task_function, config
         self.check()
 
+    @property
+    def num_devices(self) -> int:
+        """How many devices the job takes that takes most."""
+        return self.task.devices if isinstance(self.task, SweepJob) else 1
+
     def check(self) -> None:
         """Raises what is wrong with where jobs would run, before anything is made."""
 
