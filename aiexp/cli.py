@@ -11,6 +11,7 @@ from aiexp.command.help import overview, page
 from aiexp.errors import AiexpError, ConfigError, StorageError, nearest
 from aiexp.limits import limit_error
 from aiexp.text.terminal import out, out_lines, say, say_lines
+from aiexp.world.torchrun import hush_follower, tell_torchrun
 from aiexp.world.world import RANK
 
 
@@ -21,6 +22,7 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments without the program's name; None for those of the process.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
+    hush_follower()
     os.environ.pop(RANK, None)  # of a rank that has run this command: it is no rank itself
     # Python processes that libraries start (`python -c ...`) would import from the working directory first.
     os.environ["PYTHONSAFEPATH"] = "1"
@@ -45,6 +47,7 @@ def _refuse(error: AiexpError) -> int:
     """Says what is wrong; returns the exit code."""
     for line in error.lines():
         say(line)
+    tell_torchrun(error.lines()[0])
     if isinstance(error, StorageError):
         _drop_output()
     return error.exit_code

@@ -1,7 +1,6 @@
 """One rank of a run: `python -m aiexp.rank`, started by `aiexp.session.launcher`."""
 
 import ctypes
-import gc
 import json
 import os
 import shutil
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aiexp.errors import AiexpError
-from aiexp.rundir.file import RANKS
+from aiexp.session.ended import Bug, end
 from aiexp.session.launcher import CORES, PARENT
 from aiexp.session.stop import StopSignal
 from aiexp.text.secrets import redact_text
@@ -31,7 +30,7 @@ def main(job: dict[str, Any]) -> int:
         job: What the launcher has written: the run directory, the config, what was typed when resuming, and
             the sweep and the number of a run that a search may end early.
     """
-    with StopSignal() as stop:
+    with StopSignal(same_seconds=5.0) as stop:
         leave_with_launcher()
         if cores := os.environ.get(CORES):
             os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
@@ -78,30 +77,12 @@ def run(job: dict[str, Any], stop: StopSignal) -> int:
         return train(directory, config, build(config["hardware"]), stop, job["changes"], pruning)
 
 
-class Bug(AiexpError):
-    """An error that nobody expected, on one rank."""
-
-    def __init__(self, error: BaseException, rank: int) -> None:
-        super().__init__(
-            f"rank {rank} met {type(error).__name__}: {error}",
-            where=f"its traceback is in {rank_file(Path(RANKS), rank, 'log')}",
-        )
-
-
 def leave_with_launcher() -> None:
     """From now on this process is asked to stop when the launcher is gone, however it went."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != int(os.environ[PARENT]):
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def end(exit_code: int) -> None:
-    """Ends the process at once: gloo's threads may abort it while Python tidies up."""
-    gc.collect()  # workers that load data end with what holds them
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(exit_code)
 
 
 if __name__ == "__main__":

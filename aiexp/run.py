@@ -17,10 +17,12 @@ from aiexp.rundir.directory import RunDirectory, slug
 from aiexp.session.follower import Follower
 from aiexp.session.imports import import_behind
 from aiexp.session.job import Job
+from aiexp.session.joined import join
 from aiexp.session.launcher import launch
 from aiexp.session.session import Session
 from aiexp.session.stop import StopSignal
 from aiexp.text.secrets import redact, redact_text
+from aiexp.world.torchrun import is_torchrun
 
 if TYPE_CHECKING:
     from aiexp.hardware.hardware import Hardware
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
 def run(composed: Composed, job: Job | None = None) -> int:
     """Runs a composed config in a new run directory; returns the exit code 0 or raises."""
     config = cast(dict[str, Any], OmegaConf.to_container(composed.config, resolve=True))
-    hardware = build(config["hardware"])
     from aiexp.rundir.environment import describe_environment
 
+    if job is None and is_torchrun():
+        join(config, lambda: make_directory(composed, config, None, describe_environment()), train)
+    hardware = build(config["hardware"])
     environment = describe_environment() if job is None else job.environment
     with StopSignal() as stop:  # from now on there is something that has to know how it ended
         directory = make_directory(composed, config, job, environment)

@@ -19,6 +19,7 @@ from aiexp.rundir.state import State
 from aiexp.sweep.definition import DEFINITION
 from aiexp.text.secrets import MASK, redact
 from aiexp.text.terminal import out, out_lines
+from aiexp.world.torchrun import is_torchrun
 
 ENDED = {
     State.FINISHED: "already complete",
@@ -80,6 +81,7 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
     """
     from aiexp.config.objects.build import build
     from aiexp.run import train
+    from aiexp.session.joined import join
     from aiexp.session.launcher import launch
     from aiexp.session.stop import StopSignal
 
@@ -101,6 +103,8 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
             fix=f"give it again: aiexp resume {path} {masked[0]}=VALUE",
         )
     validate(config, source="aiexp resume")
+    if is_torchrun():
+        join(config, lambda: directory, train, overrides)
     hardware = build(config["hardware"])
     with StopSignal() as stop:
         if hardware.devices > 1:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 from aiexp.errors import HardwareError
 from aiexp.ranges import PositiveFloat, PositiveInt, Range
-from aiexp.world.world import World
+from aiexp.world.world import RANK, World
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +73,7 @@ class Hardware:
         self.compile, self.deterministic, self.cuda_graphs = compile, deterministic, cuda_graphs
         self.world = World.from_environment()
         # Of several ranks each sees but its own GPU.
-        self.devices = self.world.size if self.world.size > 1 else count_devices(devices, num_gpus)
+        self.devices = self.world.size if RANK in os.environ else count_devices(devices, num_gpus)
         self.parallel: str = parallel
         self.timeout, self.grace = timeout, grace
 

@@ -1,9 +1,12 @@
 """Why a run of several ranks has ended: one cause, whatever the others say of it."""
 
+import gc
+import os
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import final
+from typing import Never, final
 
 from aiexp.errors import AiexpError
 from aiexp.rundir.file import RANKS
@@ -12,6 +15,23 @@ from aiexp.world.world import rank_file
 
 # Functions in which a rank waits for the others.
 _WAITING = ("torch/distributed/", "/world/world.py", "_engine_run_backward")
+
+
+@final
+class Bug(AiexpError):
+    """An error that nobody expected, on one rank.
+
+    Args:
+        error: What it met.
+        rank: Which.
+        trace: Where it was raised; empty if that stands in the rank's log.
+    """
+
+    def __init__(self, error: BaseException, rank: int, trace: str = "") -> None:
+        super().__init__(
+            f"rank {rank} met {type(error).__name__}: {error}",
+            where=trace or f"its traceback is in {rank_file(Path(RANKS), rank, 'log')}",
+        )
 
 
 @final
@@ -117,3 +137,11 @@ def _main(text: str) -> str:
         elif line.startswith("  File"):
             frames.append(line)
     return "\n".join(frames)
+
+
+def end(exit_code: int) -> Never:
+    """Ends the process of a rank at once: gloo's threads may abort it while Python tidies up."""
+    gc.collect()  # workers that load data end with what holds them
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)

@@ -57,11 +57,7 @@ def launch(
         AiexpError: what the run ended by, with its exit code; status.json says the same.
     """
     logs = directory.path / RANKS
-    with storage_errors("making the folder of ranks", logs):
-        logs.mkdir(exist_ok=True)
-        for suffix in ("log", "stack", "json"):
-            for left in logs.glob(f"rank-*.{suffix}"):
-                left.unlink()
+    fresh_logs(logs)
     with tempfile.TemporaryDirectory(prefix="aiexp-", ignore_cleanup_errors=True) as private:
         job = {"directory": str(directory.path), "config": config, "changes": changes, "trial": trial}
         ranks = Ranks(json.dumps(job).encode(), environments(hardware, Path(private, "store"), logs), logs)
@@ -84,6 +80,15 @@ def launch(
     stop.outcome = cause.exit_code
     correct_status(directory, cause)
     raise cause
+
+
+def fresh_logs(logs: Path) -> None:
+    """Makes the folder of what ranks leave; what those before them have left goes."""
+    with storage_errors("making the folder of ranks", logs):
+        logs.mkdir(exist_ok=True)
+        for suffix in ("log", "stack", "json"):
+            for left in logs.glob(f"rank-*.{suffix}"):
+                left.unlink()
 
 
 def correct_status(directory: RunDirectory, cause: RunEnded) -> None:
@@ -168,17 +173,15 @@ def start(job: bytes, environment: dict[str, str], log: Path | None) -> "subproc
 def environments(hardware: "Hardware", store: Path, logs: Path) -> list[dict[str, str]]:
     """What each rank finds in its environment."""
     count = hardware.devices
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
     found: list[dict[str, str]] = []
     for rank in range(count):
-        own = cores[rank * len(cores) // count : (rank + 1) * len(cores) // count]
         environment = {
             RANK: f"{rank}/{count}",
             STORE: str(store),
             FOLDER: str(logs),
             PARENT: str(os.getpid()),
-            CORES: ",".join(map(str, own or cores[rank % len(cores) :][:1] if cores else [])),
+            CORES: ",".join(map(str, own_cores(rank, count))),
             "GLOO_SOCKET_IFNAME": LOOPBACK,
             "NCCL_SOCKET_IFNAME": LOOPBACK,
             # DDP warns of looking for unused parameters, which keeps resumed runs exact.
@@ -188,3 +191,19 @@ def environments(hardware: "Hardware", store: Path, logs: Path) -> list[dict[str
             environment["CUDA_VISIBLE_DEVICES"] = gpus[rank]
         found.append(environment)
     return found
+
+
+def own_cores(rank: int, count: int) -> list[int]:
+    """The cores of one of so many ranks of this machine."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    own = cores[rank * len(cores) // count : (rank + 1) * len(cores) // count]
+    return own or (cores[rank % len(cores) :][:1] if cores else [])
+
+
+def own_devices(rank: int, count: int) -> None:
+    """Confines this process, one of so many ranks of this machine, to its cores and its GPU."""
+    if cores := own_cores(rank, count):
+        os.sched_setaffinity(0, cores)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
+    if len(visible) >= count:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[rank]

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -24,9 +25,14 @@ class StopSignal:
     The first signal asks: `requested` becomes its number, and inside `interruptible()` the body ends
     with `StopRequested`. A second Ctrl-C, or a third signal of any kind, leaves at once; checkpoints
     are renamed into place, so that cannot damage one.
+
+    Args:
+        same_seconds: The same signal so soon after another counts once: a scheduler signals every process of
+            a job, and so does the one that has started this one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, same_seconds: float = 0.0) -> None:
+        self._same_seconds, self._last = same_seconds, (0, 0.0)
         self.requested: int | None = None
         self.has_raised = False  # then whatever ends the body comes of it, even an ImportError of C code
         self.before_leaving: Callable[[], None] = lambda: None  # before the process ends at once
@@ -75,6 +81,10 @@ class StopSignal:
             self._saving = False
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if number == self._last[0] and now - self._last[1] < self._same_seconds:
+            return
+        self._last = (number, now)
         self._signals += 1
         impatient = number == signal.SIGINT and self._signals == 2 and not self._saving
         if impatient or self._signals >= 3:

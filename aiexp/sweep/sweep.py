@@ -27,6 +27,7 @@ from aiexp.sweep.search.best import search_lines
 from aiexp.sweep.search.objective import complete_search
 from aiexp.text.secrets import MASK, redact, redact_text
 from aiexp.text.terminal import resume_command, say
+from aiexp.world.torchrun import is_torchrun
 
 if TYPE_CHECKING:
     from aiexp.sweep.hydra_sweep import HydraSweep
@@ -60,6 +61,11 @@ def prepare_sweep(
         config_dir: Value of `--config-dir`.
         resume: Whether to look for a sweep that was started with them.
     """
+    if is_torchrun():
+        raise ConfigError(
+            "a sweep is one process, whose jobs start their own ranks", where="torchrun",
+            fix="aiexp run -m ... hardware.devices=N, without torchrun",
+        )  # fmt: skip
     dirs = conf_dirs(config_dir)
     overrides = with_launcher(overrides, dirs)
     check_settings(overrides, dirs)

@@ -49,7 +49,7 @@ class World:
         return self.rank == 0
 
     def start(self, device_type: str, timeout: float) -> None:
-        """Joins the others.
+        """Joins the others, once.
 
         Args:
             device_type: "cpu" or "cuda".
@@ -62,12 +62,14 @@ class World:
         import torch.distributed as dist
 
         self._timeout = timeout
-        # A file of ours to meet at: no port is open to strangers.
+        if dist.is_initialized():
+            return
+        # A file of ours to meet at: no port is open to strangers. torchrun's ranks meet where it says.
+        path = os.environ.get(STORE)
+        store = dist.FileStore(path, self.size) if path else None  # pyright: ignore[reportPrivateImportUsage]
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if device_type == "cuda" else "gloo",
-            store=dist.FileStore(  # pyright: ignore[reportPrivateImportUsage]
-                os.environ[STORE], self.size
-            ),
+            store=store,
             rank=self.rank,
             world_size=self.size,
             timeout=timedelta(seconds=timeout + LATER_SECONDS),
