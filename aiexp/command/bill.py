@@ -43,15 +43,21 @@ def check(config: DictConfig, *, resume: bool = False) -> Bill:
     from aiexp.experiment import Experiment
 
     plain = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+    asked = plain["hardware"]["devices"]
+    if asked != "all":  # a rank is tried out on whatever this machine has
+        plain["hardware"]["devices"] = 1
     experiment = Experiment.of(plain)
+    ranks = experiment.hardware.devices if asked == "all" else int(asked)
     say("hardware", experiment.hardware.describe())
     say("dataset", described_sizes(experiment.sizes))
     say("model", _describe_parameters(experiment.num_parameters))
     from aiexp.runs.rehearsal import Rehearsal
 
-    rehearsal = Rehearsal(experiment)
+    rehearsal = Rehearsal(experiment, ranks)
     evaluate(experiment)
     bill = probe(rehearsal)
+    if ranks > 1:
+        say_rank(rehearsal)
     if resume:
         _check_resume(plain, rehearsal)
     return bill
@@ -88,6 +94,18 @@ def probe(rehearsal: "Rehearsal") -> Bill:
     )
     say("memory", f"{peak_memory_bytes() / 2**30:.1f} GiB at most so far")
     return bill
+
+
+def say_rank(rehearsal: "Rehearsal") -> None:
+    """What one of several ranks has to do and to hold."""
+    experiment, ranks = rehearsal.experiment, rehearsal.world.size
+    size = experiment.dataset.batch_size
+    rows = size if size < ranks else -(-size // ranks)
+    say("rank", f"1 of {ranks} by {experiment.hardware.parallel}: {rows} of {size} rows of each batch, "
+        "timed without the others")  # fmt: skip
+    parts = rehearsal.rank_bytes()
+    named = ", ".join(f"{name} {count / 2**20:.1f}" for name, count in parts.items())
+    say("", f"{sum(parts.values()) / 2**20:.1f} MiB: {named}")
 
 
 def _check_resume(config: dict[str, Any], rehearsal: "Rehearsal") -> None:

@@ -1,11 +1,11 @@
 """A run in small: some steps, a checkpoint, and the same steps again from it, which must be equal."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, final
+from typing import Any, cast, final
 
 from torch import Tensor
 
@@ -18,6 +18,8 @@ from aiexp.experiment import Experiment
 from aiexp.task.base import Progress, Task
 from aiexp.task.contract import broken, checked_fingerprint, training_batches
 from aiexp.trainer.stepper import Stepper
+from aiexp.world.share import share_out
+from aiexp.world.world import World
 
 STEPS = 3  # before the checkpoint, and after it
 
@@ -28,11 +30,15 @@ class Rehearsal:
 
     Args:
         experiment: Built; its weights change.
+        ranks: How many would share out each batch: steps are taken on the first one's rows.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, ranks: int = 1) -> None:
+        self.world = World(0, ranks)
         trainer, self.task = experiment.trainer, experiment.task
         self.experiment = experiment
+        for world in (self.world, World()) if ranks > 1 else ():  # whether it can be shared out; then alone
+            self.task.join(world)
         experiment.hardware.prepare(self.task)
         self.total_steps = trainer.total_steps(experiment.dataset)
         self.stepper = Stepper(
@@ -40,6 +46,7 @@ class Rehearsal:
             schedule=trainer.schedule, total_steps=self.total_steps, clip=trainer.clip,
         )  # fmt: skip
         self.step = 0
+        self.batch_bytes = 0  # of the last step
         self.seen: dict[str, str] = {}  # digests of the batches
         self._batches: Iterator[Any] | None = None
 
@@ -55,12 +62,27 @@ class Rehearsal:
         for _ in range(count):
             taken = list(islice(self._batches, accumulate))
             self.seen |= digests(taken, f"batch {self.step * accumulate}")
+            if self.task.shares_batches:
+                taken = [share_out(batch, self.world)[0] for batch in taken]
+            self.batch_bytes = sum(tensor.nbytes for tensor in tensors_in(taken))
             start = time.perf_counter()
             self.stepper.step(self.step + 1, taken)
             seconds.append(time.perf_counter() - start)
             self.step += 1
             self.tell_progress()
         return seconds
+
+    def rank_bytes(self) -> dict[str, int]:
+        """What a rank holds: its batch, and by DDP all of the rest. Activations come on top."""
+        task, optimizers = self.task, self.stepper.optimizers.values()
+        # DDP's buckets are the gradients themselves; of optimizers' states the numbers of steps are left out.
+        moments = [t for o in optimizers for t in tensors_in([*o.state.values()]) if t.dim()]
+        return {
+            "weights": sum(t.nbytes for t in (*task.parameters(), *task.buffers())),
+            "gradients": sum(p.nbytes for group in self.stepper.parameters.values() for p in group),
+            "moments": sum(t.nbytes for t in moments),
+            "batch": self.batch_bytes,
+        }
 
     def tell_progress(self) -> None:
         """Lets the task know how far this is."""
@@ -105,7 +127,7 @@ def check_resuming(going: Rehearsal, build_again: Callable[[], Experiment]) -> l
         saved, own = going.trace(), going.own()
         store.save(going.step, going.task.state_dict(), going.state())
         random = random_state()
-        again = Rehearsal(build_again())
+        again = Rehearsal(build_again(), going.world.size)
         if unlike := check_data(going.experiment.dataset, again.experiment.dataset):
             return unlike
         again.load(*store.load(going.step), going.step)
@@ -126,6 +148,18 @@ def check_resuming(going: Rehearsal, build_again: Callable[[], Experiment]) -> l
         # One cause has many effects here: the first says enough.
         found = breaches(differing(going.trace(), after), going.task, lost, f"{STEPS} steps later")[:1]
         return found or check_evaluating(going, again)
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Every tensor of nested lists, tuples and mappings."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        parts = (
+            cast(Mapping[Any, Any], value).values() if isinstance(value, Mapping) else cast(list[Any], value)
+        )
+        for part in parts:
+            yield from tensors_in(part)
 
 
 def check_data(one: Dataset, other: Dataset) -> list[AiexpError]:

@@ -2,14 +2,19 @@
 
 import json
 import os
+import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, final
+from typing import TYPE_CHECKING, Any, Self, final
 
-from aiexp.world.world import RANK
+from aiexp.errors import HardwareError
 
+if TYPE_CHECKING:
+    from torch.distributed import Store
+
+RANK = "AIEXP_RANK"  # of this process, "1/2": in the environment of a rank
 RUN_ID = "TORCHELASTIC_RUN_ID"  # never told by its size: a job that has lost others may be one process
 
 
@@ -74,3 +79,41 @@ def tell_torchrun(text: str) -> None:
         extra = {"py_callstack": text, "timestamp": str(int(time.time()))}
         with suppress(OSError):
             Path(path).write_text(json.dumps({"message": {"message": text, "extraInfo": extra}}))
+
+
+def meet(rank: int, size: int, timeout: float) -> "Store":
+    """A store that has only what these ranks put into it.
+
+    torchrun's own outlives them: whoever is started again would find the addresses of ranks that are gone. So
+    each of the others asks under a name of its own, and the leader answers with that of a part of the store.
+
+    Args:
+        rank: From 0.
+        size: Number of ranks.
+        timeout: Seconds to wait for the others.
+
+    Raises:
+        HardwareError: some have not come.
+    """
+    from datetime import timedelta
+
+    import torch.distributed as dist
+
+    rendezvous: Any = dist.rendezvous
+    store: Any = next(rendezvous("env://", rank, size, timeout=timedelta(seconds=timeout)))[0]
+    name, others, deadline = secrets.token_hex(8), {*range(1, size)}, time.monotonic() + timeout
+    if rank:
+        store.set(f"aiexp/asks/{rank}", name)
+        leader = store.get(f"aiexp/answer/{name}").decode()
+        store.set(f"aiexp/{leader}/{rank}", "here")
+        return dist.PrefixStore(f"aiexp/{leader}", store)
+    while others:
+        for other in sorted(others):
+            if store.check([f"aiexp/asks/{other}"]):  # perhaps one who is gone
+                store.set(f"aiexp/answer/{store.get(f'aiexp/asks/{other}').decode()}", name)
+            if store.check([f"aiexp/{name}/{other}"]):
+                others.remove(other)
+        if time.monotonic() > deadline:
+            raise HardwareError(f"rank {min(others)} has not come", where="torchrun")
+        time.sleep(0.01)
+    return dist.PrefixStore(f"aiexp/{name}", store)

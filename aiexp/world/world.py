@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, final
 
 from aiexp.errors import ConfigError
+from aiexp.world.torchrun import RANK as RANK
+from aiexp.world.torchrun import meet
 from aiexp.world.watch import Watch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-# What the launcher says in a rank's environment: "1/2", the file to meet at, the folder of what ranks leave.
-RANK, STORE, FOLDER = "AIEXP_RANK", "AIEXP_RANK_STORE", "AIEXP_RANK_FOLDER"
+# What the launcher says to a rank beside RANK: the file to meet at, the folder of what ranks leave.
+STORE, FOLDER = "AIEXP_RANK_STORE", "AIEXP_RANK_FOLDER"
 LATER_SECONDS = 60.0  # that a collective waits longer than a rank's own watch: the watch knows who is late
 
 
@@ -65,14 +67,18 @@ class World:
         if dist.is_initialized():
             return
         # A file of ours to meet at: no port is open to strangers. torchrun's ranks meet where it says.
-        path = os.environ.get(STORE)
-        store = dist.FileStore(path, self.size) if path else None  # pyright: ignore[reportPrivateImportUsage]
+        path, patience = os.environ.get(STORE), timeout + LATER_SECONDS
+        store: Any = (
+            dist.FileStore(path, self.size)  # pyright: ignore[reportPrivateImportUsage]
+            if path
+            else meet(self.rank, self.size, patience)
+        )
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if device_type == "cuda" else "gloo",
             store=store,
             rank=self.rank,
             world_size=self.size,
-            timeout=timedelta(seconds=timeout + LATER_SECONDS),
+            timeout=timedelta(seconds=patience),
         )
 
     def watch(self) -> None:

@@ -136,3 +136,15 @@ def test_what_does_not_fit_is_one_line(folder: Path, words: list[str], expected:
     assert ended.code == 2, ended.stderr
     assert expected in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def test_of_several_ranks_it_says_what_one_has_to_hold(folder: Path) -> None:
+    """On any machine, and what a rank would do with its rows can be resumed too."""
+    ended = aiexp(folder, "check", "task=large", *SMALL, "hardware.devices=4", "--resume")
+    assert ended.code == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    at = lines.index("rank      1 of 4 by ddp: 1 of 4 rows of each batch, timed without the others")
+    assert lines[at + 1] == "          8.0 MiB: weights 4.0, gradients 4.0, moments 0.0, batch 0.0"
+    refused = aiexp(folder, "check", "task=dqn_cartpole", "hardware=cpu", "hardware.devices=3")
+    assert refused.code == 2
+    assert "dataset.batch_size=64 cannot be shared out evenly among 3 ranks" in refused.stderr

@@ -108,8 +108,9 @@ class DQN(Task):
 
     def join(self, world: World) -> None:
         """Keeps this rank's share of the environments, the memory and the batch, and acts by itself."""
+        before = self.world.size
         super().join(world)
-        if world.size > 1:
+        if world.size != before:
             self.prepare()
 
     def prepare(self) -> None:
