@@ -7,12 +7,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import Any, Self, final
 
 from aiexp.errors import HardwareError
-
-if TYPE_CHECKING:
-    from torch.distributed import Store
 
 RANK = "AIEXP_RANK"  # of this process, "1/2": in the environment of a rank
 RUN_ID = "TORCHELASTIC_RUN_ID"  # never told by its size: a job that has lost others may be one process
@@ -81,7 +78,7 @@ def tell_torchrun(text: str) -> None:
             Path(path).write_text(json.dumps({"message": {"message": text, "extraInfo": extra}}))
 
 
-def meet(rank: int, size: int, timeout: float) -> "Store":
+def meet(rank: int, size: int, timeout: float) -> Any:
     """A store that has only what these ranks put into it.
 
     torchrun's own outlives them: whoever is started again would find the addresses of ranks that are gone. So
@@ -97,10 +94,10 @@ def meet(rank: int, size: int, timeout: float) -> "Store":
     """
     from datetime import timedelta
 
-    import torch.distributed as dist
+    import torch.distributed
 
-    rendezvous: Any = dist.rendezvous
-    store: Any = next(rendezvous("env://", rank, size, timeout=timedelta(seconds=timeout)))[0]
+    dist: Any = torch.distributed
+    store = next(dist.rendezvous("env://", rank, size, timeout=timedelta(seconds=timeout)))[0]
     name, others, deadline = secrets.token_hex(8), {*range(1, size)}, time.monotonic() + timeout
     if rank:
         store.set(f"aiexp/asks/{rank}", name)

@@ -24,7 +24,7 @@ from aiexp.sweep.search import pruning
 from aiexp.sweep.sweep import prepare_sweep, sweep_job
 from tests.forks import in_fork
 from tests.sweep.conftest import wait_until
-from tests.world.shared_run import WORDS, ForkedRank, alive, make_folder
+from tests.world.shared_run import WORDS, ForkedRank, alive, make_folder, ranks_of
 
 
 @pytest.fixture
@@ -85,6 +85,14 @@ def test_a_cluster_is_asked_for_as_many_gpus() -> None:
             asked(ray, "gpu", 2)
     finally:
         type(slurm).num_devices = type(ray).num_devices = before
+
+
+def test_a_job_over_several_machines_is_refused() -> None:
+    nodes = OmegaConf.create({"nodes": 2})
+    slurm = SubmititLauncher(cluster="slurm", n_jobs=1, max_failures=None, parameters=nodes)
+    slurm.config = OmegaConf.create({"hydra": {"sweep": {"dir": "x"}}})
+    with pytest.raises(ConfigError, match="a job of a sweep is one process, on one machine"):
+        slurm.connect()
 
 
 class Scripted:
@@ -149,11 +157,6 @@ def test_ranks_end_with_a_killed_job_and_with_a_killed_sweep(tmp_path: Path) -> 
     first, second = sorted(folder.glob("outputs/shared/*/*/status.json"))
     assert '"error": "killed by SIGKILL"' in first.read_text()
     assert '"state": "stopped"' in second.read_text()
-
-
-def ranks_of(folder: Path) -> list[str]:
-    """Processes of a folder that are ranks."""
-    return [p for p in alive(folder) if b"aiexp.rank" in Path(f"/proc/{p}/cmdline").read_bytes()]
 
 
 def parent_of(process: str) -> int:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import aiexp.config.compose  # what forks would import again and again
@@ -219,4 +220,14 @@ def alive(folder: Path) -> list[str]:
                 found.append(process.name)
         except OSError:
             continue
+    return found
+
+
+def ranks_of(folder: Path) -> list[str]:
+    """Processes of a folder that are ranks, ours or torchrun's."""
+    found: list[str] = []
+    for process in alive(folder):
+        with suppress(OSError):
+            if b"RANK=" in Path(f"/proc/{process}/environ").read_bytes():
+                found.append(process)
     return found

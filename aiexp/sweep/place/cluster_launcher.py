@@ -90,8 +90,13 @@ class SubmititLauncher(ClusterLauncher):
         """The scheduler.
 
         Raises:
-            ConfigError: jobs take more GPUs than they are given.
+            ConfigError: jobs take more GPUs than they are given, or several machines.
         """
+        if (self.parameters.get("nodes") or 1) > 1:
+            raise ConfigError(
+                "a job of a sweep is one process, on one machine", where="hydra.launcher.parameters.nodes",
+                fix="leave it out, or start a run of several machines by torchrun",
+            )  # fmt: skip
         folder = Path(str(self.config.hydra.sweep.dir), ".submitit", "%j")
         given = self.parameters.get("gpus_per_node")
         # One task a node, which starts its ranks itself.
