@@ -116,7 +116,10 @@ class Joined:
                     raise HardwareError(f"rank {odd} has another kind of device than rank 0", fix=SAME_DEVICE)
                 directory = self.agree_on_directory(make)
                 with directory.starting():
-                    return train(directory, self.config, hardware, stop, self.changes)
+                    exit_code = train(directory, self.config, hardware, stop, self.changes)
+                if self.world.is_leader and self.note is not None:
+                    self.note.unlink(missing_ok=True)  # it has ended: nothing to go on with
+                return exit_code
             except StopRequested:
                 raise Stopped("stopped, before it had begun", exit_code=stop.exit_code) from None
 

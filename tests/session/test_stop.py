@@ -71,6 +71,20 @@ def test_an_episode_that_never_ends_is_stopped_by_the_first_signal(tmp_path: Pat
     assert (status["state"], status["exit_code"]) == ("stopped", 143)
 
 
+def test_a_rank_hears_a_signal_that_comes_from_two_sides_once(tmp_path: Path) -> None:
+    """A scheduler signals every process of a job, and so does the one that has started it."""
+
+    def body() -> int:
+        with StopSignal(same_seconds=5.0) as stop:
+            for _ in range(3):
+                os.kill(os.getpid(), signal.SIGINT)
+        return stop.requested or 0
+
+    ended = in_fork(body, tmp_path)
+    assert ended.code == signal.SIGINT, ended.stderr
+    assert ended.stderr.count("finishing this step") == 1
+
+
 def test_no_signal_changes_a_recorded_end(tmp_path: Path) -> None:
     def body() -> None:
         with StopSignal() as stop:

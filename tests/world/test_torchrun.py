@@ -97,7 +97,10 @@ def test_ranks_join_in_one_directory_and_started_again_go_on_in_it(tmp_path: Pat
     assert follower.code == -signal.SIGKILL
     assert leader.code == 11
     assert "error[ranks]: another rank has ended" in leader.stderr
+    notes = folder / "outputs/.elastic"
+    assert sorted(note.name for note in notes.iterdir()) == ["job-17", "job-18"]
     assert [ended.code for ended in torchrun(folder, command, command)] == [0, 0]
+    assert [note.name for note in notes.iterdir()] == ["job-18"]
     runs = sorted((folder / "outputs/shared").iterdir(), key=lambda run: run.stat().st_ctime)
     assert len(runs) == 2
     finished = next(run for run in runs if '"finished"' in (run / "status.json").read_text())
