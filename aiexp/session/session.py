@@ -22,6 +22,7 @@ from aiexp.session.display import Display
 from aiexp.session.failure import explain
 from aiexp.session.parts import Parts, check_same_data
 from aiexp.session.resumption import newest_intact
+from aiexp.session.saver import Saver
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.storage.files import storage_errors
 from aiexp.task.report import Evaluation
@@ -34,7 +35,7 @@ from aiexp.tracker.run_info import describe_run
 from aiexp.world.world import World
 
 if TYPE_CHECKING:  # a session begins, and hears signals, before torch is imported
-    from aiexp.checkpoint.store import CheckpointStore
+    from aiexp.checkpoint.store import CheckpointPolicy, CheckpointStore
     from aiexp.session.pruning import Pruning
 
 
@@ -73,6 +74,7 @@ class Session:
         self._started = time.monotonic()
         self._elapsed_before = 0.0
         self._throughput = ""
+        self._saver = Saver(self.world)
 
     def __enter__(self) -> Self:
         with ExitStack() as entered:  # left again if something here fails
@@ -289,21 +291,31 @@ class Session:
         self._elapsed_before = state["elapsed_seconds"]
 
     def save(
-        self, step: int, model: dict[str, Any], training: dict[str, Any], *, keep_last: int, best: int | None
-    ) -> None:
-        """Writes a checkpoint and deletes those no longer kept.
+        self, step: int, model: dict[str, Any], training: dict[str, Any],
+        *, policy: "CheckpointPolicy", best: int | None,
+    ) -> None:  # fmt: skip
+        """Writes a checkpoint, or begins to, and deletes those no longer kept once it is there.
 
         Args:
             step: Its number.
             model: Tensors by name.
             training: The rest of the state; the session adds its own.
-            keep_last: How many of the newest to keep.
+            policy: How it is written, and how many of the newest to keep.
             best: The step of one to keep besides, if any.
         """
-        with self.stop.saving():
-            self.checkpoints.save(step, model, training | {"session": self.state()}, self.world)
-            self.checkpoints.prune(keep_last, best)
+
+        def published() -> None:
+            self.checkpoints.prune(policy.keep_last, best)
             self.directory.write_status(step=step, best_step=best)
+
+        with self.stop.saving():
+            state = training | {"session": self.state()}
+            self._saver.save(self.checkpoints, step, model, state, policy=policy, then=published)
+
+    def settle(self, *, wait: bool = True) -> None:
+        """Makes what is being written a checkpoint; unless it waits, only if it is written by now."""
+        with self.stop.saving():
+            self._saver.settle(wait=wait)
 
     def restore(self) -> tuple[dict[str, Any], Any] | None:
         """What `save` was given last, as tensors and the rest; None at the beginning of a run.
@@ -317,7 +329,7 @@ class Session:
         if step is None:
             self.metrics.cut(0)
             return None
-        return self.checkpoints.load(step)
+        return self.checkpoints.load(step, self.world)
 
 
 def brief(metrics: dict[str, float]) -> str:

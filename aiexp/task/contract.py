@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from aiexp.checkpoint.state import join, split
-from aiexp.checkpoint.store import DTYPES
+from aiexp.checkpoint.tensors import DTYPES
 from aiexp.config.objects.partners import members
 from aiexp.dataset.base import Dataset
 from aiexp.errors import ConfigError, reason_of

@@ -1,6 +1,6 @@
 """The loop: steps, evaluations, checkpoints. It knows nothing of what is learned."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, Literal, final
 
@@ -8,7 +8,7 @@ from aiexp.checkpoint.state import load_random_state, random_state, seed_everyth
 from aiexp.checkpoint.store import CheckpointPolicy
 from aiexp.dataset.base import Dataset
 from aiexp.dataset.preview import first_batch
-from aiexp.errors import CheckpointError, ConfigError, DataError
+from aiexp.errors import AiexpError, CheckpointError, ConfigError, DataError, DivergedError
 from aiexp.hardware.hardware import Hardware
 from aiexp.ranges import PositiveFloat, PositiveInt
 from aiexp.session.follower import Follower
@@ -134,11 +134,15 @@ class Loop:
         try:
             self.train()
         except StopRequested:
-            if self.saved_step != self.step:
-                self.save()
+            self.save_last()
             raise
-        if self.saved_step != self.step:
-            self.save()
+        except Exception as error:
+            # What is being written is of before that. Of several ranks this one may be alone with its error.
+            if self.world.size == 1 or isinstance(error, DivergedError):
+                with suppress(AiexpError):
+                    self.session.settle()
+            raise
+        self.save_last()
         if self.session.is_pruned:
             return self.metrics
         return self.metrics | self.final_evaluation()
@@ -162,6 +166,7 @@ class Loop:
             elif session.progress_due():
                 session.show(self.step, self.stepper.window)
             with clock.paused():
+                session.settle(wait=False)
                 self.finish_step()
             self.check_stop()
         if self.world.largest(len(self.stepper.window)):  # ended early, between two lines
@@ -279,9 +284,15 @@ class Loop:
             "task": self.task.extra_state(),
         }
         self.stepper.check_weights(self.step)
-        keep_last, best_step = self.trainer.checkpoint.keep_last, None if best is None else best.step
-        self.session.save(self.step, self.task.state_dict(), state, keep_last=keep_last, best=best_step)
+        policy, best_step = self.trainer.checkpoint, None if best is None else best.step
+        self.session.save(self.step, self.task.state_dict(), state, policy=policy, best=best_step)
         self.saved_step = self.step
+
+    def save_last(self) -> None:
+        """Sees to it that the checkpoint of this step is on the disk."""
+        if self.saved_step != self.step:
+            self.save()
+        self.session.settle()
 
     def resume(self) -> None:
         """Continues from the newest checkpoint that verifies."""

@@ -32,6 +32,7 @@ class World:
     def __init__(self, rank: int = 0, size: int = 1) -> None:
         self.rank, self.size = rank, size
         self.before_batch: Callable[[], None] = lambda: None  # before each batch of an evaluation
+        self.is_sharded = False  # each rank holds but its rows of the weights: every forward pass is everyone's
         self._watch: Watch | None = None
         self._timeout = 0.0
 
