@@ -26,13 +26,18 @@ class Part:
     num_rows: int
 
 
-def saved_form(tensor: Tensor) -> Tensor | Part:
-    """What this rank has of a tensor: its rows of one that is sharded (a DTensor), else the tensor itself."""
+def is_sharded(value: Any) -> bool:
+    """Whether a value is a tensor that is divided among ranks."""
     module: Any = sys.modules.get("torch.distributed.tensor")  # whoever shards has imported it
-    if module is None or not isinstance(tensor, module.DTensor):
+    return module is not None and isinstance(value, module.DTensor)
+
+
+def saved_form(tensor: Tensor) -> Tensor | Part:
+    """What this rank has of a tensor: its rows of one that is sharded, else the tensor itself."""
+    if not is_sharded(tensor):
         return tensor.detach()
     sharded: Any = tensor
-    if sharded.device_mesh.ndim != 1 or sharded.placements != (module.Shard(0),):
+    if sharded.device_mesh.ndim != 1 or not sharded.placements[0].is_shard(0):
         raise CheckpointError(f"a tensor is sharded as {sharded.placements}: no checkpoint can hold it")
     mesh, num_rows = sharded.device_mesh, sharded.shape[0]
     rows = own_rows(num_rows, mesh.get_local_rank(), mesh.size())

@@ -157,7 +157,7 @@ def _contents(
     weights = {name: saved_form(tensor) for name, tensor in model.items()}
     skeleton, tensors, blocks = split(training)
     everything = weights | tensors  # a path in the training state begins with a slash, no weight's name does
-    parts = {name: tensor for name, tensor in everything.items() if isinstance(tensor, Part)}
+    parts: dict[str, Tensor | Part] = {n: t for n, t in everything.items() if isinstance(t, Part)}
     if world.is_leader:
         state: Any = {"state": skeleton, "blocks": [b.shape() for b in blocks]}
         files = {"model.safetensors": weights, "training.safetensors": tensors}

@@ -21,6 +21,7 @@ from aiexp.task.contract import (
     misfits,
 )
 from aiexp.trainer.schedule import Schedule
+from aiexp.trainer.sharding import fitted_moments
 from aiexp.trainer.together import check_alike, merged, synced
 from aiexp.world.share import share_out
 
@@ -76,7 +77,7 @@ class Stepper:
         self.window: dict[str, list[float]] = {}
         self.kinds: dict[str, type] = {}  # of metrics that are no means
         self.world = hardware.world
-        self.synced = synced(self.parameters) if self.world.size > 1 else {}
+        self.synced = synced(self.parameters, task) if self.world.size > 1 else {}
 
     def step(self, number: int, batches: list[Any]) -> None:
         """Runs optimizer step `number` (from 1) on its micro-batches.
@@ -220,7 +221,7 @@ class Stepper:
             }
             if late:
                 raise broken(self.task, "make_optimizers", LATE, fix="hardware.devices=1")
-            check_alike(self.world, parameters, number)
+            check_alike(self.world, parameters, self.optimizers, number)
         if not math.isfinite(nn.utils.get_total_norm([p.detach() for p in parameters]).item()):
             raise DivergedError(
                 f"weights are not finite at step {number}; the checkpoint before it is intact",
@@ -271,7 +272,8 @@ class Stepper:
         wrong = [name for name in state["optimizers"] if name not in self.optimizers]
         for name, optimizer in self.optimizers.items():
             built = settings(optimizer)
-            optimizer.load_state_dict(state["optimizers"][name])
+            saved = state["optimizers"][name]
+            optimizer.load_state_dict(fitted_moments(optimizer, saved) if self.world.is_sharded else saved)
             found = settings(optimizer)
             wrong += [f"{name}/{key}" for key, kind in built.items() if kind not in (None, found.get(key))]
             lay_out_alike(optimizer)

@@ -21,6 +21,7 @@ from aiexp.trainer.clock import Clock
 from aiexp.trainer.evaluation import evaluate
 from aiexp.trainer.schedule import Schedule
 from aiexp.trainer.selection import Selection
+from aiexp.trainer.sharding import load_weights, prepare
 from aiexp.trainer.stepper import Stepper
 from aiexp.trainer.together import merged
 
@@ -117,7 +118,7 @@ class Loop:
             raise broken(task, "batches", "makes its own data", fix="hardware.devices=1")
         self.total_steps = trainer.total_steps(dataset)
         self.has_eval = dataset.num_examples("eval") > 0
-        hardware.prepare(task)
+        prepare(task, hardware)
         self.stepper = Stepper(
             task, hardware, schedule=trainer.schedule, total_steps=self.total_steps, clip=trainer.clip
         )
@@ -236,7 +237,8 @@ class Loop:
         """The task's evaluation of a split, everything under its full name (`eval/accuracy`)."""
         evaluation = evaluate(
             self.task, dataset or self.dataset, split, self.hardware,
-            report=report and self.world.is_leader, interruptible=self.interruptible,
+            report=report and (self.world.is_leader or self.world.is_sharded),
+            interruptible=self.interruptible,
         )  # fmt: skip
         # Equal code may differ by a bit on another processor, and then one rank would decide otherwise.
         return replace(evaluation, metrics=self.world.from_leader(evaluation.metrics))
@@ -259,8 +261,8 @@ class Loop:
         if best is not None and best.step != self.step:
             try:
                 with self.interruptible():
-                    model, state = self.session.checkpoints.load(best.step)
-                    self.task.load_state_dict(model)
+                    model, state = self.session.checkpoints.load(best.step, self.world)
+                    load_weights(self.task, model)
                     self.task.load_extra_state(state["task"])
             except CheckpointError as error:
                 self.session.say(f"warning: {error.what} ({error.where}); testing the last weights instead")
@@ -301,7 +303,7 @@ class Loop:
             return
         model, state = restored
         try:
-            self.task.load_state_dict(model)
+            load_weights(self.task, model)
             self.stepper.load_state(state["stepper"])
             self.task.load_extra_state(state["task"])
             self.selection.load_state(state["selection"])

@@ -20,7 +20,7 @@ from aiexp.task.classification.report import (
     find_worst,
     score,
 )
-from aiexp.task.classification.trunk import Trunk
+from aiexp.task.classification.trunk import Trunk, stages
 from aiexp.task.picture_grid import picture_grid
 from aiexp.task.report import Evaluation
 from aiexp.world.world import World
@@ -155,6 +155,10 @@ class ImageClassification(Task):
         loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
         accuracy = (logits.detach().argmax(1) == labels).float().mean()
         yield Update(loss=loss, metrics={"accuracy": accuracy})
+
+    def shards(self) -> list[nn.Module]:
+        """The stages of the trunk."""
+        return stages(self.model)
 
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One optimizer, which also holds a frozen trunk: without gradients it is passed over."""

@@ -33,6 +33,10 @@ class Encoder(Protocol):
         """Parameters from the embeddings (first) through every layer to the pooler (last)."""
         ...
 
+    def blocks(self) -> list[nn.Module]:
+        """Modules that hold most parameters, none inside another; each is called as a whole."""
+        ...
+
 
 @final
 class TextClassification(Task):
@@ -112,6 +116,10 @@ class TextClassification(Task):
         accuracy = (logits.detach().argmax(1) == labels).float().mean()
         weight = None if self.class_weights is None else self.class_weights[labels].sum()
         yield Update(loss=loss, metrics={"accuracy": accuracy}, weight=weight)
+
+    def shards(self) -> list[nn.Module]:
+        """The embeddings and each layer of the encoder."""
+        return self.model.blocks()
 
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One optimizer; weights of matrices decay, biases and norms do not."""
