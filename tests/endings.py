@@ -20,7 +20,7 @@ def digest(directory: RunDirectory) -> str:
     state["stepper"]["window"] = without_times(state["stepper"]["window"])
     lines = [without_times(line) for line in read_metrics(directory.path / "metrics.jsonl")]
     files = [path / "model.safetensors", path / "training.safetensors"]
-    files += sorted([*path.glob("blocks/*"), *path.glob("ranks/*")])
+    files += sorted([*path.glob("blocks/*"), *path.glob("ranks/*"), *path.glob("shards/*")])
     parts = [file.read_bytes() for file in files] + [json.dumps([state, lines], sort_keys=True).encode()]
     return hashlib.sha256(b"".join(parts)).hexdigest()
 

@@ -138,6 +138,13 @@ def shard_files(path: Path) -> list[Path]:
     return [path / name for name in sorted(names, key=lambda name: (len(name), name))]
 
 
+def weights_digest(path: Path) -> str:
+    """What the weights of a checkpoint are known by: the sha256 of their file, or of those of all shards."""
+    files = read_manifest(path)["files"]
+    held = [files[name]["sha256"] for name in sorted(files) if name == FILES[0] or name.startswith(SHARDS)]
+    return held[0] if len(held) == 1 else hashlib.sha256("".join(held).encode()).hexdigest()
+
+
 def is_ours(name: str) -> bool:
     """Whether `name` is what `block_name`, `rank_name` or `shard_name` makes."""
     kinds = r"blocks/\d+-\d{6,}\.bin|ranks/\d{5,}\.(json|safetensors)|shards/\d{5,}\.safetensors"

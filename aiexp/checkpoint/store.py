@@ -14,6 +14,7 @@ A directory without a manifest that verifies is not a checkpoint. Nothing is pic
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
@@ -39,6 +40,7 @@ from aiexp.checkpoint.tensors import read_safetensors, read_shards
 from aiexp.checkpoint.writing import Writing
 from aiexp.errors import CheckpointError, OtherFormatError
 from aiexp.ranges import PositiveInt
+from aiexp.storage.files import delete_folder
 from aiexp.storage.reader import UNPARSABLE
 from aiexp.world.world import World
 
@@ -162,11 +164,19 @@ class CheckpointStore:
                 return step, problems
         return None, problems
 
-    def prune(self, keep_last: int, best: int | None) -> None:
-        """Deletes all but the newest `keep_last` and the best; a failed delete stops nothing."""
+    def prune(
+        self, keep_last: int, best: int | None, delete: Callable[[Path], object] = delete_folder
+    ) -> None:
+        """Deletes all but the newest `keep_last` and the best; a failed delete stops nothing.
+
+        Args:
+            keep_last: At least 1.
+            best: The step of another one to keep, if any.
+            delete: Deletes a folder, at once or later.
+        """
         steps = self.steps()
         for step in set(steps[:-keep_last]) - {best}:
-            self.remove(step)
+            self.remove(step, delete)
 
     def set_apart(self, step: int) -> None:
         """Renames a damaged checkpoint, so that it is never taken for one but can still be looked at."""
@@ -174,15 +184,15 @@ class CheckpointStore:
         shutil.rmtree(damaged, ignore_errors=True)
         os.rename(self.path(step), damaged)
 
-    def remove(self, step: int) -> None:
+    def remove(self, step: int, delete: Callable[[Path], object] = delete_folder) -> None:
         """Deletes a checkpoint so that a half-deleted one is never taken for one."""
         trash = self.directory / f".trash-step-{step:08d}"
-        shutil.rmtree(trash, ignore_errors=True)
+        delete_folder(trash)
         try:
             os.rename(self.path(step), trash)
         except OSError:
             return
-        shutil.rmtree(trash, ignore_errors=True)
+        delete(trash)
 
     def clean(self) -> None:
         """Tidies what an interrupted save or delete left behind; a checkpoint set aside comes back."""

@@ -104,7 +104,7 @@ class Follower:
             best: For the leader.
         """
         with self.stop.saving():
-            self._saver.save(self.checkpoints, step, model, training, policy=policy, then=lambda: None)
+            self._saver.save(self.checkpoints, step, model, training, policy=policy, then=lambda _: None)
 
     def settle(self, *, wait: bool = True) -> None:
         """Lets the leader make it a checkpoint; unless it waits, only if all have written by now."""

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from aiexp.storage.files import delete_folder
 from aiexp.world.world import World
 
 if TYPE_CHECKING:  # a session begins before torch is imported
     from aiexp.checkpoint.staging import Staging
     from aiexp.checkpoint.store import CheckpointPolicy, CheckpointStore
     from aiexp.checkpoint.writing import Writing
+
+Then = Callable[[Callable[[Path], object]], None]  # what to do once a checkpoint is there
 
 
 @final
@@ -24,11 +28,12 @@ class Saver:
         self.world = world
         self._staging: Staging | None = None
         self._thread = ThreadPoolExecutor(1, "aiexp checkpoint")  # starts when it is needed
-        self._pending: tuple[Writing, Future[None], Callable[[], None]] | None = None
+        self._pending: tuple[Writing, Future[None], Then] | None = None
+        self._deleting: Future[None] | None = None
 
     def save(
         self, store: "CheckpointStore", step: int, model: dict[str, Any], training: dict[str, Any],
-        *, policy: "CheckpointPolicy", then: Callable[[], None],
+        *, policy: "CheckpointPolicy", then: Then,
     ) -> None:  # fmt: skip
         """Saves a step, after what is still being written.
 
@@ -38,7 +43,7 @@ class Saver:
             model: Tensors by name.
             training: The rest.
             policy: Whether training may go on meanwhile.
-            then: What to do once it is there.
+            then: What to do once it is there; is told how to delete a folder.
 
         Raises:
             StorageError: this one or the one before cannot be written.
@@ -46,7 +51,7 @@ class Saver:
         self.settle()
         if not policy.asynchronous:
             store.save(step, model, training, self.world)
-            then()
+            then(delete_folder)
             return
         if self._staging is None:
             from aiexp.checkpoint.staging import Staging
@@ -64,12 +69,20 @@ class Saver:
         Raises:
             StorageError: it could not be written.
         """
-        if self._pending is None:
-            return
-        writing, written, then = self._pending
+        if self._pending is not None:
+            self._publish(self._pending, wait=wait)
+        if wait and self._deleting is not None:
+            self._deleting.result()
+
+    def _publish(self, pending: "tuple[Writing, Future[None], Then]", *, wait: bool) -> None:
+        writing, written, then = pending
         if not wait and self.world.largest(0.0 if written.done() else 1.0):
             return
         self._pending = None
         written.result()
         writing.publish()
-        then()
+        then(self._delete_later)
+
+    def _delete_later(self, folder: Path) -> None:
+        # A gibibyte takes a second to delete.
+        self._deleting = self._thread.submit(delete_folder, folder)

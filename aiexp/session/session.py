@@ -4,6 +4,7 @@ import math
 import os
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
@@ -304,8 +305,8 @@ class Session:
             best: The step of one to keep besides, if any.
         """
 
-        def published() -> None:
-            self.checkpoints.prune(policy.keep_last, best)
+        def published(delete: Callable[[Path], object]) -> None:
+            self.checkpoints.prune(policy.keep_last, best, delete)
             self.directory.write_status(step=step, best_step=best)
 
         with self.stop.saving():
