@@ -55,6 +55,8 @@ def check(config: DictConfig, *, resume: bool = False) -> Bill:
     bill = probe(rehearsal)
     if resume:
         _check_resume(plain, rehearsal)
+    if experiment.hardware.devices > 1 and experiment.hardware.parallel == "fsdp":
+        say("a rank", f"of {experiment.hardware.devices}: {_sharded(rehearsal)}")
     return bill
 
 
@@ -91,6 +93,13 @@ def probe(rehearsal: "Rehearsal") -> Bill:
     )
     say("memory", f"{peak_memory_bytes() / 2**30:.1f} GiB at most so far")
     return bill
+
+
+def _sharded(rehearsal: "Rehearsal") -> str:
+    """The memory of one of the ranks, after which the rehearsal is over."""
+    from aiexp.runs.rank_memory import sharded_memory
+
+    return sharded_memory(rehearsal, rehearsal.experiment.hardware.devices).describe()
 
 
 def _check_resume(config: dict[str, Any], rehearsal: "Rehearsal") -> None:
