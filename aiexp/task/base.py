@@ -159,7 +159,7 @@ class Task(nn.Module, ABC):
         """
         raise ConfigError(
             f"{type(self).__name__} names no blocks, so its weights cannot be sharded",
-            where="hardware.parallel=fsdp", fix="hardware.parallel=ddp",
+            fix="hardware.parallel=ddp",
         )  # fmt: skip
 
     def describe(self) -> dict[str, Any]:

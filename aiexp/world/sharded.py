@@ -4,6 +4,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from aiexp.world.world import World
 
@@ -20,7 +21,8 @@ def shard(
         blocks: Modules below it, inner ones first; what is in none goes together.
         world: More than one rank; knows from then on that it is sharded.
         device_type: "cpu" or "cuda".
-        dtype: In which weights are gathered; they are kept, and gradients averaged, in float32.
+        dtype: In which weights are gathered, except beside batch norm; they are kept, and their gradients
+            averaged, in float32.
 
     Raises:
         ValueError: a parameter has no rows, or another thing that torch does not shard.
@@ -31,11 +33,13 @@ def shard(
     for parameter in root.parameters():
         parameter.data = parameter.data.contiguous()  # filters, too: rows of them
     mesh = init_device_mesh(device_type, (world.size,))
-    policy = MixedPrecisionPolicy(
-        param_dtype=None if dtype == torch.float32 else dtype, reduce_dtype=torch.float32,
-        cast_forward_inputs=False,  # that is for autocast
-    )  # fmt: skip
     for module in (*blocks, root):
+        # Batch norm has statistics in float32, and on a CPU takes no weights of another type beside them.
+        plain = dtype == torch.float32 or any(isinstance(m, _BatchNorm) for m in module.modules())
+        policy = MixedPrecisionPolicy(
+            param_dtype=None if plain else dtype, reduce_dtype=torch.float32,
+            cast_forward_inputs=False,  # that is for autocast
+        )  # fmt: skip
         # Also of the root: else it would stay whole from an evaluation to the next step.
         fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
     world.is_sharded = True

@@ -1,8 +1,10 @@
 """Sharded weights take the steps of one process; every rank holds its rows of them and of their moments."""
 
+import copy
 import itertools
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import torch.distributed.fsdp  # once, not in every fork
 
 from aiexp.checkpoint.part import is_sharded
 from aiexp.dataset.text.dataset import TextDataset
+from aiexp.model.image.fast_cnn import FastCnn
 from aiexp.trainer.evaluation import evaluate
 from aiexp.trainer.schedule import Schedule
 from aiexp.trainer.sharding import prepare
@@ -54,13 +57,18 @@ CASES: dict[str, tuple[Callable[[], Made], int, float | None]] = {  # how, micro
     "Adam, frozen layers": (partial(texts, optimizer=ADAM, frozen_layers=2, layer_decay=0.8), 1, 1.0),
     "images": (images, 1, 1.0),
 }
+BATCH_NORM = FastCnn(channels=1, image_size=28, widths=(8, 8, 8), scale=0.1)
+HALF: dict[str, tuple[Callable[[], Made], int, float | None]] = {
+    "texts in bf16": (texts, 1, 1.0),
+    "batch norm in bf16": (lambda: images(model=copy.deepcopy(BATCH_NORM)), 1, 1.0),
+}
 
 
-def train(name: str, world: World) -> dict[str, Any]:
+def train(name: str, world: World, precision: str = "fp32") -> dict[str, Any]:
     """Eight steps of a case, after an evaluation as in every run; its weights, metrics, and an evaluation."""
-    make, accumulate, clip = CASES[name]
+    make, accumulate, clip = (CASES | HALF)[name]
     task, dataset = make()
-    hardware = make_hardware(parallel="fsdp")
+    hardware = make_hardware(parallel="fsdp", precision=precision)
     hardware.world = task.world = world
     world.is_sharded = False
     prepare(task, hardware)
@@ -122,3 +130,18 @@ def test_sharded_weights_take_the_steps_of_one_process(
     assert sum(rank["held"] for rank in several) == len(one["weights"])
     assert several[0]["held"] < 1.1 * len(one["weights"]) / len(ranks) + 100
     assert "frozen" in name or several[0]["moments"] >= several[0]["held"]
+
+
+@pytest.mark.ranks
+def test_in_bf16_they_learn_as_one_process_does(tmp_path: Path) -> None:
+    """Batch norm, of which each rank has statistics of its own, has weights that are not gathered in bf16."""
+
+    def metrics(world: World) -> dict[str, Any]:
+        return {name: train(name, world, "bf16")["metrics"] for name in HALF}
+
+    one, (first, second) = metrics(World()), together(2, metrics, tmp_path)
+    assert first == second
+    assert first["texts in bf16"] == pytest.approx(one["texts in bf16"], rel=2e-2)
+    assert first["batch norm in bf16"]["train/loss"] == pytest.approx(
+        one["batch norm in bf16"]["train/loss"], rel=0.1
+    )
