@@ -108,8 +108,9 @@ class Follower:
 
     def settle(self, *, wait: bool = True) -> None:
         """Lets the leader make it a checkpoint; unless it waits, only if all have written by now."""
-        with self.stop.saving():
-            self._saver.settle(wait=wait)
+        if wait or self._saver.is_writing:  # asked after every step
+            with self.stop.saving():
+                self._saver.settle(wait=wait)
 
     def restore(self) -> tuple[dict[str, Any], Any] | None:
         """What the leader restores."""

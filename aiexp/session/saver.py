@@ -60,6 +60,11 @@ class Saver:
         writing = store.begin(step, model, training, self.world, self._staging)
         self._pending = writing, self._thread.submit(writing.write), then
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether something is yet to be made a checkpoint."""
+        return self._pending is not None
+
     def settle(self, *, wait: bool = True) -> None:
         """Makes what is being written a checkpoint.
 

@@ -315,8 +315,9 @@ class Session:
 
     def settle(self, *, wait: bool = True) -> None:
         """Makes what is being written a checkpoint; unless it waits, only if it is written by now."""
-        with self.stop.saving():
-            self._saver.settle(wait=wait)
+        if wait or self._saver.is_writing:  # asked after every step
+            with self.stop.saving():
+                self._saver.settle(wait=wait)
 
     def restore(self) -> tuple[dict[str, Any], Any] | None:
         """What `save` was given last, as tensors and the rest; None at the beginning of a run.

@@ -128,10 +128,6 @@ class Bert(nn.Module):
         """Parameters by depth: the embedding, each layer, the pooler."""
         return [list(module.parameters()) for module in (self.embedding, *self.layers, self.pooler)]
 
-    def blocks(self) -> list[nn.Module]:
-        """The embedding and each layer."""
-        return [self.embedding, *self.layers]
-
     def _attention_bias(self, mask: Tensor | None) -> Tensor | None:
         """(B, 1, 1, T) float: 0 for tokens, the lowest float for padding; None when nothing is padded."""
         if mask is None:

@@ -124,10 +124,6 @@ class HubEncoder(nn.Module):
             groups[-1].extend(self.pooler.parameters())
         return groups
 
-    def blocks(self) -> list[nn.Module]:
-        """Each layer."""
-        return list(self.model.get_submodule(_layers_path(self.model, self.num_layers)[:-1]).children())
-
 
 def find_folder(name: str, revision: str | None) -> Path:
     """The local folder `name`, or a snapshot of that hub repository: no pickles, no code.

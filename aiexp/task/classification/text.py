@@ -33,10 +33,6 @@ class Encoder(Protocol):
         """Parameters from the embeddings (first) through every layer to the pooler (last)."""
         ...
 
-    def blocks(self) -> list[nn.Module]:
-        """Modules that hold most parameters, none inside another; each is called as a whole."""
-        ...
-
 
 @final
 class TextClassification(Task):
@@ -118,8 +114,12 @@ class TextClassification(Task):
         yield Update(loss=loss, metrics={"accuracy": accuracy}, weight=weight)
 
     def shards(self) -> list[nn.Module]:
-        """The embeddings and each layer of the encoder."""
-        return self.model.blocks()
+        """The modules that hold a group of layers each: the embeddings, every layer, the pooler."""
+        holders: dict[frozenset[int], nn.Module] = {}
+        for module in self.model.modules():  # outer ones first
+            holders.setdefault(frozenset(map(id, module.parameters())), module)
+        groups = [frozenset(map(id, group)) for group in self.model.layer_groups() if group]
+        return [holders[group] for group in groups if group in holders]
 
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One optimizer; weights of matrices decay, biases and norms do not."""
