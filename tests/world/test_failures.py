@@ -139,7 +139,10 @@ def listening(table: str) -> set[str]:
     [
         (["hardware.devices=0"], "hardware.devices"),
         (["hardware.parallel=zero"], "hardware.parallel"),
-        (["hardware.parallel=fsdp", "hardware.compile=true"], "fix: compile=false or parallel=ddp"),
+        (
+            ["hardware.parallel=fsdp", "hardware.compile=true"],
+            "fix: hardware.compile=false or hardware.parallel=ddp",
+        ),
         (["hardware.devices=two"], "hardware.devices"),
     ],
 )
