@@ -1,11 +1,14 @@
 """A sharded run: stopped or killed anywhere it ends in the same bytes, and other numbers of ranks go on."""
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
 import torch.distributed.fsdp  # noqa: F401  once, not in every fork
 
+from aiexp.rundir.file import LOCK
+from aiexp.storage.lock import is_held
 from tests.endings import digest
 from tests.world.shared_run import WORDS, aiexp, latest, lines, make_folder
 
@@ -40,6 +43,9 @@ def test_interrupted_it_ends_in_the_same_bytes(
     words = [*WORDS, f"hardware.parallel={parallel}", f"trainer.checkpoint.asynchronous={asynchronous}"]
     assert aiexp(folder, "run", *words, fault=fault).code == code
     directory = latest(folder)
+    deadline = time.monotonic() + 30  # who is killed while the disk writes ends only when that has
+    while is_held(directory.path / LOCK) and time.monotonic() < deadline:
+        time.sleep(0.05)
     resumed = aiexp(folder, "resume", str(directory.path))
     assert resumed.code == 0, resumed.stderr
     assert digest(directory) == uninterrupted[parallel]
