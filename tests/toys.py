@@ -226,7 +226,7 @@ def make_trainer(**changes: Any) -> Trainer:
         "evaluate_every": 4,
         "schedule": Schedule(shape="cosine", warmup=3, hold=0, final=0.0),
         "selection": Selection(monitor="eval/accuracy", mode="max", patience=None),
-        "checkpoint": CheckpointPolicy(every=3, keep_last=2),
+        "checkpoint": CheckpointPolicy(every=3, keep_last=2, asynchronous=False),
     }
     return Trainer(**(settings | changes))
 

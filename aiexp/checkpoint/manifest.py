@@ -10,7 +10,7 @@ from aiexp.storage.reader import StoredFile, read_file
 from aiexp.storage.shape import Shape, anything, fields, flag, list_of, map_of, number, pair, text, whole
 
 FORMAT = 2  # a change that an older aiexp would misread gets the next number
-MANIFEST, STATE, RANKS = "manifest.json", "state.json", "ranks"
+MANIFEST, STATE, RANKS, SHARDS = "manifest.json", "state.json", "ranks", "shards"
 FILES = ("model.safetensors", "training.safetensors", STATE)
 STEP = re.compile(r"step-([0-9]{8,18})")  # \d would take the digits of every script
 
@@ -94,7 +94,7 @@ def verify(path: Path) -> None:
         raise
     except CheckpointError as error:
         raise CheckpointError(f"checkpoint is incomplete: {error.what}", where=str(path)) from error
-    if names := [name for name in files if name not in FILES and not is_block(name) and not is_rank(name)]:
+    if names := [name for name in files if name not in FILES and not is_ours(name)]:
         raise CheckpointError(f"manifest names a file that is none of ours: {names[0]!r}", where=str(path))
     for name in (*FILES, *(name for name in files if name not in FILES)):
         try:
@@ -127,19 +127,34 @@ def blocks_folder(rank: int) -> str:
     return f"{RANKS}/{rank:05d}" if rank else "blocks"
 
 
-def is_block(name: str) -> bool:
-    """Whether `name` is what `block_name` makes."""
-    return re.fullmatch(r"blocks/\d+-\d{6,}\.bin", name, re.ASCII) is not None
-
-
 def rank_name(rank: int, suffix: str) -> str:
     """Path inside a checkpoint of what a rank other than the leader has to itself."""
     return f"{RANKS}/{rank:05d}.{suffix}"
 
 
-def is_rank(name: str) -> bool:
-    """Whether `name` is what `rank_name` makes, or a block of such a rank."""
-    return re.fullmatch(r"ranks/\d{5,}(\.(json|safetensors)|/\d+-\d{6,}\.bin)", name, re.ASCII) is not None
+def shard_name(rank: int) -> str:
+    """Path inside a checkpoint of a rank's rows of what is sharded."""
+    return f"{SHARDS}/{rank:05d}.safetensors"
+
+
+def shard_files(path: Path) -> list[Path]:
+    """The rows of all ranks in a checkpoint, in order; none where nothing was sharded."""
+    names = [name for name in read_manifest(path)["files"] if name.startswith(f"{SHARDS}/")]
+    return [path / name for name in sorted(names, key=lambda name: (len(name), name))]
+
+
+def weights_digest(path: Path) -> str:
+    """What the weights of a checkpoint are known by: the sha256 of their file, or of those of all shards."""
+    files = read_manifest(path)["files"]
+    held = [files[name]["sha256"] for name in sorted(files) if name == FILES[0] or name.startswith(SHARDS)]
+    return held[0] if len(held) == 1 else hashlib.sha256("".join(held).encode()).hexdigest()
+
+
+def is_ours(name: str) -> bool:
+    """Whether `name` is what `block_name`, `rank_name` or `shard_name` makes."""
+    block, tensors = r"\d+-\d{6,}\.bin", r"\.safetensors"
+    kinds = rf"blocks/{block}|ranks/\d{{5,}}(\.json|{tensors}|/{block})|shards/\d{{5,}}{tensors}"
+    return re.fullmatch(kinds, name, re.ASCII) is not None
 
 
 def verify_file(file: Path, recorded: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Training state as data: nested values split into tensors, blocks and JSON; and the random generators."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from aiexp.checkpoint.blocks import Blocks
+from aiexp.checkpoint.part import Part, saved_form
 
 JSON = None | bool | int | float | str | list[Any] | dict[str, Any]
 
 
-def split(tree: Any) -> tuple[JSON, dict[str, Tensor], list[Blocks]]:
+def split(tree: Any) -> tuple[JSON, dict[str, Tensor | Part], list[Blocks]]:
     """Splits nested dicts, lists and tuples into a JSON skeleton, a flat dict of tensors, and blocks.
 
     The skeleton names each tensor by its path. Integer keys, tuples and arrays survive `join`.
@@ -21,7 +22,7 @@ def split(tree: Any) -> tuple[JSON, dict[str, Tensor], list[Blocks]]:
     Raises:
         TypeError: for any other kind of value; nothing is pickled.
     """
-    tensors: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor | Part] = {}
     blocks: list[Blocks] = []
     return _split(tree, "", tensors, blocks, {}), tensors, blocks
 
@@ -29,16 +30,17 @@ def split(tree: Any) -> tuple[JSON, dict[str, Tensor], list[Blocks]]:
 def _split(
     value: Any,
     path: str,
-    tensors: dict[str, Tensor],
+    tensors: dict[str, Tensor | Part],
     blocks: list[Blocks],
     seen: dict[tuple[Any, ...], str],
 ) -> JSON:
     if isinstance(value, Tensor):
-        tensor = value.detach()
+        saved = saved_form(value)
+        tensor = saved.rows if isinstance(saved, Part) else saved
         # Tied parameters are stored once; the others refer to the first by its path.
         identity = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device)
         name = seen.setdefault(identity, path) if tensor.numel() else path
-        tensors.setdefault(name, tensor)
+        tensors.setdefault(name, saved)
         return {"__tensor__": name}
     if isinstance(value, np.ndarray):
         tensors[path] = torch.from_numpy(np.ascontiguousarray(value))
@@ -68,7 +70,7 @@ def _split(
     raise TypeError(f"state at '{path}' is a {type(value).__name__}; use tensors, arrays and JSON values")
 
 
-def join(skeleton: JSON, tensors: dict[str, Tensor], blocks: Sequence[Blocks] = ()) -> Any:
+def join(skeleton: JSON, tensors: Mapping[str, Tensor | Part], blocks: Sequence[Blocks] = ()) -> Any:
     """The inverse of `split`."""
     if isinstance(skeleton, list):
         return [join(v, tensors, blocks) for v in skeleton]
@@ -78,7 +80,7 @@ def join(skeleton: JSON, tensors: dict[str, Tensor], blocks: Sequence[Blocks] = 
         case {"__tensor__": str(name)}:
             return tensors[name]
         case {"__array__": str(name)}:
-            return tensors[name].numpy()
+            return cast(Tensor, tensors[name]).numpy()
         case {"__blocks__": int(number)}:
             return blocks[number]
         case {"__tuple__": list(parts)}:

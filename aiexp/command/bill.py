@@ -56,10 +56,10 @@ def check(config: DictConfig, *, resume: bool = False) -> Bill:
     rehearsal = Rehearsal(experiment, ranks)
     evaluate(experiment)
     bill = probe(rehearsal)
-    if ranks > 1:
-        say_rank(rehearsal)
     if resume:
         _check_resume(plain, rehearsal)
+    if ranks > 1:
+        say_rank(rehearsal)
     return bill
 
 
@@ -97,12 +97,17 @@ def probe(rehearsal: "Rehearsal") -> Bill:
 
 
 def say_rank(rehearsal: "Rehearsal") -> None:
-    """What one of several ranks has to do and to hold."""
+    """What one of several ranks has to do and to hold; after it the rehearsal is over."""
     experiment, ranks = rehearsal.experiment, rehearsal.world.size
     size = experiment.dataset.batch_size
     rows = size if size < ranks else -(-size // ranks)
     say("rank", f"1 of {ranks} by {experiment.hardware.parallel}: {rows} of {size} rows of each batch, "
         "timed without the others")  # fmt: skip
+    if experiment.hardware.parallel == "fsdp":
+        from aiexp.runs.rank_memory import sharded_memory
+
+        say("", sharded_memory(rehearsal, ranks).describe())
+        return
     parts = rehearsal.rank_bytes()
     named = ", ".join(f"{name} {count / 2**20:.1f}" for name, count in parts.items())
     say("", f"{sum(parts.values()) / 2**20:.1f} MiB: {named}")

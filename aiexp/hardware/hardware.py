@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
-from aiexp.errors import HardwareError
+from aiexp.errors import ConfigError, HardwareError
 from aiexp.ranges import PositiveFloat, PositiveInt, Range
 from aiexp.world.world import RANK, World
 
@@ -35,12 +35,14 @@ class Hardware:
         deterministic: Only deterministic kernels; raises where an operation has none.
         devices: How many train together, each in a process ("rank") of its own; "all" the GPUs there are, or
             the one CPU. A batch is shared out among them.
-        parallel: How they do it. "ddp": each has all weights, gradients are averaged.
+        parallel: How they do it. "ddp": each has all weights, gradients are averaged. "fsdp": each has its
+            rows of weights, gradients and moments, where a task names its blocks.
         timeout: Seconds without a sign of life after which a rank is taken for stuck.
         grace: Seconds that ranks have to save and leave when they are asked to stop or one of them failed.
 
     Raises:
         HardwareError: a GPU is asked for and there is none, there are fewer than asked for, or fp16 on a CPU.
+        ConfigError: sharded weights are to be compiled or computed in fp16.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class Hardware:
         cuda_graphs: bool,
         deterministic: bool,
         devices: PositiveInt | Literal["all"],
-        parallel: Literal["ddp"],
+        parallel: Literal["ddp", "fsdp"],
         timeout: PositiveFloat,
         grace: PositiveFloat,
     ) -> None:
@@ -75,6 +77,12 @@ class Hardware:
         # Of several ranks each sees but its own GPU.
         self.devices = self.world.size if RANK in os.environ else count_devices(devices, num_gpus)
         self.parallel: str = parallel
+        if parallel == "fsdp" and self.devices > 1 and (compile or precision == "fp16"):
+            fix = "compile=false" if compile else "precision=bf16"
+            raise ConfigError(
+                f"sharded weights are not offered with {'compile=true' if compile else 'precision=fp16'}",
+                where="parallel=fsdp", fix=f"{fix} or parallel=ddp",
+            )  # fmt: skip
         self.timeout, self.grace = timeout, grace
 
     def set_environment(self) -> None:

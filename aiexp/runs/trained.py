@@ -6,7 +6,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from aiexp.checkpoint.manifest import read_manifest
+from aiexp.checkpoint.manifest import weights_digest
 from aiexp.checkpoint.state import load_random_state, random_state
 from aiexp.checkpoint.store import CheckpointStore
 from aiexp.config.validate import validate
@@ -95,9 +95,8 @@ def load(path: Path, dataset: ImageData) -> tuple[Any, str]:
             f"the weights do not fit: {reason_of(error)}", where=f"{RUN_KEY}={path}",
             fix="name a run on images of this size and these classes",
         ) from error  # fmt: skip
-    manifest = read_manifest(store.path(step))
     task.eval().requires_grad_(False)
-    return task, manifest["files"]["model.safetensors"]["sha256"]
+    return task, weights_digest(store.path(step))
 
 
 def check(config: dict[str, Any], directory: RunDirectory, dataset: ImageData) -> None:

@@ -8,11 +8,12 @@ from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CHECKPOINTS
 from aiexp.session.failure import explain
 from aiexp.session.parts import Parts, check_same_data
+from aiexp.session.saver import Saver
 from aiexp.session.stop import StopSignal
 from aiexp.world.world import World
 
 if TYPE_CHECKING:
-    from aiexp.checkpoint.store import CheckpointStore
+    from aiexp.checkpoint.store import CheckpointPolicy, CheckpointStore
     from aiexp.task.report import Evaluation
     from aiexp.tracker.base import Tracker
 
@@ -34,6 +35,7 @@ class Follower:
         self, directory: RunDirectory, config: dict[str, Any], stop: StopSignal, world: World
     ) -> None:
         self.directory, self.config, self.stop, self.world = directory, config, stop, world
+        self._saver = Saver(world)
 
     def __enter__(self) -> Self:
         return self
@@ -89,21 +91,26 @@ class Follower:
         """Nothing."""
 
     def save(
-        self, step: int, model: dict[str, Any], training: dict[str, Any], *, keep_last: int, best: int | None
-    ) -> None:
+        self, step: int, model: dict[str, Any], training: dict[str, Any],
+        *, policy: "CheckpointPolicy", best: int | None,
+    ) -> None:  # fmt: skip
         """Adds what this rank has to itself to the leader's checkpoint.
 
         Args:
             step: Its number.
-            model: The same as the leader's.
+            model: The same as the leader's, or other rows of it.
             training: The rest, of which this rank's part is saved.
-            keep_last: For the leader.
+            policy: How it is written.
             best: For the leader.
         """
         with self.stop.saving():
-            own = {"random": training["random"], "task": training["task"]}
-            own["window"] = training["stepper"]["window"]
-            self.checkpoints.save_rank(step, own, self.world)
+            self._saver.save(self.checkpoints, step, model, training, policy=policy, then=lambda _: None)
+
+    def settle(self, *, wait: bool = True) -> None:
+        """Lets the leader make it a checkpoint; unless it waits, only if all have written by now."""
+        if wait or self._saver.is_writing:  # asked after every step
+            with self.stop.saving():
+                self._saver.settle(wait=wait)
 
     def restore(self) -> int | None:
         """The step that the leader goes on from."""

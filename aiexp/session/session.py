@@ -4,6 +4,7 @@ import math
 import os
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from aiexp.session.display import Display
 from aiexp.session.failure import explain
 from aiexp.session.parts import Parts, check_same_data, described_sizes
 from aiexp.session.resumption import newest_intact
+from aiexp.session.saver import Saver
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.storage.files import storage_errors
 from aiexp.task.report import Evaluation
@@ -34,7 +36,7 @@ from aiexp.tracker.run_info import describe_run
 from aiexp.world.world import World
 
 if TYPE_CHECKING:  # a session begins, and hears signals, before torch is imported
-    from aiexp.checkpoint.store import CheckpointStore
+    from aiexp.checkpoint.store import CheckpointPolicy, CheckpointStore
     from aiexp.session.pruning import Pruning
 
 
@@ -73,6 +75,7 @@ class Session:
         self._started = time.monotonic()
         self._elapsed_before = 0.0
         self._throughput = ""
+        self._saver = Saver(self.world)
 
     def __enter__(self) -> Self:
         with ExitStack() as entered:  # left again if something here fails
@@ -290,21 +293,32 @@ class Session:
         self._elapsed_before = state["elapsed_seconds"]
 
     def save(
-        self, step: int, model: dict[str, Any], training: dict[str, Any], *, keep_last: int, best: int | None
-    ) -> None:
-        """Writes a checkpoint and deletes those no longer kept.
+        self, step: int, model: dict[str, Any], training: dict[str, Any],
+        *, policy: "CheckpointPolicy", best: int | None,
+    ) -> None:  # fmt: skip
+        """Writes a checkpoint, or begins to, and deletes those no longer kept once it is there.
 
         Args:
             step: Its number.
             model: Tensors by name.
             training: The rest of the state; the session adds its own.
-            keep_last: How many of the newest to keep.
+            policy: How it is written, and how many of the newest to keep.
             best: The step of one to keep besides, if any.
         """
-        with self.stop.saving():
-            self.checkpoints.save(step, model, training | {"session": self.state()}, self.world)
-            self.checkpoints.prune(keep_last, best)
+
+        def published(delete: Callable[[Path], object]) -> None:
+            self.checkpoints.prune(policy.keep_last, best, delete)
             self.directory.write_status(step=step, best_step=best)
+
+        with self.stop.saving():
+            state = training | {"session": self.state()}
+            self._saver.save(self.checkpoints, step, model, state, policy=policy, then=published)
+
+    def settle(self, *, wait: bool = True) -> None:
+        """Makes what is being written a checkpoint; unless it waits, only if it is written by now."""
+        if wait or self._saver.is_writing:  # asked after every step
+            with self.stop.saving():
+                self._saver.settle(wait=wait)
 
     def restore(self) -> int | None:
         """The step that was saved last; None at the beginning of a run.

@@ -94,6 +94,11 @@ def sync_directory(path: Path) -> None:
         os.close(handle)
 
 
+def delete_folder(path: Path) -> None:
+    """Deletes a folder as far as that is possible."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
 def umask() -> int:
     """The process's umask (reading it means setting it)."""
     mask = os.umask(0)

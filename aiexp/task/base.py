@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from aiexp.checkpoint.digest import differing, digests
 from aiexp.dataset.base import Dataset
-from aiexp.errors import CheckpointError
+from aiexp.errors import CheckpointError, ConfigError
 from aiexp.task.report import Evaluation
 from aiexp.world.share import refilled
 from aiexp.world.world import World
@@ -178,6 +178,22 @@ class Task(nn.Module, ABC):
         super().compile(*args, **kwargs)
         for network in self.children():
             network.compile(*args, **kwargs)
+
+    def shards(self) -> list[nn.Module]:
+        """Modules whose weights are sharded one by one (`hardware.parallel=fsdp`), inner ones first.
+
+        The weights of each are whole only while it runs, so it is called as `block(...)` and never reached
+        into, as often on every rank. What is in none of them goes together, around the task's `forward`: then
+        `train_step` and `evaluate` call that, as `self(...)`. There is one optimizer, and no gradient is
+        taken inside a step.
+
+        Raises:
+            ConfigError: the task has not been made for that.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} names no blocks, so its weights cannot be sharded",
+            fix="hardware.parallel=ddp",
+        )  # fmt: skip
 
     def describe(self) -> dict[str, Any]:
         """JSON values worth recording beside the config, such as the names of the classes."""

@@ -14,8 +14,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from aiexp.checkpoint.part import Part
 from aiexp.checkpoint.state import join, split
-from aiexp.checkpoint.store import DTYPES
+from aiexp.checkpoint.tensors import DTYPES
 from aiexp.config.objects.partners import members
 from aiexp.dataset.base import Dataset
 from aiexp.errors import ConfigError, reason_of
@@ -101,8 +102,9 @@ def check_extra_state(task: Task) -> None:
     except (TypeError, ValueError) as error:
         raise broken(task, "extra_state", f"cannot be saved: {error}", fix=fix) from error
     for name, tensor in tensors.items():
-        if tensor.dtype not in DTYPES:
-            raise broken(task, "extra_state", f"has a {tensor.dtype} at '{name}'", fix="another dtype")
+        dtype = (tensor.rows if isinstance(tensor, Part) else tensor).dtype
+        if dtype not in DTYPES:
+            raise broken(task, "extra_state", f"has a {dtype} at '{name}'", fix="another dtype")
 
 
 def checked_description(task: Task) -> dict[str, Any]:

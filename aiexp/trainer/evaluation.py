@@ -37,11 +37,14 @@ def evaluate(
         ConfigError: `evaluate` breaks its contract.
     """
     was_training, random = task.training, random_state()
-    hardware.world.share_buffers(task)
+    world = hardware.world
+    world.share_buffers(task)
+    # What is gathered of sharded weights in inference mode could not be trained any more.
+    no_gradients = torch.no_grad if world.is_sharded else torch.inference_mode
     task.eval()
     try:
         # Innermost: a stop request must not fall between changing and restoring anything.
-        with misfits(), torch.inference_mode(), hardware.autocast(), interruptible():
+        with misfits(), no_gradients(), hardware.autocast(), interruptible():
             result = checked_evaluation(task, task.evaluate(dataset, split, report=report))
     finally:
         task.train(was_training)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from aiexp.errors import DivergedError
 from aiexp.trainer.window import MOST_PENDING, snapshot
 from aiexp.world.world import World
 
+# What torch's GradScaler does with gradients: one kernel, which sets a flag if a number of theirs is not
+# finite, and multiplies all by the last argument.
+look_at: Any = torch._amp_foreach_non_finite_check_and_unscale_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
 LOWER = "lower the learning rate or clip the gradient: trainer.clip=1.0"
 
 
@@ -108,10 +111,9 @@ class Later:
         gradients = [p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
         norms = [] if norm is None else [snapshot(norm)]
         looked_at = [] if self.is_scaled else norms or gradients
-        # What torch's GradScaler does with the gradients: one kernel, which also multiplies by 1.
-        torch._amp_foreach_non_finite_check_and_unscale_(self.losses, self.is_bad, self.one)
+        look_at(self.losses, self.is_bad, self.one)
         for group in alike(looked_at):
-            torch._amp_foreach_non_finite_check_and_unscale_(group, self.is_bad, self.one)
+            look_at(group, self.is_bad, self.one)
         self.world.spread(self.is_bad)
         self.num_bad += self.is_bad
         self.remember(Seen(name, number, self.losses, norms[0] if norms else None))

@@ -23,6 +23,7 @@ from aiexp.task.contract import (
 from aiexp.trainer.captures import Captures
 from aiexp.trainer.finiteness import AtOnce, Finiteness, Later
 from aiexp.trainer.schedule import Schedule
+from aiexp.trainer.sharding import fitted_moments
 from aiexp.trainer.together import Window as Totals
 from aiexp.trainer.together import check_alike, merged, synced
 from aiexp.trainer.window import Window
@@ -85,7 +86,7 @@ class Stepper:
             if is_gpu
             else AtOnce(self.world, is_scaled=is_scaled)
         )
-        self.synced = synced(self.parameters) if self.world.size > 1 else {}
+        self.synced = synced(self.parameters, task) if self.world.size > 1 else {}
         self.rates: dict[str, list[float]] = {}  # learning rates of each optimizer's groups
         self.captures: Captures | None = None
         if hardware.records_steps and isinstance(self.finiteness, Later):
@@ -242,7 +243,7 @@ class Stepper:
             }
             if late:
                 raise broken(self.task, "make_optimizers", LATE, fix="hardware.devices=1")
-            check_alike(self.world, parameters, number)
+            check_alike(self.world, parameters, self.optimizers, number)
         if not math.isfinite(nn.utils.get_total_norm([p.detach() for p in parameters]).item()):
             raise DivergedError(
                 f"weights are not finite at step {number}; the checkpoint before it is intact",
@@ -304,7 +305,8 @@ class Stepper:
         wrong = [name for name in state["optimizers"] if name not in self.optimizers]
         for name, optimizer in self.optimizers.items():
             built = settings(optimizer)
-            optimizer.load_state_dict(state["optimizers"][name])
+            saved = state["optimizers"][name]
+            optimizer.load_state_dict(fitted_moments(optimizer, saved) if self.world.is_sharded else saved)
             found = settings(optimizer)
             wrong += [f"{name}/{key}" for key, kind in built.items() if kind not in (None, found.get(key))]
             lay_out_alike(optimizer)

@@ -1,14 +1,14 @@
 """The loop: steps, evaluations, checkpoints. It knows nothing of what is learned."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, Literal, final
 
-from aiexp.checkpoint.state import load_random_state, random_state, seed_everything
+from aiexp.checkpoint.state import load_random_state, random_state
 from aiexp.checkpoint.store import CheckpointPolicy
 from aiexp.dataset.base import Dataset, Positioned
 from aiexp.dataset.preview import first_batch
-from aiexp.errors import CheckpointError, ConfigError, DataError
+from aiexp.errors import AiexpError, CheckpointError, ConfigError, DataError, DivergedError
 from aiexp.hardware.hardware import Hardware
 from aiexp.ranges import PositiveFloat, PositiveInt
 from aiexp.session.follower import Follower
@@ -19,10 +19,11 @@ from aiexp.task.contract import checked_epoch, training_batches
 from aiexp.task.report import Evaluation
 from aiexp.trainer.clock import Clock
 from aiexp.trainer.evaluation import evaluate
+from aiexp.trainer.restoring import fitting, restored
 from aiexp.trainer.schedule import Schedule
 from aiexp.trainer.selection import Selection
+from aiexp.trainer.sharding import load_weights, prepare
 from aiexp.trainer.stepper import Stepper
-from aiexp.trainer.together import merged
 
 
 @final
@@ -129,7 +130,7 @@ class Loop:
         task.join(self.world)
         self.total_steps = trainer.total_steps(dataset)
         self.has_eval = bool(dataset.num_examples("eval"))
-        hardware.prepare(task)
+        prepare(task, hardware)
         self.stepper = Stepper(
             task, hardware, schedule=trainer.schedule, total_steps=self.total_steps, clip=trainer.clip
         )
@@ -146,11 +147,15 @@ class Loop:
         try:
             self.train()
         except StopRequested:
-            if self.saved_step != self.step:
-                self.save()
+            self.save_last()
             raise
-        if self.saved_step != self.step:
-            self.save()
+        except Exception as error:
+            # What is being written is of before that. Of several ranks this one may be alone with its error.
+            if self.world.size == 1 or isinstance(error, DivergedError):
+                with suppress(AiexpError):
+                    self.session.settle()
+            raise
+        self.save_last()
         if self.session.is_pruned:
             return self.metrics
         return self.metrics | self.final_evaluation()
@@ -174,6 +179,7 @@ class Loop:
             elif session.progress_due():
                 session.show(self.step, self.stepper.window)
             with clock.paused():
+                session.settle(wait=False)
                 self.finish_step()
             self.check_stop()
         if self.world.largest(len(self.stepper.window)):  # ended early, between two lines
@@ -245,7 +251,8 @@ class Loop:
         """The task's evaluation of a split, everything under its full name (`eval/accuracy`)."""
         evaluation = evaluate(
             self.task, dataset or self.dataset, split, self.hardware,
-            report=report and self.world.is_leader, interruptible=self.interruptible,
+            report=report and (self.world.is_leader or self.world.is_sharded),
+            interruptible=self.interruptible,
         )  # fmt: skip
         # Equal code may differ by a bit on another processor, and then one rank would decide otherwise.
         return replace(evaluation, metrics=self.world.from_leader(evaluation.metrics))
@@ -268,8 +275,8 @@ class Loop:
         if best is not None and best.step != self.step:
             try:
                 with self.interruptible():
-                    model, state = self.load(best.step)
-                    self.task.load_state_dict(model)
+                    model, state = restored(best.step, self.task, self.session, self.world)
+                    load_weights(self.task, model)
                     self.task.load_extra_state(state["task"])
             except CheckpointError as error:
                 self.session.say(f"warning: {error.what} ({error.where}); testing the last weights instead")
@@ -295,18 +302,24 @@ class Loop:
         if isinstance(self.dataset, Positioned):
             state["dataset"] = self.dataset.state(self.step * self.trainer.accumulate)
         self.stepper.check_weights(self.step)
-        keep_last, best_step = self.trainer.checkpoint.keep_last, None if best is None else best.step
-        self.session.save(self.step, self.task.state_dict(), state, keep_last=keep_last, best=best_step)
+        policy, best_step = self.trainer.checkpoint, None if best is None else best.step
+        self.session.save(self.step, self.task.state_dict(), state, policy=policy, best=best_step)
         self.saved_step = self.step
+
+    def save_last(self) -> None:
+        """Sees to it that the checkpoint of this step is on the disk."""
+        if self.saved_step != self.step:
+            self.save()
+        self.session.settle()
 
     def resume(self) -> None:
         """Continues from the newest checkpoint that verifies."""
         step = self.session.restore()
         if step is None:
             return
-        model, state = self.load(step)
-        try:
-            self.task.load_state_dict(model)
+        model, state = restored(step, self.task, self.session, self.world)
+        with fitting(str(self.session.checkpoints.directory)):
+            load_weights(self.task, model)
             self.stepper.load_state(state["stepper"])
             self.task.load_extra_state(state["task"])
             if isinstance(self.dataset, Positioned):
@@ -316,37 +329,5 @@ class Loop:
             self.step = self.saved_step = state["step"]
             self.evaluated, self.metrics = state["evaluated"], state["metrics"]
             load_random_state(state["random"])
-        except (RuntimeError, ArithmeticError, ValueError, LookupError, TypeError, AttributeError) as error:
-            lines = str(error).splitlines()
-            raise CheckpointError(
-                f"checkpoint does not fit this model or optimizer: {' '.join(lines[:3])[:300]}",
-                where=str(self.session.checkpoints.directory),
-                fix="resume with the config the run was started with",
-            ) from error
         if self.selection.exhausted:
             self.session.say("early stopping has ended the training; trainer.selection.patience=N goes on")
-
-    def load(self, step: int) -> tuple[dict[str, Any], Any]:
-        """What was saved at a step, with what this rank had to itself.
-
-        Of another number of ranks the task makes one state, and random numbers are others from there on.
-        """
-        world, store = self.world, self.session.checkpoints
-        count = store.num_ranks(step)
-        if count == world.size:
-            model, state = store.load(step, world.rank)
-            state["stepper"]["window"] = state.get("window", state["stepper"]["window"])
-            return model, state
-        self.session.say(
-            f"saved by {count} ranks, continued by {world.size}: other random numbers from here on"
-        )
-        model, state = store.load(step)
-        others = [store.load_rank(step, rank) for rank in range(1, count)]
-        states = [state["task"], *(own["task"] for own in others)]
-        windows = [state["stepper"]["window"], *(own["window"] for own in others)]
-        state["task"] = self.task.reshape_state(states, world)
-        state["stepper"]["window"] = merged(windows, {}) if world.is_leader else {}
-        if world.rank:
-            seed_everything(world.own_seed(self.session.config["seed"], step))
-            state["random"] = random_state()
-        return model, state

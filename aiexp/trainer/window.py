@@ -57,11 +57,13 @@ class Window:
         plain = metric.value if isinstance(metric, Last | Sum) else metric
         if isinstance(metric, Last | Sum):
             self.kinds[name] = type(metric)
-        is_later = isinstance(plain, Tensor) and plain.numel() == 1 and not plain.is_complex()
         if not self.is_deferred:
             self._add(name, as_number(self.task, "train_step", name, plain), share, finite_only)
             return
-        value = snapshot(plain) if is_later else as_number(self.task, "train_step", name, plain)
+        if isinstance(plain, Tensor) and plain.numel() == 1 and not plain.is_complex():
+            value = snapshot(plain)
+        else:
+            value = as_number(self.task, "train_step", name, plain)
         self._pending.append((name, value, share, finite_only))
         if len(self._pending) == MOST_PENDING:
             self._read()

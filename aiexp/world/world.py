@@ -36,6 +36,8 @@ class World:
         self.rank, self.size = rank, size
         # Before each batch of an evaluation, and wherever else all ranks may stop.
         self.before_batch: Callable[[], None] = lambda: None
+        self.is_sharded = False  # each rank has its rows of the weights: a forward pass is everyone's
+        self._num_dealt = 0  # batches of the last evaluation, of all ranks together
         self._watch: Watch | None = None
         self._timeout = 0.0
 
@@ -185,18 +187,24 @@ class World:
         if self.size == 1:
             yield from batches
             return
+        first, self._num_dealt = None, 0
         for number, batch in enumerate(batches):
             if number % self.size == 0:  # as often on every rank
                 self.before_batch()
+            if number == 0 and self.is_sharded:
+                first = batch
             if number % self.size == self.rank:
                 yield batch
+            self._num_dealt += 1
+        if first is not None and 0 < self._num_dealt % self.size <= self.rank:
+            yield first  # the others wait for one more pass; `gathered` drops what comes of it
 
     def gathered(self, parts: list[Any]) -> list[Any]:
         """What all ranks have made of their `dealt` batches, in the order of the batches."""
         if self.size == 1:
             return parts
         everyones = self.gather(parts)
-        count = sum(len(those) for those in everyones)
+        count = self._num_dealt if self.is_sharded else sum(len(those) for those in everyones)
         return [everyones[number % self.size][number // self.size] for number in range(count)]
 
     def own_seed(self, seed: int, step: int = 0) -> int:

@@ -100,7 +100,7 @@ def ours(steps: int) -> float:
         steps=steps, epochs=None, accumulate=1, clip=None, log_every=LOG_EVERY, evaluate_every=10**9,
         schedule=Schedule(shape="constant", warmup=0, hold=0, final=0.0),
         selection=Selection(monitor=None, mode="max", patience=None),
-        checkpoint=CheckpointPolicy(every=10**9, keep_last=1),
+        checkpoint=CheckpointPolicy(every=10**9, keep_last=1, asynchronous=False),
     )  # fmt: skip
     hardware = Hardware(
         device="cpu", precision="fp32", threads=1, compile=False, cuda_graphs=False, deterministic=False,

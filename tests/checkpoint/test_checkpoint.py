@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 
 from aiexp.checkpoint.manifest import FORMAT, OtherFormatError
 from aiexp.checkpoint.state import join, split
-from aiexp.checkpoint.store import CheckpointStore, read_safetensors, write_safetensors
+from aiexp.checkpoint.store import CheckpointStore
+from aiexp.checkpoint.tensors import read_safetensors, write_safetensors
 from aiexp.errors import CheckpointError, StorageError
 from tests.forks import in_fork
 

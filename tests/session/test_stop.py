@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import aiexp
-from aiexp.checkpoint.store import write_safetensors
+from aiexp.checkpoint.tensors import write_safetensors
 from aiexp.rundir.directory import RunDirectory
 from aiexp.session.session import Session
 from aiexp.session.stop import StopSignal

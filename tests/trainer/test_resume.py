@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from aiexp.checkpoint import store as checkpoint_module
+from aiexp.checkpoint import writing as checkpoint_module
 from aiexp.checkpoint.state import seed_everything
 from aiexp.checkpoint.store import CheckpointPolicy
 from aiexp.rundir.directory import RunDirectory
@@ -95,12 +95,14 @@ def test_stopped_at_every_step_loses_no_step(
         assert digest(directory) == expected, f"stopped at step {step}"
 
 
-def test_killed_at_every_disk_operation(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_killed_at_every_disk_operation(tmp_path: Path, asynchronous: bool) -> None:
     """Dies at the n-th fsync, rename or write, for n = 1, 4, ... until a run gets through.
 
     A short run in which a best checkpoint stays and an older one goes.
     """
-    changes = {"steps": 6, "evaluate_every": 2, "checkpoint": CheckpointPolicy(every=2, keep_last=1)}
+    policy = CheckpointPolicy(every=2, keep_last=1, asynchronous=asynchronous)
+    changes = {"steps": 6, "evaluate_every": 2, "checkpoint": policy}
     expected = reference(tmp_path, Classify, **changes)
     for count in range(1, 400, 3):
         directory = new_run(tmp_path, f"disk-{count}")

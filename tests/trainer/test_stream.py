@@ -16,7 +16,7 @@ from tests.toys import Classify, Points, make_hardware, make_trainer, new_run
 STEPS: dict[str, Any] = {
     "steps": 6,
     "evaluate_every": 3,
-    "checkpoint": CheckpointPolicy(every=2, keep_last=9),
+    "checkpoint": CheckpointPolicy(every=2, keep_last=9, asynchronous=False),
     "accumulate": 2,
 }
 
@@ -99,7 +99,10 @@ def test_a_position_of_another_shape_is_a_checkpoint_error(
     [
         ({"steps": None, "epochs": 1.0}, "Trainer.epochs"),
         ({"evaluate_every": "epoch"}, "Trainer.evaluate_every"),
-        ({"checkpoint": CheckpointPolicy(every="epoch", keep_last=1)}, "Trainer.checkpoint.every"),
+        (
+            {"checkpoint": CheckpointPolicy(every="epoch", keep_last=1, asynchronous=False)},
+            "Trainer.checkpoint.every",
+        ),
     ],
 )
 def test_without_epochs_all_is_said_in_steps(tmp_path: Path, changes: dict[str, Any], key: str) -> None:

@@ -72,7 +72,7 @@ class Shared(Task):
         if self.keeps:
             self.pool = [*self.pool, float(x.mean())][-5:]
             x = x + sum(self.pool) * 0.01
-        loss = F.cross_entropy(self.model(x), batch["y"])
+        loss = F.cross_entropy(self(x), batch["y"])
         yield Update(loss=loss * self.factor, metrics={"noise": x.mean().detach()})
 
     def misbehave(self, fault, where):
@@ -109,17 +109,26 @@ class Shared(Task):
         if kind == "drift":
             with torch.no_grad():
                 self.model[0].bias += 1
+        if kind == "rate":
+            self.optimizer.param_groups[0]["weight_decay"] = 1.0
         if kind == "nan":
             self.factor = float("nan")
 
+    def forward(self, x):
+        return self.model(x)
+
+    def shards(self):
+        return [self.model[0]]
+
     def make_optimizers(self):
-        return {"model": torch.optim.Adam(self.model.parameters(), lr=0.01)}
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=0.01)
+        return {"model": self.optimizer}
 
     def evaluate(self, dataset, split, *, report=False):
         parts = []
         for batch in self.dealt(dataset, split):
             self.misbehave(os.environ.get("AIEXP_TEST_FAULT", ""), "evaluate")
-            parts.append((self.model(batch["x"]), batch["y"]))
+            parts.append((self(batch["x"]), batch["y"]))
         logits, labels = (torch.cat(p) for p in zip(*self.gathered(parts), strict=True))
         return Evaluation(metrics={"loss": F.cross_entropy(logits, labels).item()})
 

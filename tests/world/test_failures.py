@@ -138,7 +138,11 @@ def listening(table: str) -> set[str]:
     ("words", "line"),
     [
         (["hardware.devices=0"], "hardware.devices"),
-        (["hardware.parallel=fsdp"], "hardware.parallel"),
+        (["hardware.parallel=zero"], "hardware.parallel"),
+        (
+            ["hardware.parallel=fsdp", "hardware.compile=true"],
+            "fix: hardware.compile=false or hardware.parallel=ddp",
+        ),
         (["hardware.devices=two"], "hardware.devices"),
     ],
 )

@@ -15,6 +15,7 @@ from aiexp.task.base import Last, Sum
 from aiexp.trainer.together import check_alike, merged, synced
 from aiexp.world.world import World
 from tests.ranks import together
+from tests.toys import Linear
 
 pytestmark = pytest.mark.ranks
 
@@ -60,7 +61,7 @@ def test_weights_that_differ_are_found(tmp_path: Path) -> None:
     def differ(world: World) -> str:
         weight = nn.Parameter(torch.full((3,), float(world.rank == 1)))
         with pytest.raises(HardwareError) as caught:
-            check_alike(world, [weight], 7)
+            check_alike(world, [weight], {}, 7)
         return caught.value.what
 
     (said,) = set(together(2, differ, tmp_path))
@@ -83,7 +84,7 @@ def test_what_nobody_could_send_is_refused(tmp_path: Path) -> None:
 def test_two_optimizers_of_one_parameter() -> None:
     parameter = nn.Parameter(torch.ones(2))
     with pytest.raises(ConfigError, match="optimizers 'a' and 'b' share a parameter"):
-        synced({"a": [parameter], "b": [parameter]})
+        synced({"a": [parameter], "b": [parameter]}, Linear())
 
 
 def test_metrics_of_all_ranks() -> None:

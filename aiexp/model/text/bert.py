@@ -5,7 +5,7 @@ Tensor letters: `B` batch, `T` tokens, `H` hidden size, `N` heads, `D` head size
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast, final
+from typing import final
 
 import torch
 import torch.nn.functional as F
@@ -118,7 +118,7 @@ class Bert(nn.Module):
         hidden, bias = self.embedding(input_ids), self._attention_bias(attention_mask)  # (B, T, H)
         for layer in self.layers[:-1]:
             hidden = layer(hidden, bias)
-        return self.pool(cast(BertLayer, self.layers[-1]).first_token(hidden, bias))
+        return self.pool(self.layers[-1](hidden, bias, first_only=True))
 
     def pool(self, hidden: Tensor) -> Tensor:
         """Sentence vectors: a dense layer and tanh over the first token; (B, T, H) to (B, H)."""
@@ -184,12 +184,14 @@ class BertLayer(nn.Module):
         self.num_heads = shape.num_heads
         self.dropout, self.attention_dropout = dropout, attention_dropout
 
-    def forward(self, hidden: Tensor, bias: Tensor | None) -> Tensor:
-        """(B, T, H) to (B, T, H); `bias` is added to the attention scores."""
+    def forward(self, hidden: Tensor, bias: Tensor | None, first_only: bool = False) -> Tensor:
+        """(B, T, H) to (B, T, H), or to (B, 1, H) of the first token; `bias` is added to the scores."""
+        if first_only:
+            return self._first_token(hidden, bias)
         p = self.attention_dropout if self.training else 0.0
         return self._finish(attend(self.query_key_value(hidden), bias, self.num_heads, p), hidden)
 
-    def first_token(self, hidden: Tensor, bias: Tensor | None) -> Tensor:
+    def _first_token(self, hidden: Tensor, bias: Tensor | None) -> Tensor:
         """`forward(hidden, bias)[:, :1]`: (B, T, H) to (B, 1, H)."""
         size, first = hidden.shape[-1], hidden[:, :1]
         weight, offset = self.query_key_value.weight, self.query_key_value.bias

@@ -20,7 +20,7 @@ from aiexp.task.classification.report import (
     find_worst,
     score,
 )
-from aiexp.task.classification.trunk import Trunk
+from aiexp.task.classification.trunk import Trunk, stages
 from aiexp.task.picture_grid import picture_grid
 from aiexp.task.report import Evaluation
 from aiexp.world.world import World
@@ -160,6 +160,10 @@ class ImageClassification(Task):
     def capturable(self) -> bool:
         """Whether a CUDA graph may record a step: not before the trunk has begun to learn."""
         return not self.frozen_batches or self.num_batches > self.frozen_batches
+
+    def shards(self) -> list[nn.Module]:
+        """The stages of the trunk."""
+        return stages(self.model)
 
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One optimizer, which also holds a frozen trunk: without gradients it is passed over."""

@@ -115,6 +115,14 @@ class TextClassification(Task):
         weight = None if self.class_weights is None else self.class_weights[labels].sum()
         yield Update(loss=loss, metrics={"accuracy": accuracy}, weight=weight)
 
+    def shards(self) -> list[nn.Module]:
+        """The modules that hold a group of layers each: the embeddings, every layer, the pooler."""
+        holders: dict[frozenset[int], nn.Module] = {}
+        for module in self.model.modules():  # outer ones first
+            holders.setdefault(frozenset(map(id, module.parameters())), module)
+        groups = [frozenset(map(id, group)) for group in self.model.layer_groups() if group]
+        return [holders[group] for group in groups if group in holders]
+
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One optimizer; weights of matrices decay, biases and norms do not."""
         return {"model": self.optimizer(self.parameter_groups())}

@@ -43,3 +43,14 @@ class Trunk:
                 "weight_decay": 0.0,
             },
         ]
+
+
+def stages(module: nn.Module) -> list[nn.Module]:
+    """The modules with parameters that a network is made of, one level down; plain sequences are opened."""
+    found: list[nn.Module] = []
+    for child in module.children():
+        if type(child) is nn.Sequential:
+            found += stages(child)
+        elif next(child.parameters(), None) is not None:
+            found.append(child)
+    return stages(found[0]) or found if len(found) == 1 else found

@@ -22,7 +22,7 @@ from aiexp.session.session import Session
 from aiexp.task.classification.augmentation import Augmentation
 from aiexp.task.classification.image import ImageClassification
 from aiexp.task.classification.mixing import Mixing
-from aiexp.task.classification.trunk import Trunk
+from aiexp.task.classification.trunk import Trunk, stages
 from tests.endings import die_at, digest
 from tests.forks import in_fork
 from tests.task.images import stripes
@@ -297,3 +297,13 @@ def test_killed_while_frozen_and_after(tmp_path: Path) -> None:
         assert in_fork(killed, tmp_path).code == -signal.SIGKILL
         assert in_fork(lambda d=directory: train(d), tmp_path).code == 0
         assert digest(directory) == digest(whole), f"killed at step {number}"
+
+
+def test_the_stages_of_a_trunk_can_be_sharded() -> None:
+    task, _ = make()
+    model = task.model
+    assert task.shards() == [model.conv1, model.conv2, model.conv3, model.dense]
+    first, last = nn.Conv2d(1, 2, 1), nn.Linear(2, 2)
+    network = nn.Sequential(nn.Sequential(first, nn.ReLU()), nn.Flatten(), last)
+    for wrapped in (network, nn.ModuleDict({"network": network})):
+        assert stages(wrapped) == [first, last]

@@ -187,3 +187,8 @@ def test_more_frozen_layers_than_there_are() -> None:
     with pytest.raises(ConfigError, match="frozen_layers is 9") as caught:
         make(frozen_layers=9)
     assert caught.value.where == "frozen_layers"
+
+
+def test_the_embeddings_each_layer_and_the_pooler_can_be_sharded() -> None:
+    task, _ = make()
+    assert task.shards() == [task.model.embedding, *task.model.layers, task.model.pooler]

@@ -23,7 +23,7 @@ def train(directory: RunDirectory, deadly_step: int | None = None) -> None:
         trainer = make_trainer(
             steps=RUN_STEPS, clip=None, log_every=3, evaluate_every=6,
             selection=Selection(monitor="eval/mse_1", mode="min", patience=None),
-            checkpoint=CheckpointPolicy(every=4, keep_last=2),
+            checkpoint=CheckpointPolicy(every=4, keep_last=2, asynchronous=False),
         )  # fmt: skip
         session.finish(trainer.fit(task, waves(), make_hardware(), session))
 
