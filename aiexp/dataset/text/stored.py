@@ -164,7 +164,7 @@ class StoredExamples:
             writer.array("offsets", np.int64),
         )
         offsets.append(np.zeros(1, np.int64))
-        progress = _Progress("tokenized", f"{len(self):,} texts of split {self.split}")
+        progress = _Progress("tokenized", f"of {len(self):,} texts of split {self.split}")
         for tokens, lengths in token_rows(tokenizer, in_parts(self.texts), max_tokens):
             offsets.append(flat.length + np.cumsum(lengths))
             flat.append(tokens)
