@@ -22,8 +22,8 @@ LOWER = "lower the learning rate or clip the gradient: trainer.clip=1.0"
 class Finiteness(Protocol):
     """Sees every loss and gradient before its update."""
 
-    def see_loss(self, name: str, loss: Tensor, number: int) -> Callable[[], None]:
-        """Begins to look at a loss of step `number`, before its backward pass; call the result after that."""
+    def see_loss(self, name: str, loss: Tensor, number: int) -> Callable[[], Tensor | float]:
+        """Begins to look at a loss of step `number`; call the result after its backward pass: its value."""
         ...
 
     def see_gradient(
@@ -51,12 +51,14 @@ class AtOnce:
     def __init__(self, world: World, *, is_scaled: bool) -> None:
         self.world, self.is_scaled = world, is_scaled
 
-    def see_loss(self, name: str, loss: Tensor, number: int) -> Callable[[], None]:
+    def see_loss(self, name: str, loss: Tensor, number: int) -> Callable[[], Tensor | float]:
         """Asks everyone for the loss; the result raises `DivergedError` unless all are finite."""
-        losses = self.world.ask(loss.item())  # whoever meets one that is not finite must not leave alone
+        value = loss.item()
+        losses = self.world.ask(value)  # whoever meets one that is not finite must not leave alone
 
-        def answered() -> None:
+        def answered() -> float:
             raise_for(name, losses(), number)
+            return value
 
         return answered
 
@@ -99,10 +101,11 @@ class Later:
         self.losses: list[Tensor] = []  # of the update to come
         self.seen: list[Seen] = []
 
-    def see_loss(self, name: str, loss: Tensor, number: int) -> Callable[[], None]:
+    def see_loss(self, name: str, loss: Tensor, number: int) -> Callable[[], Tensor | float]:
         """Keeps the loss where it is."""
-        self.losses.append(snapshot(loss))
-        return lambda: None
+        value = snapshot(loss)
+        self.losses.append(value)
+        return lambda: value
 
     def see_gradient(
         self, name: str, optimizer: torch.optim.Optimizer, norm: Tensor | None, number: int

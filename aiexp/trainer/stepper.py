@@ -111,8 +111,9 @@ class Stepper:
             self.captures.step(number, parts)
         else:
             self._compute(number, parts)
-        for name, metric in checked_metrics(self.task, self.task.take_metrics()).items():
-            self.metrics.count(name, metric, 1.0 / self.world.size)
+        if metrics := self.task.take_metrics():
+            for name, metric in checked_metrics(self.task, metrics).items():
+                self.metrics.count(name, metric, 1.0 / self.world.size)
 
     def _set_rates(self, factor: float) -> None:
         """Gives each group its learning rate: as a tensor, in place, to one that may be recorded."""
@@ -172,8 +173,7 @@ class Stepper:
             loss = self.synced[name](loss, is_last=micro.is_last)
         # inputs=: a generator's loss must not leave gradients in the discriminator.
         loss.backward(inputs=self.parameters[name] if len(self.parameters) > 1 else None)
-        answered()
-        self.metrics.count("loss" if len(self.parameters) == 1 else f"loss/{name}", update.loss, share)
+        self.metrics.count("loss" if len(self.parameters) == 1 else f"loss/{name}", answered(), share)
         for metric_name, metric in checked_metrics(self.task, update.metrics).items():
             self.metrics.count(metric_name, metric, micro.share)
         return name

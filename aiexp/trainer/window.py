@@ -54,9 +54,11 @@ class Window:
             share: Its weight in the mean.
             finite_only: Whether a value that is not finite is left out.
         """
-        plain = metric.value if isinstance(metric, Last | Sum) else metric
-        if isinstance(metric, Last | Sum):
+        if isinstance(metric, (Last, Sum)):
             self.kinds[name] = type(metric)
+            plain = metric.value
+        else:
+            plain = metric
         if not self.is_deferred:
             self._add(name, as_number(self.task, "train_step", name, plain), share, finite_only)
             return
