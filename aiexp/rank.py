@@ -50,7 +50,7 @@ def main(job: dict[str, Any]) -> int:
             LastWord.of(Bug(error, world.rank)).write(word)
             return 1
         finally:
-            if world.is_leader:  # a launcher that was killed has left it behind
+            if world.is_leader and STORE in os.environ:  # a launcher that was killed has left it behind
                 shutil.rmtree(Path(os.environ[STORE]).parent, ignore_errors=True)
 
 

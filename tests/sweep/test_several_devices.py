@@ -87,14 +87,6 @@ def test_a_cluster_is_asked_for_as_many_gpus() -> None:
         type(slurm).num_devices = type(ray).num_devices = before
 
 
-def test_a_job_over_several_machines_is_refused() -> None:
-    nodes = OmegaConf.create({"nodes": 2})
-    slurm = SubmititLauncher(cluster="slurm", n_jobs=1, max_failures=None, parameters=nodes)
-    slurm.config = OmegaConf.create({"hydra": {"sweep": {"dir": "x"}}})
-    with pytest.raises(ConfigError, match="a job of a sweep is one process, on one machine"):
-        slurm.connect()
-
-
 class Scripted:
     """Prunes at step 8."""
 

@@ -90,16 +90,10 @@ class SubmititLauncher(ClusterLauncher):
         """The scheduler.
 
         Raises:
-            ConfigError: jobs take more GPUs than they are given, or several machines.
+            ConfigError: jobs take more GPUs than they are given.
         """
-        if (self.parameters.get("nodes") or 1) > 1:
-            raise ConfigError(
-                "a job of a sweep is one process, on one machine", where="hydra.launcher.parameters.nodes",
-                fix="leave it out, or start a run of several machines by torchrun",
-            )  # fmt: skip
         folder = Path(str(self.config.hydra.sweep.dir), ".submitit", "%j")
         given = self.parameters.get("gpus_per_node")
-        # One task a node, which starts its ranks itself.
         parameters = self.parameters | {"gpus_per_node": self.num_gpus(given, "parameters.gpus_per_node")}
         return SubmititPlaces(folder, cluster=self.cluster, n_jobs=self.n_jobs, parameters=parameters)
 
