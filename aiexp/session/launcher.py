@@ -2,8 +2,8 @@
 
 Each is `python -m aiexp.rank` in a session of its own: a Ctrl-C reaches this process alone, which passes it
 on. They read the config from a pipe, secrets and all, and meet at a file in a folder that only this user can
-read; the only ports are those that they open to each other on 127.0.0.1. With several machines this is done on
-each: see `aiexp.session.node`.
+read; the only ports are those that they open to each other on 127.0.0.1. With several machines this is done
+on each: see `aiexp.session.node`.
 """
 
 import json

@@ -76,7 +76,7 @@ def test_a_cluster_is_asked_for_as_many_gpus() -> None:
         return launcher.num_gpus(given, "gpus")
 
     slurm = SubmititLauncher(cluster="slurm", n_jobs=1, max_failures=None, parameters=OmegaConf.create({}))
-    ray = RayLauncher(address="auto", n_jobs=1, max_failures=None, cpus=1, gpus=0, restarts=0)
+    ray = RayLauncher(address="auto", n_jobs=1, max_failures=None, cpus=1, gpus=0, nodes=1, restarts=0)
     before = type(slurm).num_devices
     try:
         assert [asked(slurm, "auto", None), asked(slurm, "cpu", None), asked(slurm, "gpu", 8)] == [4, None, 8]

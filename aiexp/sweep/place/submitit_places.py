@@ -26,8 +26,8 @@ class ClusterCall:
     """A job as it travels to the cluster: preempted, it saves a checkpoint and asks for another turn.
 
     Args:
-        call: The job; it finds its run directory in the ledger, so called again it goes on. With several nodes
-            it is called on each, and told which one that is.
+        call: The job; it finds its run directory in the ledger, so called again it goes on. With several
+            nodes it is called on each, and told which one that is.
     """
 
     def __init__(self, call: Callable[..., Any]) -> None:
