@@ -36,6 +36,7 @@ class World:
         self.rank, self.size = rank, size
         # Before each batch of an evaluation, and wherever else all ranks may stop.
         self.before_batch: Callable[[], None] = lambda: None
+        self.stalled: Callable[[], None] | None = None  # see `Watch`
         self._watch: Watch | None = None
         self._timeout = 0.0
 
@@ -84,7 +85,8 @@ class World:
     def watch(self) -> None:
         """From now on a rank that gives no sign of life ends; building data and weights may take longer."""
         if self.size > 1:
-            self._watch = Watch(rank_file(Path(os.environ[FOLDER]), self.rank, "stack"), self._timeout)
+            path = rank_file(Path(os.environ[FOLDER]), self.rank, "stack")
+            self._watch = Watch(path, self._timeout, self.stalled)
             self.alive()
 
     def alive(self) -> None:
