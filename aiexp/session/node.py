@@ -71,7 +71,7 @@ class Node:
         ours, theirs = ranks_of(hardware), invited["ranks"]
         if ours != theirs:
             raise HardwareError(
-                f"{socket.gethostname()} has {ours}, the first machine {theirs}", where="hardware.devices",
+                f"{socket.gethostname()} has {ours}, the first machine {theirs}", where="nodes",
                 fix="as many GPUs on every machine, or hardware=cpu",
             )  # fmt: skip
 

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from aiexp.config.objects.build import build
 from aiexp.rundir.directory import RunDirectory
 from aiexp.session import launcher
 from aiexp.session.node import Node
@@ -44,8 +45,7 @@ def on_two_nodes(folder: Path, *words: str, fault: str = "") -> Ended:
         is_second = (other := os.fork()) == 0
         os.environ["SLURM_PROCID"] = os.environ["SLURM_NODEID"] = str(int(is_second))
         if is_second and fault == "odd":
-            build = launcher.build
-            launcher.build = lambda node: build({**node, "devices": 2})
+            launcher.build = lambda config: build({**cast(Any, config), "devices": 2})  # pyright: ignore[reportUnknownLambdaType]
         result = call()
         if is_second:
             os._exit(0)

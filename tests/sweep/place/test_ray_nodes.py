@@ -31,7 +31,7 @@ class StandIn(types.ModuleType):
             RayError=RayError, RayTaskError=type("T", (RayError,), {}),
             TaskCancelledError=type("C", (RayError,), {}),
         )  # fmt: skip
-        strategies = types.SimpleNamespace(PlacementGroupSchedulingStrategy=lambda **given: given)
+        strategies = types.SimpleNamespace(PlacementGroupSchedulingStrategy=dict[str, Any])
         self.util = types.SimpleNamespace(
             placement_group=self.group, remove_placement_group=self.removed.append,
             scheduling_strategies=strategies,
@@ -45,14 +45,15 @@ class StandIn(types.ModuleType):
         def options(scheduling_strategy: Any) -> Any:
             return types.SimpleNamespace(remote=partial(self.call, scheduling_strategy))
 
-        return lambda _: types.SimpleNamespace(remote=partial(self.call, None), options=options)
+        remote = types.SimpleNamespace(remote=partial(self.call, None), options=options)
+        return lambda called: remote if called else None  # pyright: ignore[reportUnknownLambdaType]
 
     def group(self, bundles: list[dict[str, float]], strategy: str) -> int:
         self.groups.append((bundles, strategy))
         return len(self.groups) - 1
 
     def call(self, where: Any, call: Any, log: str, folder: str) -> int:
-        bundle = where or {"placement_group": None, "placement_group_bundle_index": 0}
+        bundle: dict[str, Any] = where or {"placement_group": None, "placement_group_bundle_index": 0}
         self.calls.append((bundle["placement_group"], bundle["placement_group_bundle_index"], call))
         return len(self.calls) - 1
 
