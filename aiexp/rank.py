@@ -14,7 +14,7 @@ from typing import Any
 from aiexp.errors import AiexpError
 from aiexp.session.ended import Bug, end
 from aiexp.session.launcher import CORES, PARENT
-from aiexp.session.stop import StopSignal
+from aiexp.session.stop import ALWAYS, StopSignal
 from aiexp.text.secrets import redact_text
 from aiexp.text.terminal import say
 from aiexp.world.failure import LastWord
@@ -31,6 +31,7 @@ def main(job: dict[str, Any]) -> int:
             the sweep and the number of a run that a search may end early.
     """
     with StopSignal(same_seconds=5.0) as stop:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ALWAYS)  # Ray's processes block one of them
         leave_with_launcher()
         if cores := os.environ.get(CORES):
             os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
@@ -50,7 +51,7 @@ def main(job: dict[str, Any]) -> int:
             LastWord.of(Bug(error, world.rank)).write(word)
             return 1
         finally:
-            if world.is_leader:  # a launcher that was killed has left it behind
+            if world.is_leader and STORE in os.environ:  # a launcher that was killed has left it behind
                 shutil.rmtree(Path(os.environ[STORE]).parent, ignore_errors=True)
 
 

@@ -19,6 +19,7 @@ from aiexp.session.imports import import_behind
 from aiexp.session.job import Job
 from aiexp.session.joined import join
 from aiexp.session.launcher import launch
+from aiexp.session.node import Node
 from aiexp.session.session import Session
 from aiexp.session.stop import StopSignal
 from aiexp.text.secrets import redact, redact_text
@@ -41,9 +42,10 @@ def run(composed: Composed, job: Job | None = None) -> int:
     with StopSignal() as stop:  # from now on there is something that has to know how it ended
         directory = make_directory(composed, config, job, environment)
         with directory.starting():
-            if hardware.devices > 1:
+            node = Node() if job is None else job.node
+            if hardware.devices > 1 or not node.is_alone:
                 trial = None if job is None or job.pruning is None else (str(job.sweep_dir), job.index)
-                return launch(directory, config, hardware, stop, trial=trial)
+                return launch(directory, config, hardware, stop, trial=trial, node=node)
             return train(directory, config, hardware, stop, pruning=None if job is None else job.pruning)
 
 

@@ -52,13 +52,15 @@ def exists_in_module(name: str) -> bool:
 
 @cache
 def members() -> dict[str, str]:
-    """The source of every class of the package by its name."""
+    """The source of every class of the package by its name; of namesakes that of all."""
     found: dict[str, str] = {}
     for path in (ROOT / "aiexp").rglob("*.py"):
         lines = path.read_text("utf-8").splitlines()
         for node in ast.parse("\n".join(lines)).body:
             if isinstance(node, ast.ClassDef):
-                found[node.name] = "\n".join(lines[node.lineno : node.end_lineno])
+                found[node.name] = "\n".join(
+                    [found.get(node.name, ""), *lines[node.lineno : node.end_lineno]]
+                )
     return found
 
 

@@ -34,8 +34,13 @@ class Bill:
         return self.total_steps * self.step_seconds
 
 
-def check(config: DictConfig, *, resume: bool = False) -> Bill:
+def check(config: DictConfig, *, resume: bool = False, nodes: int = 1) -> Bill:
     """Builds everything a config names and runs a few steps; says what it finds.
+
+    Args:
+        config: Checked.
+        resume: Also compare a resumed run with one that goes on.
+        nodes: Machines that train it.
 
     Raises:
         AiexpError: what a run would raise; with `resume` also every way in which a resumed run would differ.
@@ -47,7 +52,7 @@ def check(config: DictConfig, *, resume: bool = False) -> Bill:
     if asked != "all":  # a rank is tried out on whatever this machine has
         plain["hardware"]["devices"] = 1
     experiment = Experiment.of(plain)
-    ranks = experiment.hardware.devices if asked == "all" else int(asked)
+    ranks = nodes * (experiment.hardware.devices if asked == "all" else int(asked))
     say("hardware", experiment.hardware.describe())
     say("dataset", described_sizes(experiment.sizes))
     say("model", _describe_parameters(experiment.num_parameters))

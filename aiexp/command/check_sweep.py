@@ -1,7 +1,8 @@
 """`aiexp check -m`: every job of a sweep composed and listed, and the time of each and of the whole.
 
 A few steps are measured once for each combination of groups, with the threads that a job would get. Time is
-taken to grow with the batch, so that jobs which differ in keys alone need no measurement of their own.
+taken to grow with each device's share of the batch, so that jobs which differ in keys alone need no
+measurement of their own.
 """
 
 import heapq
@@ -10,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from aiexp.command.bill import Bill, check, say
-from aiexp.sweep.grid import PlannedJob
+from aiexp.sweep.grid import PlannedJob, devices_of
 from aiexp.sweep.hydra_sweep import HydraSweep
 from aiexp.sweep.sweep import prepare_sweep
 from aiexp.text.number import duration
@@ -33,21 +34,26 @@ def check_sweep_jobs(overrides: list[str], *, config_dir: str | None) -> int:
     slots[0].enter()
     bills: dict[tuple[tuple[str, str], ...], tuple[Bill, DictConfig]] = {}
     seconds: list[float] = []
-    for p in planned:
+    devices = [devices_of(p.composed) for p in planned]
+    probed: dict[tuple[tuple[str, str], ...], int] = {}  # devices of the job that was measured
+    for p, count in zip(planned, devices, strict=True):
         choices = tuple(p.composed.choices.items())
         if choices not in bills:
             varying = {name.partition("@")[0] for name in job.names} & set(p.composed.choices)
             named = " ".join(f"{g}={p.composed.choices[g]}" for g in sorted(varying))
             say("probe", named or "one for all jobs: they differ in keys alone")
-            bills[choices] = (check(p.composed.config), p.composed.config)
-        seconds.append(estimate(p.composed.config, *bills[choices]))
+            bills[choices] = (check(p.composed.config, nodes=sweep.nodes), p.composed.config)
+            probed[choices] = count
+        seconds.append(estimate(p.composed.config, *bills[choices]) * probed[choices] / count)
     for p, taken in zip(planned, seconds, strict=True):
         say(f"job {p.index}", f"{duration(taken):>8}  {' '.join(job.own(p.overrides))}")
     if not sweep.planned:
-        seconds *= num_jobs
+        seconds, devices = seconds * num_jobs, devices * num_jobs
     total = whole(seconds, len(slots))
     side = f"{len(slots)} at once" if len(slots) > 1 else "one after the other"
-    say("sweep", f"{num_jobs} jobs, {side}: about {duration(total)}, evaluations besides")
+    hours = sum(taken * count for taken, count in zip(seconds, devices, strict=True)) * sweep.nodes / 3600
+    taken = f", {hours:.2g} device-hours" if max(devices) * sweep.nodes > 1 else ""
+    say("sweep", f"{num_jobs} jobs, {side}: about {duration(total)}{taken}, evaluations besides")
     return 0
 
 

@@ -4,7 +4,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Never, final
 
@@ -13,6 +14,7 @@ from aiexp.rundir.file import RANKS
 from aiexp.world.failure import LastWord, PeerLostError
 from aiexp.world.world import rank_file
 
+WORD_SECONDS = 3.0  # that a rank may take to say why it has failed
 # Functions in which a rank waits for the others.
 _WAITING = ("torch/distributed/", "/world/world.py", "_engine_run_backward")
 
@@ -59,29 +61,27 @@ class RunEnded(AiexpError):
 
 
 def cause_of(
-    logs: Path, exit_codes: Sequence[int | None], killed: set[int], asked: int | None
+    logs: Path, exit_codes: Mapping[int, int | None], killed: set[int], asked: int | None
 ) -> RunEnded | None:
     """Why a run ended before its time; None if it did not.
 
     Args:
-        logs: What ranks leave.
-        exit_codes: Of each rank, negative after a signal.
+        logs: What ranks leave, of all machines.
+        exit_codes: Of each rank of this machine, negative after a signal.
         killed: Ranks that the launcher has ended: they were too slow to leave.
         asked: The signal that was passed on to them; one that did not listen yet has ended by it.
     """
-    failed = {rank: code for rank, code in enumerate(exit_codes) if code}
-    words = {rank: LastWord.read(rank_file(logs, rank, "json")) for rank in failed}
-    told = sorted(
-        ((word.seconds, rank, word) for rank, word in words.items() if word is not None), key=lambda t: t[:2]
-    )
-    for _, _, word in told:
+    failed = {rank: code for rank, code in exit_codes.items() if code}
+    words = last_words(logs)
+    told = sorted(words.values(), key=lambda word: word.seconds)
+    for word in told:
         if word.exit_code != PeerLostError.exit_code:
             return RunEnded(word.lines, word.exit_code)
-    stuck = [rank for rank in failed if words[rank] is None and stack(logs, rank)]
+    stuck = [rank for rank in stacks(logs) if rank not in words]
     if stuck:
         return _stood_still(logs, stuck)
     for rank, code in failed.items():
-        if words[rank] is None and rank not in killed and -code != asked:
+        if rank not in words and rank not in killed and -code != asked:
             return _died(rank, code)
     if killed:
         line = f"error[ranks]: rank {min(killed)} did not leave in time | fix: a longer hardware.grace"
@@ -89,7 +89,39 @@ def cause_of(
     if asked and failed:
         line = "stopped, before the first checkpoint"
         return RunEnded([line], 130 if asked == signal.SIGINT else 143)
-    return RunEnded(told[0][2].lines, 1) if told else None
+    return RunEnded(told[0].lines, PeerLostError.exit_code) if told else None
+
+
+def patient_cause(find: Callable[[], RunEnded | None]) -> RunEnded | None:
+    """What is found; where that is but that another rank is gone, that one has a moment to say more."""
+    deadline = time.monotonic() + WORD_SECONDS
+    while (cause := find()) is not None and cause.exit_code == PeerLostError.exit_code:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    return cause
+
+
+def last_words(logs: Path) -> dict[int, LastWord]:
+    """What ranks have said."""
+    words = {rank: LastWord.read(rank_file(logs, rank, "json")) for rank in _ranks(logs, "json")}
+    return {rank: word for rank, word in words.items() if word is not None}
+
+
+def has_cause(logs: Path) -> bool:
+    """Whether a rank has left more than that another one is gone."""
+    codes = {word.exit_code for word in last_words(logs).values()}
+    return bool(codes - {PeerLostError.exit_code} or stacks(logs))
+
+
+def stacks(logs: Path) -> list[int]:
+    """The ranks that their own watch has ended."""
+    return [rank for rank in _ranks(logs, "stack") if stack(logs, rank)]
+
+
+def _ranks(logs: Path, suffix: str) -> list[int]:
+    """Ranks that have left such a file."""
+    return sorted(int(path.stem.rpartition("-")[2]) for path in logs.glob(f"rank-*.{suffix}"))
 
 
 def stack(logs: Path, rank: int) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aiexp.session.node import Node
 from aiexp.session.pruning import Pruning
 
 
@@ -18,6 +19,7 @@ class Job:
         directory: Its run directory, which may have been begun.
         environment: What environment.json says of this machine.
         pruning: Who may end it early; None for nobody.
+        node: This machine, the first of those that train it.
     """
 
     sweep_dir: Path
@@ -26,3 +28,4 @@ class Job:
     directory: Path
     environment: dict[str, Any] = field(default_factory=lambda: {})
     pruning: Pruning | None = None
+    node: Node = field(default_factory=Node)

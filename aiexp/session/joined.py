@@ -9,6 +9,7 @@ import json
 import os
 import re
 import socket
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from aiexp.rundir.changes import flatten
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, RANKS, STATUS
 from aiexp.rundir.state import State
-from aiexp.session.ended import Bug, RunEnded, end
+from aiexp.session.ended import Bug, RunEnded, cause_of, end, patient_cause, stacks
 from aiexp.session.launcher import LOOPBACK, correct_status, fresh_logs, own_devices
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.storage.files import storage_errors, write_json
@@ -30,6 +31,7 @@ from aiexp.text.secrets import redact, redact_text
 from aiexp.text.terminal import say
 from aiexp.world.failure import LastWord, PeerLostError
 from aiexp.world.torchrun import Place, speak_into, tell_torchrun
+from aiexp.world.watch import LONGEST_PAUSE, TURN_SECONDS
 from aiexp.world.world import FOLDER, World, rank_file
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 JOBS = ".elastic"  # in the folder of outputs: where the run of a job of torchrun lies
 AGREED = (Stopped, DivergedError)  # all ranks end by these at the same point
 SEEN_SECONDS = 10.0  # until what one machine has written is seen by the others
-WORD_SECONDS = 3.0  # that a rank may take to say why it has failed
+SAY_SECONDS = 1.0  # that the leader has to say why, before another's exit makes torchrun end it
 SAME_DEVICE = "as many ranks on a machine as it has GPUs, or hardware=cpu"
 TRUST = "note: whoever reaches torchrun's port can run code here; see SECURITY.md"
 
@@ -94,6 +96,7 @@ class Joined:
         self.world = World(place.rank, place.size)
         self.digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
         self.directory: RunDirectory | None = None  # once all know it
+        self.ending = threading.Lock()  # of who says how this process ends: its main thread, or `stalled`
 
     def run(self, make: Callable[[], RunDirectory], train: Train) -> int:
         """Meets the others and trains with them; returns 0."""
@@ -160,6 +163,7 @@ class Joined:
         self.directory = directory
         logs = directory.path / RANKS
         os.environ[FOLDER] = str(logs)
+        self.world.stalled = self.stalled
         if self.world.rank:
             speak_into(rank_file(logs, self.world.rank, "log"))
         return directory
@@ -198,34 +202,45 @@ class Joined:
         The first exit code that is not 0 makes torchrun end the others. So where all end at the same point
         only the leader has one, when it has done.
         """
+        self.ending.acquire()
         is_agreed = isinstance(error, AGREED)
-        if self.world.is_leader and isinstance(error, PeerLostError):
-            error = self.cause() or error
+        if self.directory is not None and not is_agreed:
+            with suppress(OSError):
+                LastWord.of(error).write(rank_file(self.directory.path / RANKS, self.world.rank, "json"))
+        if self.directory is not None and self.world.is_leader and isinstance(error, PeerLostError):
+            error = self.cause(self.directory) or error
         lines = error.lines()
         for line in lines:  # a follower's go into its log
             say(line)
         if is_agreed and self.world.rank:
             return 0
-        if self.world.rank and self.directory is not None:
-            with suppress(OSError):
-                LastWord.of(error).write(rank_file(self.directory.path / RANKS, self.world.rank, "json"))
         tell_torchrun(lines[0])
         return error.exit_code
 
-    def cause(self) -> RunEnded | None:
-        """What a rank has said before it was lost; status.json then says it too."""
-        if self.directory is None:
-            return None
-        deadline = time.monotonic() + WORD_SECONDS
-        while time.monotonic() < deadline:
-            for path in sorted((self.directory.path / RANKS).glob("rank-*.json")):
-                word = LastWord.read(path)
-                if word is not None and word.exit_code != PeerLostError.exit_code:
-                    cause = RunEnded(word.lines, word.exit_code)
-                    correct_status(self.directory, cause)
-                    return cause
+    def cause(self, directory: RunDirectory) -> RunEnded | None:
+        """What ranks have left before they were lost; status.json then says it too."""
+        cause = patient_cause(lambda: cause_of(directory.path / RANKS, {}, set(), None))
+        if cause is not None and cause.exit_code != PeerLostError.exit_code:
+            correct_status(directory, cause)
+        return cause
+
+    def stalled(self) -> None:
+        """Ends this rank, which has stood still for too long; says who it was when all have written where.
+
+        Nobody else can: torchrun knows only that they have ended.
+        """
+        self.ending.acquire()
+        directory, deadline = self.directory, time.monotonic() + LONGEST_PAUSE + TURN_SECONDS
+        assert directory is not None  # there is a watch only once there is one
+        while len(stacks(directory.path / RANKS)) < self.world.size and time.monotonic() < deadline:
             time.sleep(0.1)
-        return None
+        cause = self.cause(directory)
+        if self.world.rank:
+            time.sleep(SAY_SECONDS)
+        if cause is not None:
+            say(cause.line())
+            tell_torchrun(cause.line())
+        end(1 if cause is None else cause.exit_code)
 
     def bug(self, error: Exception) -> AiexpError:
         """The error for one that nobody expected; its traceback goes into this rank's log."""

@@ -1,8 +1,9 @@
-"""Has a run trained by several processes of this machine, and ends them together. Imports no torch.
+"""Has a run trained by several processes of a machine, and ends them together. Imports no torch.
 
 Each is `python -m aiexp.rank` in a session of its own: a Ctrl-C reaches this process alone, which passes it
 on. They read the config from a pipe, secrets and all, and meet at a file in a folder that only this user can
-read; the only ports are those that they open to each other on 127.0.0.1.
+read; the only ports are those that they open to each other on 127.0.0.1. With several machines this is done
+on each: see `aiexp.session.node`.
 """
 
 import json
@@ -18,20 +19,23 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast, final
 
+from aiexp.config.objects.build import build
 from aiexp.errors import AiexpError
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import RANKS
 from aiexp.rundir.state import State
-from aiexp.session.ended import RunEnded, cause_of
+from aiexp.session.ended import RunEnded, cause_of, has_cause, patient_cause
+from aiexp.session.node import Node
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.storage.files import storage_errors
-from aiexp.world.world import FOLDER, RANK, STORE, rank_file
+from aiexp.world.failure import LastWord, PeerLostError
+from aiexp.world.world import FOLDER, LATER_SECONDS, RANK, STORE, rank_file
 
 if TYPE_CHECKING:
     from aiexp.hardware.hardware import Hardware
 
 PARENT, CORES = "AIEXP_RANK_PARENT", "AIEXP_RANK_CORES"
-POLL_SECONDS = 0.05
+POLL_SECONDS, SHARED_POLL_SECONDS = 0.05, 0.5  # of processes; of files that machines share
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
 
@@ -42,8 +46,9 @@ def launch(
     stop: StopSignal,
     changes: list[str] | None = None,
     trial: tuple[str, int] | None = None,
+    node: Node | None = None,
 ) -> int:
-    """Has a run trained by as many ranks as `hardware.devices` says; returns 0.
+    """Has a run trained by as many ranks on each machine as `hardware.devices` says; returns 0.
 
     Args:
         directory: The run's.
@@ -52,15 +57,73 @@ def launch(
         stop: Hears the signals that end the run.
         changes: What was typed when resuming; None for a new run.
         trial: The sweep and the number of a run that a search may end early.
+        node: The first of several machines; None for the only one.
 
     Raises:
         AiexpError: what the run ended by, with its exit code; status.json says the same.
     """
-    logs = directory.path / RANKS
-    fresh_logs(logs)
+    node = node or Node()
+    fresh_logs(directory.path / RANKS)
+    job = {"directory": str(directory.path), "config": config, "changes": changes, "trial": trial}
+    address = {} if node.is_alone else node.invite(directory, hardware)
+    cause = have_trained(job, hardware, stop, node, address)
+    if cause is None:
+        return 0
+    stop.outcome = cause.exit_code
+    correct_status(directory, cause)
+    raise cause
+
+
+def launch_followers(config: dict[str, Any], node: Node) -> int:
+    """Has another machine's run trained by ranks of this one too; returns the exit code they ended by.
+
+    Args:
+        config: Checked and resolved.
+        node: This machine, not the first.
+    """
+    with StopSignal() as stop:
+        try:
+            with stop.interruptible():
+                invited = node.invitation(config["hardware"]["timeout"] + LATER_SECONDS)
+        except StopRequested:
+            return stop.exit_code
+        if not invited:
+            return 0
+        job = {"directory": invited["directory"], "config": config, "changes": None, "trial": None}
+        cause: AiexpError | None
+        try:
+            hardware: Hardware = build(config["hardware"])
+            node.check(hardware, invited)
+            cause = have_trained(job, hardware, stop, node, invited["address"])
+        except AiexpError as error:
+            cause = error
+        logs = Path(invited["directory"], RANKS)
+        if cause is not None and cause.exit_code != PeerLostError.exit_code and not has_cause(logs):
+            rank = int(invited["ranks"].split()[0]) * node.number
+            LastWord.of(cause).write(rank_file(logs, rank, "json"))  # of one that could not say it itself
+    return 0 if cause is None else cause.exit_code
+
+
+def have_trained(
+    job: dict[str, Any], hardware: "Hardware", stop: StopSignal, node: Node, address: dict[str, str]
+) -> RunEnded | None:
+    """Has a job trained by the ranks of this machine; returns why they ended before its time.
+
+    Args:
+        job: What ranks are told.
+        hardware: Built from its config.
+        stop: Hears the signals that end the run.
+        node: This machine.
+        address: Of the first rank; empty to meet at a file.
+    """
+    logs = Path(job["directory"], RANKS)
     with tempfile.TemporaryDirectory(prefix="aiexp-", ignore_cleanup_errors=True) as private:
-        job = {"directory": str(directory.path), "config": config, "changes": changes, "trial": trial}
-        ranks = Ranks(json.dumps(job).encode(), environments(hardware, Path(private, "store"), logs), logs)
+        meeting = address or {
+            STORE: str(Path(private, "store")),
+            "GLOO_SOCKET_IFNAME": LOOPBACK,
+            "NCCL_SOCKET_IFNAME": LOOPBACK,
+        }
+        ranks = Ranks(json.dumps(job).encode(), environments(hardware, meeting, logs, node), logs, node)
 
         def leave() -> None:
             ranks.kill()
@@ -74,12 +137,7 @@ def launch(
             except StopRequested:
                 ranks.tell(stop.requested or signal.SIGTERM)
                 ranks.wait(hardware.grace, is_stopping=True)
-    cause = cause_of(logs, ranks.exit_codes, ranks.killed, stop.requested)
-    if cause is None:
-        return 0
-    stop.outcome = cause.exit_code
-    correct_status(directory, cause)
-    raise cause
+    return patient_cause(lambda: cause_of(logs, ranks.exit_codes, ranks.killed, stop.requested))
 
 
 def fresh_logs(logs: Path) -> None:
@@ -107,10 +165,12 @@ class Ranks:
         job: What they are told.
         environments: What each finds in its environment.
         logs: Where what they say goes; the leader speaks to the terminal.
+        node: The machine whose ranks they are.
     """
 
-    def __init__(self, job: bytes, environments: list[dict[str, str]], logs: Path) -> None:
-        self.job, self.environments, self.logs = job, environments, logs
+    def __init__(self, job: bytes, environments: list[dict[str, str]], logs: Path, node: Node) -> None:
+        self.job, self.environments, self.logs, self.node = job, environments, logs, node
+        self.first = node.number * len(environments)
         self.processes: list[subprocess.Popen[bytes]] = []
         self.killed: set[int] = set()  # ranks that had to be ended
 
@@ -118,7 +178,7 @@ class Ranks:
     def started(self) -> Generator[None]:
         """A body during which they run; afterwards none does."""
         try:
-            for rank, environment in enumerate(self.environments):
+            for rank, environment in enumerate(self.environments, self.first):
                 log = rank_file(self.logs, rank, "log") if rank else None
                 self.processes.append(start(self.job, environment, log))
             yield
@@ -128,19 +188,23 @@ class Ranks:
                 process.wait()
 
     @property
-    def exit_codes(self) -> list[int | None]:
+    def exit_codes(self) -> dict[int, int | None]:
         """Of each rank; None while it runs, negative after a signal."""
-        return [process.poll() for process in self.processes]
+        return {rank: process.poll() for rank, process in enumerate(self.processes, self.first)}
+
+    def elsewhere(self) -> bool:
+        """Whether a rank of another machine has left its last word."""
+        return not self.node.is_alone and any(self.logs.glob("rank-*.json"))
 
     def wait(self, grace: float, *, is_stopping: bool = False) -> None:
         """Until all have ended; those that take longer than `grace` after a failure or a stop are killed."""
         deadline = time.monotonic() + grace if is_stopping else float("inf")
-        while None in (codes := self.exit_codes):
-            if deadline == float("inf") and any(codes):
+        while None in (codes := self.exit_codes.values()):
+            if deadline == float("inf") and (any(codes) or self.elsewhere()):
                 deadline = time.monotonic() + grace
             if time.monotonic() > deadline:
                 self.kill()
-            time.sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS if self.node.is_alone else SHARED_POLL_SECONDS)
 
     def tell(self, number: int) -> None:
         """Passes a signal on; they agree among themselves when to stop."""
@@ -150,7 +214,7 @@ class Ranks:
 
     def kill(self) -> None:
         """Ends all that still run, and what they have started."""
-        for rank, process in enumerate(self.processes):
+        for rank, process in enumerate(self.processes, self.first):
             if process.poll() is None:
                 self.killed.add(rank)
                 with suppress(ProcessLookupError):
@@ -170,20 +234,20 @@ def start(job: bytes, environment: dict[str, str], log: Path | None) -> "subproc
     return process
 
 
-def environments(hardware: "Hardware", store: Path, logs: Path) -> list[dict[str, str]]:
-    """What each rank finds in its environment."""
+def environments(
+    hardware: "Hardware", meeting: dict[str, str], logs: Path, node: Node
+) -> list[dict[str, str]]:
+    """What each rank of this machine finds in its environment: where to meet the others, and its share."""
     count = hardware.devices
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
     found: list[dict[str, str]] = []
     for rank in range(count):
         environment = {
-            RANK: f"{rank}/{count}",
-            STORE: str(store),
+            **meeting,
+            RANK: f"{node.number * count + rank}/{node.count * count}",
             FOLDER: str(logs),
             PARENT: str(os.getpid()),
             CORES: ",".join(map(str, own_cores(rank, count))),
-            "GLOO_SOCKET_IFNAME": LOOPBACK,
-            "NCCL_SOCKET_IFNAME": LOOPBACK,
             # DDP warns of looking for unused parameters, which keeps resumed runs exact.
             "TORCH_CPP_LOG_LEVEL": "ERROR",
         }

@@ -18,6 +18,7 @@ from aiexp.config.loader import make_loader
 from aiexp.config.problem import raise_all
 from aiexp.sweep.grid import PlannedJob, devices_of, grid, plan, targets_of
 from aiexp.sweep.job import SweepJob
+from aiexp.sweep.place.cluster_launcher import ClusterLauncher
 from aiexp.sweep.place.launcher import LocalLauncher
 from aiexp.sweep.place.slot import Slot
 from aiexp.sweep.plugins import register
@@ -76,6 +77,11 @@ class HydraSweep:
         if isinstance(self._launcher, LocalLauncher):
             return self._launcher.slots(num_jobs)
         return [Slot(cores=())]
+
+    @property
+    def nodes(self) -> int:
+        """Machines that train a job together."""
+        return self._launcher.nodes if isinstance(self._launcher, ClusterLauncher) else 1
 
     def run(self) -> list[Result]:
         """Runs every job that is not complete; returns the results of all that were run at any time."""

@@ -5,7 +5,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,8 @@ from aiexp.rundir.environment import describe_environment
 from aiexp.rundir.file import STATUS
 from aiexp.rundir.state import State
 from aiexp.session.job import Job
+from aiexp.session.launcher import launch_followers
+from aiexp.session.node import Node
 from aiexp.sweep.ledger import Ledger, hash_config
 from aiexp.sweep.place.preload import modules_of
 from aiexp.sweep.result import Result
@@ -135,8 +137,17 @@ class SweepJob:
         return result
 
 
-def work(sweep: Path, index: int, own: list[str], composed: Composed, environment: dict[str, Any]) -> Result:
+def work(
+    sweep: Path,
+    index: int,
+    own: list[str],
+    composed: Composed,
+    environment: dict[str, Any],
+    node: Node | None = None,
+) -> Result:
     """Runs a composed job to its end in this process and records it; never raises an Exception.
+
+    Of several machines the first records it.
 
     Args:
         sweep: The sweep directory.
@@ -144,7 +155,20 @@ def work(sweep: Path, index: int, own: list[str], composed: Composed, environmen
         own: Its overrides that not all jobs share.
         composed: Its config.
         environment: What environment.json says of this machine.
+        node: This machine among several; None for the only one.
     """
+    if node is not None and node.number:
+        config = cast(dict[str, Any], OmegaConf.to_container(composed.config, resolve=True))
+        code = launch_followers(config, node)
+        return Result(index=index, exit_code=code, overrides=own, state=State.of_exit_code(code))
+    with closing(node or Node()) as first:
+        return work_first(sweep, index, own, composed, environment, first)
+
+
+def work_first(
+    sweep: Path, index: int, own: list[str], composed: Composed, environment: dict[str, Any], node: Node
+) -> Result:
+    """The same on the first machine, or the only one."""
     ledger = Ledger(sweep)
     with ledger.claim(index):
         entry = ledger.entries()[index]
@@ -160,6 +184,7 @@ def work(sweep: Path, index: int, own: list[str], composed: Composed, environmen
             directory=directory,
             environment=environment,
             pruning=job_pruning(sweep, index),
+            node=node,
         )
         start = time.perf_counter()
         exit_code, error = attempt(composed, job)

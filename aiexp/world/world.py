@@ -38,6 +38,7 @@ class World:
         self.before_batch: Callable[[], None] = lambda: None
         self.is_sharded = False  # each rank has its rows of the weights: a forward pass is everyone's
         self._num_dealt = 0  # batches of the last evaluation, of all ranks together
+        self.stalled: Callable[[], None] | None = None  # see `Watch`
         self._watch: Watch | None = None
         self._timeout = 0.0
 
@@ -86,7 +87,8 @@ class World:
     def watch(self) -> None:
         """From now on a rank that gives no sign of life ends; building data and weights may take longer."""
         if self.size > 1:
-            self._watch = Watch(rank_file(Path(os.environ[FOLDER]), self.rank, "stack"), self._timeout)
+            path = rank_file(Path(os.environ[FOLDER]), self.rank, "stack")
+            self._watch = Watch(path, self._timeout, self.stalled)
             self.alive()
 
     def alive(self) -> None:

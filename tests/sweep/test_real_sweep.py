@@ -86,6 +86,31 @@ def test_check_lists_every_job_and_adds_up_their_time(folder: Path) -> None:
     assert (wrong.code, wrong.stdout) == (2, "")
 
 
+def test_check_adds_up_the_hours_of_all_devices(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second a step with the whole batch: 50 s and 25 s of two devices, on two machines each."""
+    from aiexp.command import check_sweep
+    from aiexp.command.bill import Bill
+
+    monkeypatch.chdir(folder)
+    measured: list[int] = []
+
+    def check(config: Any, *, nodes: int) -> Bill:
+        measured.append(nodes)
+        return Bill(total_steps=3600, step_seconds=1.0)
+
+    monkeypatch.setattr(check_sweep, "check", check)
+    words = [*TINY, "hardware=cpu", "hardware.devices=1,2", "trainer.steps=3600"]
+    cluster = ["hydra/launcher=submitit_local", "hydra.launcher.parameters.nodes=2"]
+    assert check_sweep.check_sweep_jobs([*words, *cluster], config_dir=None) == 0
+    assert measured == [2]
+    one, two, total = capsys.readouterr().out.splitlines()[-3:]
+    assert one.split()[2:4] == ["60", "min"], one
+    assert two.split()[2:4] == ["30", "min"], two
+    assert ", 4 device-hours, evaluations besides" in total
+
+
 def test_estimates_grow_with_steps_and_batches() -> None:
     from omegaconf import OmegaConf
 

@@ -76,7 +76,7 @@ def test_a_cluster_is_asked_for_as_many_gpus() -> None:
         return launcher.num_gpus(given, "gpus")
 
     slurm = SubmititLauncher(cluster="slurm", n_jobs=1, max_failures=None, parameters=OmegaConf.create({}))
-    ray = RayLauncher(address="auto", n_jobs=1, max_failures=None, cpus=1, gpus=0, restarts=0)
+    ray = RayLauncher(address="auto", n_jobs=1, max_failures=None, cpus=1, gpus=0, nodes=1, restarts=0)
     before = type(slurm).num_devices
     try:
         assert [asked(slurm, "auto", None), asked(slurm, "cpu", None), asked(slurm, "gpu", 8)] == [4, None, 8]
@@ -85,14 +85,6 @@ def test_a_cluster_is_asked_for_as_many_gpus() -> None:
             asked(ray, "gpu", 2)
     finally:
         type(slurm).num_devices = type(ray).num_devices = before
-
-
-def test_a_job_over_several_machines_is_refused() -> None:
-    nodes = OmegaConf.create({"nodes": 2})
-    slurm = SubmititLauncher(cluster="slurm", n_jobs=1, max_failures=None, parameters=nodes)
-    slurm.config = OmegaConf.create({"hydra": {"sweep": {"dir": "x"}}})
-    with pytest.raises(ConfigError, match="a job of a sweep is one process, on one machine"):
-        slurm.connect()
 
 
 class Scripted:

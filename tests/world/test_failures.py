@@ -73,6 +73,15 @@ def test_when_the_launcher_is_killed_the_ranks_save_and_leave(tmp_path: Path) ->
     assert litter(folder) == []
 
 
+def test_a_signal_that_the_launcher_does_not_hear_is_heard_by_its_ranks(tmp_path: Path) -> None:
+    """Processes of Ray block SIGINT, and what they start would too."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        assert aiexp(make_folder(tmp_path), "run", *WORDS, fault="at:INT:1:5").code == 130
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
 def test_a_second_ctrl_c_ends_all_at_once(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     ended = aiexp(folder, "run", *WORDS, fault="twice:1:5")

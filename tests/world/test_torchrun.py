@@ -196,6 +196,22 @@ def test_what_one_rank_has_met_is_the_cause(tmp_path: Path, fault: str, code: in
     assert status["error"].startswith(line)
 
 
+@pytest.mark.parametrize("culprit", [0, 1])
+def test_a_rank_that_hangs_is_named_by_those_who_can_still_speak(tmp_path: Path, culprit: int) -> None:
+    folder = make_folder(tmp_path)
+    command = ["run", *JOINED, "hardware.timeout=3"]
+    leader, follower = torchrun(folder, command, command, fault=f"hang:{culprit}:5")
+    assert (leader.code, follower.code) == (5, 5)
+    line = f"error[ranks]: rank {culprit} stood still for hardware.timeout seconds"
+    assert leader.stderr.splitlines()[1].startswith(f"aiexp: {line}")
+    assert leader.stderr.count("\n") == 2
+    status = latest(folder).read_json("status.json")
+    assert (status["state"], status["exit_code"]) == ("failed", 5)
+    assert status["error"].startswith(line)
+    assert "shared.py" in status["error"]
+    assert line in json.loads((tmp_path / "error-1.json").read_text())["message"]["message"]
+
+
 def test_those_started_again_find_nothing_of_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """The store of torchrun's agent lives on; an address in it may be of a process that is gone."""
     server = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from aiexp.errors import ConfigError
 from aiexp.sweep.job import SweepJob
-from aiexp.sweep.place.ray_places import RayPlaces
+from aiexp.sweep.place.ray_places import Machine, RayPlaces
 from aiexp.sweep.place.stream_launcher import Places, StreamLauncher
 from aiexp.sweep.place.submitit_places import SubmititPlaces
 
@@ -22,16 +22,17 @@ class ClusterLauncher(StreamLauncher):
     Args:
         n_jobs: Jobs at once, those that wait for a machine too.
         max_failures: No new job starts after so many have failed; None for any number.
+        nodes: Machines that train a job together, each with hardware.devices.
 
     Raises:
         ConfigError: a value is out of range.
     """
 
-    def __init__(self, *, n_jobs: int, max_failures: int | None) -> None:
-        for name, value in {"n_jobs": n_jobs, "max_failures": max_failures}.items():
+    def __init__(self, *, n_jobs: int, max_failures: int | None, nodes: int) -> None:
+        for name, value in {"n_jobs": n_jobs, "max_failures": max_failures, "nodes": nodes}.items():
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}", where=f"hydra.launcher.{name}", fix="1 or more")
-        self.n_jobs, self.max_failures = n_jobs, max_failures
+        self.n_jobs, self.max_failures, self.nodes = n_jobs, max_failures, nodes
         self._places: Places | None = None
 
     @abstractmethod
@@ -82,24 +83,19 @@ class SubmititLauncher(ClusterLauncher):
     def __init__(
         self, *, cluster: str, n_jobs: int, max_failures: int | None, parameters: DictConfig
     ) -> None:
-        super().__init__(n_jobs=n_jobs, max_failures=max_failures)
         self.cluster = cluster
         self.parameters = cast(dict[str, Any], OmegaConf.to_container(parameters, resolve=True))
+        nodes = self.parameters.get("nodes") or 1
+        super().__init__(n_jobs=n_jobs, max_failures=max_failures, nodes=nodes)
 
     def connect(self) -> Places:
         """The scheduler.
 
         Raises:
-            ConfigError: jobs take more GPUs than they are given, or several machines.
+            ConfigError: jobs take more GPUs than they are given.
         """
-        if (self.parameters.get("nodes") or 1) > 1:
-            raise ConfigError(
-                "a job of a sweep is one process, on one machine", where="hydra.launcher.parameters.nodes",
-                fix="leave it out, or start a run of several machines by torchrun",
-            )  # fmt: skip
         folder = Path(str(self.config.hydra.sweep.dir), ".submitit", "%j")
         given = self.parameters.get("gpus_per_node")
-        # One task a node, which starts its ranks itself.
         parameters = self.parameters | {"gpus_per_node": self.num_gpus(given, "parameters.gpus_per_node")}
         return SubmititPlaces(folder, cluster=self.cluster, n_jobs=self.n_jobs, parameters=parameters)
 
@@ -114,6 +110,7 @@ class RayLauncher(ClusterLauncher):
         max_failures: See `ClusterLauncher`.
         cpus: Cores a job.
         gpus: GPUs a job.
+        nodes: Machines a job, each with so many cores and GPUs.
         restarts: How often a job whose machine died is started again.
 
     Raises:
@@ -121,9 +118,17 @@ class RayLauncher(ClusterLauncher):
     """
 
     def __init__(
-        self, *, address: str, n_jobs: int, max_failures: int | None, cpus: float, gpus: float, restarts: int
+        self,
+        *,
+        address: str,
+        n_jobs: int,
+        max_failures: int | None,
+        cpus: float,
+        gpus: float,
+        nodes: int,
+        restarts: int,
     ) -> None:
-        super().__init__(n_jobs=n_jobs, max_failures=max_failures)
+        super().__init__(n_jobs=n_jobs, max_failures=max_failures, nodes=nodes)
         self.address, self.cpus, self.gpus, self.restarts = address, cpus, gpus, restarts
 
     def connect(self) -> Places:
@@ -133,6 +138,6 @@ class RayLauncher(ClusterLauncher):
             ConfigError: jobs take more GPUs than they are given.
         """
         gpus = self.num_gpus(self.gpus, "gpus") or 0
-        return RayPlaces(
-            address=self.address, n_jobs=self.n_jobs, cpus=self.cpus, gpus=gpus, restarts=self.restarts
-        )
+        folder = Path(str(self.config.hydra.sweep.dir), ".nodes")
+        machine = Machine(cpus=self.cpus, gpus=gpus, count=self.nodes, meetings=folder.absolute())
+        return RayPlaces(address=self.address, n_jobs=self.n_jobs, machine=machine, restarts=self.restarts)

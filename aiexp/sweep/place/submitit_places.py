@@ -1,6 +1,7 @@
 """Jobs of a sweep on a cluster, by submitit."""
 
 import os
+import secrets
 import signal
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any, final
 
 from aiexp.errors import HardwareError, reason_of
 from aiexp.rundir.state import State
+from aiexp.session.node import Node
 from aiexp.session.stop import StopSignal
 from aiexp.sweep.place.cluster_places import ClusterPlaces
 from aiexp.sweep.place.pool import Ended
@@ -24,17 +26,19 @@ class ClusterCall:
     """A job as it travels to the cluster: preempted, it saves a checkpoint and asks for another turn.
 
     Args:
-        call: The job; it finds its run directory in the ledger, so called again it goes on.
+        call: The job; it finds its run directory in the ledger, so called again it goes on. With several
+            nodes it is called on each, and told which one that is.
     """
 
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self.call = call
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call, self.name = call, secrets.token_hex(16)
 
     def __call__(self) -> Any:
         """Runs the job; what submitit's signal for preemption and timeouts does first is save."""
         import submitit
 
-        number: int = submitit.JobEnvironment()._usr_sig()  # pyright: ignore[reportPrivateUsage]
+        environment: Any = submitit.JobEnvironment()
+        number: int = environment._usr_sig()
         requeue, asked = signal.getsignal(number), list[int]()
 
         def save_first(number: int, frame: FrameType | None) -> None:
@@ -46,7 +50,7 @@ class ClusterCall:
                 leave_by(requeue, number, frame)  # nothing to save yet, or any more
 
         signal.signal(number, save_first)
-        result = self.call()
+        result = self.call(**self.node(environment))
         if asked and getattr(result, "state", "") == State.STOPPED and callable(requeue):
             leave_by(requeue, number, None)
         return result
@@ -55,7 +59,15 @@ class ClusterCall:
         """What submitit is to run in the next turn."""
         import submitit
 
-        return submitit.helpers.DelayedSubmission(self)
+        return submitit.helpers.DelayedSubmission(ClusterCall(self.call))  # whose nodes meet at another file
+
+    def node(self, environment: Any) -> dict[str, Node]:
+        """Which of several nodes this is, each of which has one task."""
+        if environment.num_tasks == 1:
+            return {}
+        turn = os.environ.get("SLURM_RESTART_COUNT", "0")  # which Slurm raises, also when a node has failed
+        meeting = environment.paths.folder / f"{self.name}-{turn}.json"
+        return {"node": Node(number=environment.global_rank, count=environment.num_tasks, meeting=meeting)}
 
 
 def leave_by(requeue: Callable[[int, FrameType | None], Any], number: int, frame: FrameType | None) -> None:
@@ -100,6 +112,8 @@ class SubmititPlaces(ClusterPlaces):
                 "jobs on a cluster need submitit", where="hydra/launcher", fix="pip install 'aiexp[slurm]'"
             ) from error
         given = {k: v for k, v in parameters.items() if v is not None}
+        nodes = given.get("nodes", 1)  # with a task each, which starts its ranks itself
+        given |= {"nodes": 1, "tasks_per_node": nodes} if cluster == "local" else {"tasks_per_node": 1}
         requeues = {f"{cluster}_max_num_timeout": given.pop("max_num_timeout", 0)}
         try:
             self._executor = submitit.AutoExecutor(
@@ -120,7 +134,7 @@ class SubmititPlaces(ClusterPlaces):
         self._running[index] = Submitted(job, time.monotonic())
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
-        log.symlink_to(os.path.relpath(job.paths.stdout, log.parent))
+        log.symlink_to(os.path.relpath(job.task(0).paths.stdout, log.parent))
 
     def wait(self, seconds: float) -> list[Ended]:
         """The jobs that have ended, after at most so many seconds."""
@@ -136,7 +150,7 @@ class SubmititPlaces(ClusterPlaces):
         submitted = self._running.pop(index)
         seconds = time.monotonic() - submitted.started
         try:
-            message, why = (True, submitted.job.result()), ""
+            message, why = (True, submitted.job.task(0).result()), ""
         except Exception as error:  # it raised, or died, or was cancelled: submitit tells them by text
             lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
             message, why = None, submitted.why or f"{submitted.job.state}: {lines[-1].strip()}"
