@@ -232,6 +232,7 @@ def test_a_sweep_is_refused_before_anything_is_composed(monkeypatch: pytest.Monk
         sweep(["seed=0,1"])
 
 
+@pytest.mark.slow
 def test_torchrun_itself_starts_a_lost_rank_again(tmp_path: Path, whole: str) -> None:
     """The real one: rank 1 is killed, all are started again, and end in the same bytes."""
     folder = make_folder(tmp_path)

@@ -108,6 +108,7 @@ def test_nobody_waits_for_a_first_node_that_has_failed(tmp_path: Path) -> None:
     assert Node(number=1, count=2, meeting=tmp_path / "other.json").invitation(0.1) == {}
 
 
+@pytest.mark.slow
 def test_a_preempted_job_on_two_nodes_is_queued_again_and_goes_on(tmp_path: Path) -> None:
     """By submitit's own local executor, whose two tasks stand for two nodes."""
     folder = make_folder(tmp_path / "nodes")
