@@ -4,11 +4,9 @@ import hashlib
 import json
 import os
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
-from aiexp.errors import StorageError
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.metrics import read_metrics
 from aiexp.trainer.trainer import Loop
@@ -53,16 +51,3 @@ def die() -> None:
 
 def die_at(number: int) -> None:
     at_step(number, die)
-
-
-def until_free(directory: RunDirectory) -> None:
-    """Waits for the workers of a killed run: they hold its lock until they see that it is gone (5 s)."""
-    end = time.monotonic() + 30
-    while True:
-        try:
-            directory.lock().close()
-            return
-        except StorageError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.1)

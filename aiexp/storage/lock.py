@@ -5,8 +5,20 @@ import os
 import stat
 from pathlib import Path
 from typing import IO
+from weakref import WeakSet
 
 from aiexp.text.terminal import say
+
+_opened: WeakSet[IO[str]] = WeakSet()
+
+
+def _let_go() -> None:
+    """A forked process keeps no lock: a worker that outlives a killed run would hold that of the run."""
+    for file in list(_opened):
+        file.close()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def open_lock(path: Path) -> IO[str]:
@@ -19,7 +31,9 @@ def open_lock(path: Path) -> IO[str]:
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise FileExistsError(17, "not a regular file", str(path))
-    return os.fdopen(handle, "a+", encoding="utf-8")
+    file = os.fdopen(handle, "a+", encoding="utf-8")
+    _opened.add(file)
+    return file
 
 
 def try_lock(file: IO[str]) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from aiexp import cli
 from aiexp.rundir.directory import RunDirectory
-from tests.endings import die_at, digest, until_free
+from tests.endings import die_at, digest
 from tests.forks import in_fork
 
 SETTINGS = [
@@ -33,7 +33,6 @@ def test_a_killed_run_on_lazy_pictures_goes_on_exactly(
 
     assert run("whole") == 0
     assert run("killed", lambda: die_at(5)) == -signal.SIGKILL
-    until_free(RunDirectory(tmp_path / "killed" / "latest"))
     assert in_fork(lambda: cli.main(["resume", "killed/latest"]), tmp_path, seconds=60).code == 0
     whole, killed = (RunDirectory(tmp_path / name / "latest") for name in ("whole", "killed"))
     assert digest(killed) == digest(whole)
