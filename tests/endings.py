@@ -5,11 +5,14 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from aiexp import cli
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.metrics import read_metrics
 from aiexp.trainer.trainer import Loop
+from tests.forks import in_fork
 
 
 def digest(directory: RunDirectory) -> str:
@@ -51,3 +54,20 @@ def die() -> None:
 
 def die_at(number: int) -> None:
     at_step(number, die)
+
+
+def check_killed_and_resumed(words: list[str], step: int, folder: Path) -> None:
+    """A run that gets SIGKILL after the updates of a step, resumed at once, ends as one that does not."""
+
+    def run(name: str, before: Callable[[], object]) -> int:
+        def body() -> int:
+            before()
+            return cli.main(["run", *words, f"outputs={folder / name}"])
+
+        return in_fork(body, folder, seconds=100).code
+
+    assert run("whole", lambda: None) == 0
+    assert run("killed", lambda: die_at(step)) == -signal.SIGKILL
+    killed, whole = (RunDirectory(folder / name / "latest") for name in ("killed", "whole"))
+    assert in_fork(lambda: cli.main(["resume", str(killed.path)]), folder, seconds=100).code == 0
+    assert digest(killed) == digest(whole)

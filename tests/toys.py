@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aiexp.checkpoint.store import CheckpointPolicy
+from aiexp.errors import DivergedError
 from aiexp.hardware.hardware import Hardware
 from aiexp.rundir.directory import RunDirectory
 from aiexp.task.base import Task, Update
 from aiexp.task.report import Evaluation
 from aiexp.trainer.schedule import Schedule
 from aiexp.trainer.selection import Selection
+from aiexp.trainer.stepper import Stepper
 from aiexp.trainer.trainer import Trainer
 
 FUSED = partial(torch.optim.AdamW, fused=True)
@@ -105,6 +108,28 @@ class Classify(Task):
     def load_extra_state(self, state: dict[str, Any]) -> None:
         self.pool = deque(state["pool"], maxlen=5)
         self.pool_random.bit_generator.state = state["pool_random"]
+
+
+class Recordable(Task):
+    """Dropout and batch norm, whose random numbers and statistics a replay has to carry on."""
+
+    capturable = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = nn.Sequential(
+            nn.Linear(8, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 3)
+        )
+
+    def train_step(self, batch: Any) -> Iterator[Update]:
+        logits = self.model(batch["x"])
+        accuracy = (logits.argmax(1) == batch["y"]).float().mean()
+        yield Update(loss=F.cross_entropy(logits.float(), batch["y"]), metrics={"accuracy": accuracy})
+
+    def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"model": FUSED(self.model.parameters(), lr=0.01)}
+
+    evaluate = Classify.evaluate
 
 
 class Adversaries(Task):
@@ -247,3 +272,18 @@ def make_hardware(**changes: Any) -> Hardware:
     hardware = Hardware(**(settings | changes))
     hardware.start()
     return hardware
+
+
+def check_a_loss_that_is_not_finite(stepper: Stepper, task: Task) -> None:
+    """Where numbers are read later: it changes no weight, nor does what comes after, and the line names it."""
+    batches = Points(8).train_batches(0)
+    for number in range(1, 9):
+        stepper.step(number, [next(batches)])
+    stepper.check_weights(8)
+    before, bad = weights(task), next(batches)
+    stepper.step(9, [bad | {"x": bad["x"] * float("nan")}])
+    for number in range(10, 14):
+        stepper.step(number, [next(batches)])
+    assert torch.equal(weights(task), before)
+    with pytest.raises(DivergedError, match=r"loss 'model' is nan at step 9; the update was not applied"):
+        stepper.take_metrics()

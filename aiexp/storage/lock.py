@@ -13,7 +13,7 @@ _opened: WeakSet[IO[str]] = WeakSet()
 
 
 def _let_go() -> None:
-    """A forked process keeps no lock: a worker that outlives a killed run would hold that of the run."""
+    """A forked process keeps no lock: a worker that outlives a killed run would hold its directory."""
     for file in list(_opened):
         file.close()
 

@@ -1,28 +1,28 @@
 """Steps as CUDA graphs, on a GPU: `pytest -m gpu`."""
 
 import os
-import signal
 import subprocess
 import sys
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import nn
 
 from aiexp.checkpoint.state import seed_everything
-from aiexp.errors import ConfigError, DivergedError, Stopped
+from aiexp.errors import ConfigError
 from aiexp.task.base import Task, Update
 from aiexp.trainer.stepper import Stepper
-from aiexp.trainer.trainer import Loop
-from tests.endings import at_step, digest
-from tests.hardware.test_gpu import train
-from tests.toys import FUSED, Classify, Points, make_hardware, make_trainer, new_run, weights
+from tests.toys import (
+    Points,
+    Recordable,
+    check_a_loss_that_is_not_finite,
+    make_hardware,
+    make_trainer,
+    weights,
+)
 
 pytestmark = [
     pytest.mark.gpu,
@@ -30,28 +30,6 @@ pytestmark = [
 ]
 if torch.cuda.is_available():
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, with the first matrix product
-
-
-class Recordable(Task):
-    """Dropout and batch norm, whose random numbers and statistics a replay has to carry on."""
-
-    capturable = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.model = nn.Sequential(
-            nn.Linear(8, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 3)
-        )
-
-    def train_step(self, batch: Any) -> Iterator[Update]:
-        logits = self.model(batch["x"])
-        accuracy = (logits.argmax(1) == batch["y"]).float().mean()
-        yield Update(loss=F.cross_entropy(logits.float(), batch["y"]), metrics={"accuracy": accuracy})
-
-    def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"model": FUSED(self.model.parameters(), lr=0.01)}
-
-    evaluate = Classify.evaluate
 
 
 def make_stepper(task: Task, **changes: Any) -> Stepper:
@@ -104,40 +82,10 @@ def test_no_step_between_two_lines_waits_for_the_gpu() -> None:
     assert stepper.take_metrics()["train/loss"] > 0
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_stopped_and_resumed_it_ends_in_the_same_bytes(
-    tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changes: dict[str, Any] = {"precision": precision, "deterministic": True}
-    try:
-        whole, broken = new_run(tmp_path, "whole"), new_run(tmp_path, "broken")
-        train(whole, Recordable, **changes)
-        with monkeypatch.context() as patch:
-            patch.setattr(Loop, "finish_step", Loop.finish_step)
-            at_step(7, lambda: os.kill(os.getpid(), signal.SIGTERM))
-            with pytest.raises(Stopped):
-                train(broken, Recordable, **changes)
-        torch.manual_seed(99)
-        train(broken, Recordable, **changes)
-        assert digest(broken) == digest(whole)
-    finally:
-        torch.use_deterministic_algorithms(False)
-
-
 def test_a_replayed_loss_that_is_not_finite_changes_no_weight() -> None:
     task = Recordable()
     stepper = make_stepper(task)
-    batches = Points(8).train_batches(0)
-    for number in range(1, 9):
-        stepper.step(number, [next(batches)])
-    stepper.check_weights(8)
-    before, bad = weights(task), next(batches)
-    stepper.step(9, [bad | {"x": bad["x"] * float("nan")}])
-    for number in range(10, 14):
-        stepper.step(number, [next(batches)])
-    assert torch.equal(weights(task), before)
-    with pytest.raises(DivergedError, match=r"loss 'model' is nan at step 9; the update was not applied"):
-        stepper.take_metrics()
+    check_a_loss_that_is_not_finite(stepper, task)
 
 
 class Reading(Recordable):

@@ -18,7 +18,17 @@ from aiexp.task.base import Task, Update
 from aiexp.trainer.selection import Selection
 from aiexp.trainer.stepper import Stepper
 from tests.endings import at_step, digest
-from tests.toys import Adversaries, Classify, Linear, Points, make_hardware, make_trainer, new_run, weights
+from tests.toys import (
+    Adversaries,
+    Classify,
+    Linear,
+    Points,
+    Recordable,
+    make_hardware,
+    make_trainer,
+    new_run,
+    weights,
+)
 
 pytestmark = [
     pytest.mark.gpu,
@@ -141,7 +151,7 @@ def test_deterministic_refuses_what_is_not() -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-@pytest.mark.parametrize("task_class", [Classify, Adversaries])
+@pytest.mark.parametrize("task_class", [Classify, Adversaries, Recordable])
 def test_stopped_and_resumed_it_ends_in_the_same_bytes(
     tmp_path: Path, task_class: type[Task], precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from aiexp.trainer.captures import Captures, layout_of
 from aiexp.trainer.finiteness import Later
 from aiexp.trainer.stepper import Stepper
 from aiexp.trainer.window import Window
-from tests.toys import FUSED, Points, make_hardware, make_trainer, weights
+from tests.toys import FUSED, Points, check_a_loss_that_is_not_finite, make_hardware, make_trainer, weights
 
 
 class Pure(Task):
@@ -103,17 +103,7 @@ def test_a_loss_that_is_not_finite_changes_no_weight_and_the_line_names_its_step
     task = Pure()
     stepper, _ = make(task, is_recorded=is_recorded)
     stepper.clip = 1.0 if is_clipped else None
-    batches = Points(8).train_batches(0)
-    for number in range(1, 7):
-        stepper.step(number, [next(batches)])
-    stepper.check_weights(6)
-    before, bad = weights(task), next(batches)
-    stepper.step(7, [bad | {"x": bad["x"] * float("nan")}])
-    for number in range(8, 11):
-        stepper.step(number, [next(batches)])
-    assert torch.equal(weights(task), before)
-    with pytest.raises(DivergedError, match=r"loss 'model' is nan at step 7; the update was not applied"):
-        stepper.take_metrics()
+    check_a_loss_that_is_not_finite(stepper, task)
 
 
 def test_a_gradient_that_is_not_finite_is_not_applied_either() -> None:

@@ -1,15 +1,10 @@
 """A run on lazily decoded pictures that was killed ends as one that was not."""
 
-import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from aiexp import cli
-from aiexp.rundir.directory import RunDirectory
-from tests.endings import die_at, digest
-from tests.forks import in_fork
+from tests.endings import check_killed_and_resumed
 
 SETTINGS = [
     *("task=mnist_cnn", "dataset=image_folder", "dataset.memory=lazy", "dataset.num_workers=1"),
@@ -24,15 +19,4 @@ def test_a_killed_run_on_lazy_pictures_goes_on_exactly(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    def run(name: str, before: Callable[[], object] = lambda: None) -> int:
-        def body() -> int:
-            before()
-            return cli.main(["run", *SETTINGS, f"dataset.train_folder={pets}", f"outputs={name}"])
-
-        return in_fork(body, tmp_path, seconds=60).code
-
-    assert run("whole") == 0
-    assert run("killed", lambda: die_at(5)) == -signal.SIGKILL
-    assert in_fork(lambda: cli.main(["resume", "killed/latest"]), tmp_path, seconds=60).code == 0
-    whole, killed = (RunDirectory(tmp_path / name / "latest") for name in ("whole", "killed"))
-    assert digest(killed) == digest(whole)
+    check_killed_and_resumed([*SETTINGS, f"dataset.train_folder={pets}"], 5, tmp_path)

@@ -1,7 +1,5 @@
 """Pictures of two kinds that are decoded when a batch is made: the same batches as from memory."""
 
-import signal
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,16 +10,13 @@ import torch
 import yaml
 from PIL import Image
 
-from aiexp import cli
 from aiexp.dataset.image.pixels import LazyPixels
 from aiexp.dataset.image.unpaired import UnpairedDataset
 from aiexp.dataset.image.unpaired_folders import unpaired_folders
 from aiexp.errors import DataError
-from aiexp.rundir.directory import RunDirectory
 from tests.dataset.image.lazy_folder import assert_same
 from tests.dataset.image.test_bad_pictures import cut, spoil
-from tests.endings import die_at, digest
-from tests.forks import in_fork
+from tests.endings import check_killed_and_resumed
 
 YAML = Path(__file__).parents[3] / "conf" / "dataset" / "unpaired_folders.yaml"
 
@@ -127,15 +122,4 @@ def test_a_killed_run_goes_on_exactly(zebras: Path, tmp_path: Path, monkeypatch:
         *("trainer=cyclegan", "tracker=none", "hardware.device=cpu", "hardware.threads=1"),
     ]
 
-    def run(name: str, before: Callable[[], object] = lambda: None) -> int:
-        def body() -> int:
-            before()
-            return cli.main(["run", *settings, f"outputs={name}"])
-
-        return in_fork(body, tmp_path, seconds=100).code
-
-    assert run("whole") == 0
-    assert run("killed", lambda: die_at(2)) == -signal.SIGKILL
-    assert in_fork(lambda: cli.main(["resume", "killed/latest"]), tmp_path, seconds=100).code == 0
-    whole, killed = (RunDirectory(tmp_path / name / "latest") for name in ("whole", "killed"))
-    assert digest(killed) == digest(whole)
+    check_killed_and_resumed(settings, 2, tmp_path)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import signal
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,15 +11,12 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from aiexp import cli
 from aiexp.dataset.text.hub import HubStream, hub
 from aiexp.dataset.text.stream import StreamedTexts
 from aiexp.errors import DataError
-from aiexp.rundir.directory import RunDirectory
 from tests.dataset.conftest import SETTINGS
 from tests.dataset.text.test_hub import COLUMNS, repository
-from tests.endings import die_at, digest
-from tests.forks import in_fork
+from tests.endings import check_killed_and_resumed
 
 STREAM = {"streaming": True, "block_size": 16, "eval_limit": 10, "eval_split": "test"}
 FILES, ROWS = 4, 700  # more rows of a file than are read at once
@@ -219,15 +215,4 @@ def test_a_killed_run_on_a_stream_goes_on_exactly(tmp_path: Path, monkeypatch: p
         *("tracker=none", "hardware.device=cpu", "hardware.threads=1"),
     ]
 
-    def run(name: str, before: Callable[[], object] = lambda: None) -> int:
-        def body() -> int:
-            before()
-            return cli.main(["run", *settings, f"outputs={name}"])
-
-        return in_fork(body, tmp_path, seconds=60).code
-
-    assert run("whole") == 0
-    assert run("killed", lambda: die_at(7)) == -signal.SIGKILL
-    assert in_fork(lambda: cli.main(["resume", "killed/latest"]), tmp_path, seconds=60).code == 0
-    whole, killed = (RunDirectory(tmp_path / name / "latest") for name in ("whole", "killed"))
-    assert digest(killed) == digest(whole)
+    check_killed_and_resumed(settings, 7, tmp_path)
