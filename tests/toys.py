@@ -275,7 +275,7 @@ def make_hardware(**changes: Any) -> Hardware:
 
 
 def check_a_loss_that_is_not_finite(stepper: Stepper, task: Task) -> None:
-    """Where numbers are read later: it changes no weight, nor does what comes after, and the line names it."""
+    """Where numbers are read later: it changes no weight, nor does what follows, and the line names it."""
     batches = Points(8).train_batches(0)
     for number in range(1, 9):
         stepper.step(number, [next(batches)])
