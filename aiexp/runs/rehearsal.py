@@ -12,7 +12,7 @@ from torch import Tensor
 from aiexp.checkpoint.digest import differing, digests
 from aiexp.checkpoint.state import load_random_state, random_state
 from aiexp.checkpoint.store import CheckpointStore
-from aiexp.dataset.base import Dataset
+from aiexp.dataset.base import Dataset, Positioned
 from aiexp.errors import AiexpError
 from aiexp.experiment import Experiment
 from aiexp.task.base import Progress, Task
@@ -92,9 +92,10 @@ class Rehearsal:
         """What a checkpoint holds beside the weights."""
         stepper = self.stepper.state()
         window = {name: v for name, v in stepper["window"].items() if not name.startswith("time/")}
-        return {
-            "stepper": stepper | {"window": window}, "task": self.task.extra_state(), "random": random_state()
-        }  # fmt: skip
+        state: dict[str, Any] = {"stepper": stepper | {"window": window}, "task": self.task.extra_state()}
+        if isinstance(dataset := self.experiment.dataset, Positioned):
+            state["dataset"] = dataset.state(self.step * self.experiment.trainer.accumulate)
+        return state | {"random": random_state()}
 
     def trace(self) -> dict[str, str]:
         """Digests of everything that a resumed run must have again."""
@@ -107,6 +108,8 @@ class Rehearsal:
         self.step = step
         self.tell_progress()
         self.task.load_extra_state(state["task"])
+        if isinstance(dataset := self.experiment.dataset, Positioned):
+            dataset.load_state(state["dataset"])
         load_random_state(state["random"])
 
     def own(self) -> dict[str, str]:

@@ -102,9 +102,10 @@ def check_extra_state(task: Task) -> None:
     except (TypeError, ValueError) as error:
         raise broken(task, "extra_state", f"cannot be saved: {error}", fix=fix) from error
     for name, tensor in tensors.items():
-        dtype = (tensor.rows if isinstance(tensor, Part) else tensor).dtype
-        if dtype not in DTYPES:
-            raise broken(task, "extra_state", f"has a {dtype} at '{name}'", fix="another dtype")
+        if isinstance(tensor, Part):
+            raise broken(task, "extra_state", f"has a sharded tensor at '{name}'", fix="keep it as a buffer")
+        if tensor.dtype not in DTYPES:
+            raise broken(task, "extra_state", f"has a {tensor.dtype} at '{name}'", fix="another dtype")
 
 
 def checked_description(task: Task) -> dict[str, Any]:

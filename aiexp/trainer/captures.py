@@ -80,7 +80,7 @@ class Captures:
         self.optimizers = optimizers
         # Others would have to be asked whether an update may be applied, which waits for the GPU.
         self.is_possible = all(group.get("fused") for group in self.groups)
-        self.record: Record = record or CudaGraphs()
+        self.record: Record | None = record or (CudaGraphs() if self.is_possible else None)
         self.sightings: dict[Hashable, int] = {}
         self.recorded: dict[Hashable, Recorded] = {}
 
@@ -140,6 +140,7 @@ class Captures:
             return torch.stack(numbers)
 
         try:
+            assert self.record is not None
             graph, outputs = self.record(step)
         except RuntimeError as error:
             if "captur" not in str(error):

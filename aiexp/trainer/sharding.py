@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from aiexp.checkpoint.digest import digests
-from aiexp.checkpoint.part import Part, saved_form
+from aiexp.checkpoint.part import Part, is_sharded, saved_form
 from aiexp.errors import HardwareError
 from aiexp.hardware.hardware import Hardware
 from aiexp.task.base import Task
@@ -46,6 +46,12 @@ def prepare(task: Task, hardware: Hardware) -> None:
     except (ValueError, NotImplementedError) as error:
         raise broken(task, "shards", f"cannot be followed: {error}", fix=DDP) from error
     task.to(hardware.device)
+
+
+def clipped(parameters: list[nn.Parameter], largest: float) -> Tensor:
+    """Scales gradients down to a largest L2 norm of all together, of all ranks; their norm before, ()."""
+    norm: Any = nn.utils.clip_grad_norm_(parameters, largest)
+    return norm.full_tensor() if is_sharded(norm) else norm
 
 
 def load_weights(task: Task, model: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from aiexp.task.contract import (
 from aiexp.trainer.captures import Captures
 from aiexp.trainer.finiteness import AtOnce, Finiteness, Later
 from aiexp.trainer.schedule import Schedule
-from aiexp.trainer.sharding import fitted_moments
+from aiexp.trainer.sharding import clipped, fitted_moments
 from aiexp.trainer.together import Window as Totals
 from aiexp.trainer.together import check_alike, merged, synced
 from aiexp.trainer.window import Window
@@ -211,7 +211,7 @@ class Stepper:
         optimizer = self.optimizers[name]
         if self.scaler is not None:
             self.scaler.unscale_(optimizer)
-        norm = None if self.clip is None else nn.utils.clip_grad_norm_(self.parameters[name], self.clip)
+        norm = None if self.clip is None else clipped(self.parameters[name], self.clip)
         self.finiteness.see_gradient(name, optimizer, norm, number)
         if norm is not None:
             key = "gradient_norm" if len(self.parameters) == 1 else f"gradient_norm/{name}"

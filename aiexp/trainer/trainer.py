@@ -273,19 +273,28 @@ class Loop:
         """Evaluates the best checkpoint on the test split, with pictures and tables."""
         best = self.selection.best
         if best is not None and best.step != self.step:
-            try:
-                with self.interruptible():
-                    model, state = restored(best.step, self.task, self.session, self.world)
-                    load_weights(self.task, model)
-                    self.task.load_extra_state(state["task"])
-            except CheckpointError as error:
-                self.session.say(f"warning: {error.what} ({error.where}); testing the last weights instead")
+            with self.interruptible():
+                self.load_best(best.step)
         split = "test" if self.dataset.num_examples("test") else "eval"
         if not self.dataset.num_examples(split):
             return {}
         evaluation = self.evaluate(split, report=True)
         self.session.report(self.step, evaluation, False)
         return evaluation.metrics
+
+    def load_best(self, step: int) -> None:
+        """Takes the weights of a checkpoint, on all ranks or, if one cannot read it, on none."""
+        loaded = None
+        try:
+            loaded = restored(step, self.task, self.session, self.world)
+        except CheckpointError as error:
+            self.session.say(f"warning: {error.what} ({error.where}); testing the last weights instead")
+        is_missed = self.world.largest(loaded is None)
+        if loaded is None or is_missed:
+            return
+        model, state = loaded
+        load_weights(self.task, model)
+        self.task.load_extra_state(state["task"])
 
     def save(self) -> None:
         """Writes a checkpoint of this step and deletes those no longer kept."""

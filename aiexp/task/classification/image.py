@@ -84,7 +84,7 @@ class ImageClassification(Task):
         num_worst: NonNegativeInt,
     ) -> None:
         super().__init__()
-        check_batch_norm(model, dataset)
+        self.normalized_rows = check_batch_norm(model, dataset)
         self.model: Any = model
         self.class_names: list[str] = dataset.class_names
         self.head = nn.Linear(model.feature_size, len(self.class_names))
@@ -100,6 +100,16 @@ class ImageClassification(Task):
         self.is_frozen = self.frozen_batches > 0  # only the head learns
         if trunk.whitening_examples:
             self.whiten(dataset)
+
+    def join(self, world: World) -> None:
+        """Takes its place among the ranks.
+
+        Raises:
+            ConfigError: one of them would have one row for batch norm.
+        """
+        super().join(world)
+        if self.normalized_rows is not None:
+            check_ranks(self.normalized_rows, world.size, type(self.model).__name__)
 
     def describe(self) -> dict[str, Any]:
         """The name of each class, by its number."""
@@ -231,15 +241,18 @@ def normalizer(normalization: Literal["dataset", "imagenet"], dataset: ImageData
     return (1 / (255 * std)).float(), (-mean / std).float()
 
 
-def check_batch_norm(model: Any, dataset: ImageData) -> None:
-    """Raises `ConfigError` if a training batch has one example and the model normalises over batches."""
+def check_batch_norm(model: Any, dataset: ImageData) -> int | None:
+    """Rows of the smallest training batch, if the model normalises over batches.
+
+    Raises:
+        ConfigError: that is one.
+    """
     if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):  # pyright: ignore[reportPrivateUsage]
-        return
+        return None
     size, num = dataset.batch_size, dataset.num_examples("train")
     last = num - (dataset.batches_per_epoch() - 1) * size
-    check_ranks(min(size, last), type(model).__name__)
     if min(size, last) != 1:
-        return
+        return min(size, last)
     which = "every training batch" if size == 1 else f"the last training batch of each epoch ({num} = "
     if size > 1:
         which += f"{num // size} x {size} + 1)"
@@ -252,9 +265,8 @@ def check_batch_norm(model: Any, dataset: ImageData) -> None:
     )
 
 
-def check_ranks(rows: int, model: str) -> None:
-    """Raises `ConfigError` if a rank has one of the rows of a batch for batch norm."""
-    size = World.from_environment().size
+def check_ranks(rows: int, size: int, model: str) -> None:
+    """Raises `ConfigError` if a rank of so many has one of the rows of a batch for batch norm."""
     if size > 1 and rows >= size > rows // 2:
         raise ConfigError(
             f"a batch of {rows} images leaves one for a rank of {size}, and {model} has batch norm, which "

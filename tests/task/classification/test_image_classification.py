@@ -23,6 +23,7 @@ from aiexp.task.classification.augmentation import Augmentation
 from aiexp.task.classification.image import ImageClassification
 from aiexp.task.classification.mixing import Mixing
 from aiexp.task.classification.trunk import Trunk, stages
+from aiexp.world.world import World
 from tests.endings import die_at, digest
 from tests.forks import in_fork
 from tests.task.images import stripes
@@ -269,6 +270,14 @@ def test_batch_norm_needs_two_images(num: int, batch_size: int, drop_last: bool,
     with pytest.raises(ConfigError, match="batch norm, which needs at least two") as caught:
         make(dataset, model=Normed())
     assert caught.value.where == "dataset"
+
+
+def test_batch_norm_needs_two_images_on_each_rank() -> None:
+    task, _ = make(stripes(num=48, batch_size=16), model=Normed())
+    task.join(World(0, 8))
+    with pytest.raises(ConfigError, match="16 images leaves one for a rank of 9"):
+        task.join(World(0, 9))
+    make(stripes(num=48, batch_size=16))[0].join(World(0, 16))  # without batch norm
 
 
 def train(directory: RunDirectory) -> None:
