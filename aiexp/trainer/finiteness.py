@@ -87,6 +87,9 @@ class Seen:
 class Later:
     """Never reads: the GPU itself leaves out the update, and all after it, and the next line finds out which.
 
+    With a scaled loss the scaler leaves out updates: later ones, finite again, may be applied until the next
+    line ends the run. No checkpoint is written of them.
+
     Args:
         world: The ranks, which raise together.
         device: Of the losses.

@@ -91,6 +91,28 @@ def test_data_that_depend_on_more_than_the_number_of_a_batch() -> None:
     assert "not restored: dataset.random" in line
 
 
+def test_a_position_that_is_saved_is_given_back() -> None:
+    class Counts(Points):
+        """Gives other batches after resuming unless it is told how many it has given."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._given = 0
+
+        def train_batches(self, start: int) -> Iterator[dict[str, Tensor]]:
+            for batch in super().train_batches(start):
+                self._given += 1
+                yield batch | {"x": batch["x"] + self._given}
+
+        def state(self, start: int) -> dict[str, Any]:
+            return {"given": self._given}
+
+        def load_state(self, state: dict[str, Any] | None) -> None:
+            self._given = (state or {"given": 0})["given"]
+
+    assert lines(Classify, Counts) == []
+
+
 def test_a_fingerprint_that_is_drawn() -> None:
     class Drawn(Points):
         def __init__(self) -> None:
