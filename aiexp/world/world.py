@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Self, final
 
 from aiexp.errors import ConfigError
@@ -69,20 +70,24 @@ class World:
         self._timeout = timeout
         if dist.is_initialized():
             return
-        # A file of ours to meet at: no port is open to strangers. torchrun's ranks meet where it says.
         path, patience = os.environ.get(STORE), timeout + LATER_SECONDS
-        store: Any = (
-            dist.FileStore(path, self.size)  # pyright: ignore[reportPrivateImportUsage]
-            if path
-            else meet(self.rank, self.size, patience)
-        )
-        dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if device_type == "cuda" else "gloo",
-            store=store,
-            rank=self.rank,
-            world_size=self.size,
-            timeout=timedelta(seconds=patience),
-        )
+
+        def meet_all() -> None:
+            # A file of ours to meet at: no port is open to strangers. torchrun's ranks meet where it says.
+            store: Any = (
+                dist.FileStore(path, self.size)  # pyright: ignore[reportPrivateImportUsage]
+                if path
+                else meet(self.rank, self.size, patience)
+            )
+            dist.init_process_group(
+                "cpu:gloo,cuda:nccl" if device_type == "cuda" else "gloo",
+                store=store,
+                rank=self.rank,
+                world_size=self.size,
+                timeout=timedelta(seconds=patience),
+            )
+
+        audibly(meet_all)
 
     def watch(self) -> None:
         """From now on a rank that gives no sign of life ends; building data and weights may take longer."""
@@ -213,6 +218,24 @@ class World:
         """A seed of this rank's own, in [0, 2^63)."""
         text = f"{seed} {step} {self.rank}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
+
+
+def audibly(body: Callable[[], None]) -> None:
+    """Does what waits outside of Python, in a thread: the main one goes on hearing signals, and may leave."""
+    errors: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            body()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = Thread(target=guarded, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.05)
+    if errors:
+        raise errors[0]
 
 
 def rank_file(folder: Path, rank: int, suffix: str) -> Path:

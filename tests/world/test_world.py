@@ -1,7 +1,10 @@
 """What ranks tell each other."""
 
+import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,11 @@ from torch import nn
 
 from aiexp.errors import ConfigError, HardwareError
 from aiexp.hardware.hardware import count_devices
+from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.task.base import Last, Sum
 from aiexp.trainer.together import check_alike, merged, synced
-from aiexp.world.world import World
+from aiexp.world.world import STORE, World
+from tests.forks import in_fork
 from tests.ranks import together
 from tests.toys import Linear
 
@@ -109,3 +114,21 @@ def test_a_launcher_imports_no_torch_and_one_rank_no_elastic() -> None:
     )
     for program in (launcher, alone):
         assert subprocess.run([sys.executable, "-c", program], check=False, timeout=120).returncode == 0
+
+
+def test_a_stop_is_heard_while_the_others_are_awaited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others may have left before they came; nobody is to be killed only after the grace time."""
+    monkeypatch.setenv(STORE, str(tmp_path / "store"))
+
+    def body() -> int:
+        threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
+        try:
+            with StopSignal() as stop, stop.interruptible():
+                World(0, 2).start("cpu", 60.0)
+        except StopRequested:
+            return 7
+        return 1
+
+    assert in_fork(body, tmp_path, seconds=20).code == 7
