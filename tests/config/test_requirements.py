@@ -32,7 +32,7 @@ def test_a_stream_needs_lengths_in_steps_and_named_splits() -> None:
         "trainer.evaluate_every=<a whole number>",
         "trainer.checkpoint.every=<a whole number>",
     ]
-    assert "'trainer.epochs' is 3, which cannot be where dataset.streaming is true" in found[2]
+    assert "'trainer.epochs' is 3, which does not go with dataset.streaming=true" in found[2]
     assert "finetune.yaml: trainer.epochs" in found[2]
     assert lines(*STREAM, *STEPS, "dataset.eval_split=test") == []
     assert lines(*STREAM[:-1]) == []

@@ -34,7 +34,7 @@ def check_requirements(
                 expected = mismatch(value, ast.parse(annotation, mode="eval").body, parameter.module)
                 if expected is not None:
                     shown = "null" if value is None else repr(value)
-                    what = f"'{full}' is {shown}, which cannot be where {key}.{name} is true"
+                    what = f"'{full}' is {shown}, which does not go with {key}.{name}=true"
                     right = expected if expected == "null" or expected.isdigit() else f"<{expected}>"
                     problems.append(Problem(key=full, what=what, fix=f"{full}={right}"))
     return problems
