@@ -2,8 +2,9 @@
 
 import os
 import shutil
+import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -42,6 +43,46 @@ def _quiet_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
     )  # no key in your home
     for name in ("AIEXP_TRUST", "AIEXP_CONF", "AIEXP_FAULT"):
         monkeypatch.delenv(name, raising=False)
+
+
+LONGEST_TEST = 300.0  # seconds; the longest that is not `slow` takes 30
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """A test that hangs fails, and what it has started ends: else nobody would learn which test it was."""
+
+    def end(*_: object) -> None:
+        for child in descendants(os.getpid()):
+            os.kill(child, signal.SIGKILL)
+        pytest.fail(f"{item.nodeid} took more than {LONGEST_TEST:.0f} s")
+
+    is_short = item.get_closest_marker("slow") is None
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_TEST if is_short else 0)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def descendants(process: int) -> list[int]:
+    """The processes that a process has started, and those that these have, as far as they have parents."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = path.read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue
+        children.setdefault(int(parent), []).append(int(path.parent.name))
+    found: list[int] = []
+    left = [process]
+    while left:
+        started = children.get(left.pop(), [])
+        found += started
+        left += started
+    return found
 
 
 FETCHED = {"passed": 0, "skipped": 0}  # tests that need fetched data, by outcome

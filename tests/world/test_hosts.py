@@ -14,7 +14,7 @@ from tests.sweep.conftest import wait_until
 from tests.world.hosts import Hosts, two_hosts, why_not
 from tests.world.shared_run import WORDS, aiexp, latest, make_folder, ranks_of
 
-pytestmark = [pytest.mark.ranks, pytest.mark.skipif(bool(why_not()), reason=why_not())]
+pytestmark = [pytest.mark.ranks, pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 JOINED = [word for word in WORDS if "devices" not in word]
 HOST = """
         if kind == "lost" and os.environ["WORLD_SIZE"] == "2":
