@@ -5,6 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -48,9 +49,9 @@ def _quiet_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
 LONGEST_TEST = 300.0  # seconds; the longest that is not `slow` takes 30
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
-    """A test that hangs fails, and what it has started ends: else nobody would learn which test it was."""
+@contextmanager
+def bounded(item: pytest.Item) -> Generator[None]:
+    """A phase that fails when it hangs, and ends what it has started: else nobody learns which it was."""
 
     def end(*_: object) -> None:
         for child in descendants(os.getpid()):
@@ -61,10 +62,31 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     before = signal.signal(signal.SIGALRM, end)
     signal.setitimer(signal.ITIMER_REAL, LONGEST_TEST if is_short else 0)
     try:
-        return (yield)
+        yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    """Fixtures may train, too."""
+    with bounded(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """The test itself."""
+    with bounded(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    """What it waits for at its end."""
+    with bounded(item):
+        return (yield)
 
 
 def descendants(process: int) -> list[int]:
