@@ -5,7 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -46,47 +46,33 @@ def _quiet_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
         monkeypatch.delenv(name, raising=False)
 
 
-LONGEST_TEST = 300.0  # seconds; the longest that is not `slow` takes 30
+LONGEST_TEST, LONGEST_SLOW_TEST = 300.0, 3600.0  # seconds
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None]:
+    """Fixtures may train, too: the bound is one for a test with what is set up for it."""
+    with bounded(item.nodeid, LONGEST_SLOW_TEST if item.get_closest_marker("slow") else LONGEST_TEST):
+        return (yield)
 
 
 @contextmanager
-def bounded(item: pytest.Item) -> Generator[None]:
-    """A phase that fails when it hangs, and ends what it has started: else nobody learns which it was."""
+def bounded(name: str, seconds: float) -> Generator[None]:
+    """A body that fails when it hangs, and ends what it has started: else nobody learns which test it was."""
 
     def end(*_: object) -> None:
         for child in descendants(os.getpid()):
-            os.kill(child, signal.SIGKILL)
-        pytest.fail(f"{item.nodeid} took more than {LONGEST_TEST:.0f} s")
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        pytest.fail(f"{name} took more than {seconds:.0f} s")
 
-    is_short = item.get_closest_marker("slow") is None
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, LONGEST_TEST if is_short else 0)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # again and again: its teardown may hang, too
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
-    """Fixtures may train, too."""
-    with bounded(item):
-        return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
-    """The test itself."""
-    with bounded(item):
-        return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
-    """What it waits for at its end."""
-    with bounded(item):
-        return (yield)
 
 
 def descendants(process: int) -> list[int]:

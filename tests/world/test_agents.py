@@ -20,8 +20,7 @@ from tests.task.control.test_dqn import make_task
 from tests.toys import make_hardware
 from tests.world.shared_run import WORDS, aiexp, latest, lines, make_folder
 
-# Slow: torch's agents wait tens of seconds where a machine's names and interfaces are odd.
-pytestmark = [pytest.mark.ranks, pytest.mark.slow]
+pytestmark = pytest.mark.ranks
 DQN_WORDS = [
     "task=dqn_cartpole", *WORDS[1:], "trainer.epochs=null", "trainer.steps=12", "trainer.log_every=4",
     "trainer.evaluate_every=6", "trainer.checkpoint.every=3", "dataset.num_envs=6", "dataset.batch_size=12",

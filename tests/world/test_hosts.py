@@ -73,7 +73,6 @@ def test_two_machines_end_in_the_bytes_of_one(hosts: Hosts, tmp_path: Path) -> N
     assert digest(directory) == digest(latest(whole))
 
 
-@pytest.mark.slow
 def test_a_machine_that_is_lost_is_done_without(hosts: Hosts, tmp_path: Path) -> None:
     with started(hosts, tmp_path, "task.keeps=false", nodes="1:2", restarts=2, fault="lost:1:5") as (
         first,
@@ -87,7 +86,6 @@ def test_a_machine_that_is_lost_is_done_without(hosts: Hosts, tmp_path: Path) ->
     assert latest(tmp_path).read_json("status.json")["state"] == "finished"
 
 
-@pytest.mark.slow
 def test_when_the_cable_is_cut_the_ranks_of_both_sides_end(hosts: Hosts, tmp_path: Path) -> None:
     """By their own watch, since nobody tells them; torchrun's agents may wait for each other longer."""
     with started(hosts, tmp_path, "hardware.timeout=4", fault="cut:1:5"):

@@ -22,8 +22,7 @@ from tests.endings import digest
 from tests.forks import Ended
 from tests.world.shared_run import WORDS, aiexp, alive, latest, make_folder, misbehave_at_step
 
-# Slow: torch's agents wait tens of seconds where a machine's names and interfaces are odd.
-pytestmark = [pytest.mark.ranks, pytest.mark.slow]
+pytestmark = pytest.mark.ranks
 JOINED = [word for word in WORDS if "devices" not in word]
 
 
