@@ -1,9 +1,11 @@
 """What a config describes, built: hardware, trainer, data set and task, always in the same order."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, final
 
 from aiexp.config.objects.build import build
+from aiexp.model.carried import collecting
 
 if TYPE_CHECKING:
     from aiexp.dataset.base import Dataset
@@ -24,6 +26,7 @@ class Experiment:
     trainer: "Trainer"
     dataset: "Dataset"
     task: "Task"
+    carried: Mapping[str, bytes]  # small files of a pretrained model, which a run keeps
 
     @property
     def num_parameters(self) -> int:
@@ -57,11 +60,12 @@ class Experiment:
         trainer = build(config["trainer"])
         dataset = build(config["dataset"])
         check_dataset(dataset)
-        task = build_task(config, dataset)
+        with collecting() as carried:
+            task = build_task(config, dataset)
         check_task(task)
         if made.world.rank:  # dropout and noise of its own; the leader's are those of a run alone
             seed_everything(made.world.own_seed(config["seed"]))
-        return cls(hardware=made, trainer=trainer, dataset=dataset, task=task)
+        return cls(hardware=made, trainer=trainer, dataset=dataset, task=task, carried=carried)
 
     def fit(self, session: "Session | Follower") -> dict[str, float]:
         """Trains to the end; see `Trainer.fit`."""

@@ -88,6 +88,18 @@ def verify(path: Path) -> None:
         CheckpointError: incomplete or damaged.
         OtherFormatError: written by another aiexp, so not damaged.
     """
+    files = _recorded_files(path)
+    _verify_files(path, files, [*FILES, *(name for name in files if name not in FILES)])
+
+
+def verify_weights(path: Path) -> None:
+    """The same of the files that hold weights alone."""
+    files = _recorded_files(path)
+    _verify_files(path, files, [FILES[0], *(name for name in files if name.startswith(f"{SHARDS}/"))])
+
+
+def _recorded_files(path: Path) -> dict[str, dict[str, Any]]:
+    """Size and sha256 of each file that the manifest names."""
     try:
         files: dict[str, dict[str, Any]] = read_manifest(path)["files"]
     except OtherFormatError:
@@ -96,7 +108,11 @@ def verify(path: Path) -> None:
         raise CheckpointError(f"checkpoint is incomplete: {error.what}", where=str(path)) from error
     if names := [name for name in files if name not in FILES and not is_ours(name)]:
         raise CheckpointError(f"manifest names a file that is none of ours: {names[0]!r}", where=str(path))
-    for name in (*FILES, *(name for name in files if name not in FILES)):
+    return files
+
+
+def _verify_files(path: Path, files: dict[str, dict[str, Any]], names: list[str]) -> None:
+    for name in names:
         try:
             verify_file(path / name, files[name])
         except (OSError, KeyError) as error:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from aiexp.checkpoint.blocks import Blocks
 from aiexp.checkpoint.manifest import (
+    FILES,
     STATE,
     blocks_folder,
     rank_name,
@@ -34,6 +35,7 @@ from aiexp.checkpoint.manifest import (
     shard_files,
     verify,
     verify_state,
+    verify_weights,
 )
 from aiexp.checkpoint.staging import Staging
 from aiexp.checkpoint.state import join, tensor_names
@@ -129,6 +131,23 @@ class CheckpointStore:
                 state["state"]["task"] = None
                 return model, join(state["state"], tensors) | self.load_rank(step, rank)
             return model, join(state["state"], tensors, load_blocks(path, state["blocks"]))
+        except (SafetensorError, OSError, *UNPARSABLE) as error:
+            raise CheckpointError(f"checkpoint cannot be read: {error}", where=str(path)) from error
+
+    def load_weights(self, step: int) -> dict[str, Tensor]:
+        """The model's tensors of a step alone, whole, for using what was learned.
+
+        Raises:
+            CheckpointError: missing, incomplete or damaged.
+        """
+        path = self.path(step)
+        verify_weights(path)
+        try:
+            return dict(read_safetensors(path / FILES[0])) | {
+                name: tensor
+                for name, tensor in read_shards(shard_files(path), World()).items()
+                if not name.startswith("/")
+            }
         except (SafetensorError, OSError, *UNPARSABLE) as error:
             raise CheckpointError(f"checkpoint cannot be read: {error}", where=str(path)) from error
 

@@ -10,6 +10,7 @@ COMMANDS = {
     "check": "everything short of training: build, one batch, estimated time",
     "sweep": "check a W&B sweep file and register it (aiexp run -m sweeps here)",
     "resume": "continue a stopped run exactly where it stopped",
+    "predict": "what a trained task says of new texts, pictures, episodes, ...",
     "data": "data sets and pretrained weights: list, fetch, path",
     "runs": "the runs there are: list, filter, remove, prune checkpoints",
     "doctor": "is this machine, or a run directory, healthy",

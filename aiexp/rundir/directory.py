@@ -30,18 +30,20 @@ from aiexp.limits import limit_error
 from aiexp.rundir.changes import flatten
 from aiexp.rundir.file import (
     CONFIG,
+    DATA,
     ENVIRONMENT,
     FLAT,
     FORMAT,
     GIT_DIFF,
     LOCK,
+    MODEL,
     STATUS,
     TYPED,
     read_or_empty,
     read_stored,
 )
 from aiexp.rundir.state import State
-from aiexp.storage.files import storage_error, storage_errors, write_json, write_text
+from aiexp.storage.files import storage_error, storage_errors, write_bytes, write_json, write_text
 from aiexp.storage.lock import open_lock, try_lock
 from aiexp.storage.mark import is_run_directory
 from aiexp.storage.reader import to_yaml
@@ -206,6 +208,20 @@ class RunDirectory:
                 write_text(self.path / GIT_DIFF, git.pop("diff"))
                 changes["git"] = git
             write_json(self.path / ENVIRONMENT, self.read_json(ENVIRONMENT) | changes)
+
+    def keep(self, dataset: Mapping[str, Any], model: Mapping[str, bytes]) -> None:
+        """Writes what the trained task is built again from.
+
+        Args:
+            dataset: What is remembered of the data set, as JSON values.
+            model: Small files of a pretrained model, by name.
+        """
+        with storage_errors("writing what the task is built from", self.path):
+            write_json(self.path / DATA, dict(dataset))
+            if model:
+                (self.path / MODEL).mkdir(exist_ok=True)
+            for name, content in model.items():
+                write_bytes(self.path / MODEL / name, content)
 
     def point_latest(self, outputs: Path) -> None:
         """Makes `outputs/latest` a link to this run; a folder that cannot hold links is left alone."""

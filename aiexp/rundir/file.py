@@ -17,6 +17,7 @@ from aiexp.storage.reader import StoredFile, read_bytes, read_file
 from aiexp.storage.shape import (
     anything,
     fields,
+    flag,
     list_of,
     map_of,
     number,
@@ -30,6 +31,8 @@ from aiexp.storage.shape import (
 
 FORMAT = 1  # in status.json; a change that an older aiexp would misread gets the next number
 
+DATA = "dataset.json"  # what the task took from its data set
+MODEL = "model"  # small files of its pretrained model, such as the tokenizer
 FLAT, GIT_DIFF, LOCK = "config.json", "git.diff", ".lock"
 CHECKPOINTS, FIGURES, LOG, ERROR_LOG = "checkpoints", "figures", "run.log", "error.log"
 RANKS = "ranks"  # of a run on several devices: what each process but the leader has said
@@ -86,6 +89,15 @@ STORED: dict[str, StoredFile] = {
             tracker=_ANY_MAP,
             sweep=text,
             differs=list_of(text),
+        )
+    ),
+    DATA: StoredFile(
+        shape=fields(
+            generated=flag,
+            attributes=_ANY_MAP,
+            methods=list_of(text),
+            answers=_ANY_MAP,
+            examples=map_of(optional(whole(0))),
         )
     ),
     FLAT: StoredFile(

@@ -31,6 +31,11 @@ class Parts(Protocol):
         ...
 
     @property
+    def carried(self) -> Mapping[str, bytes]:
+        """Small files of its pretrained model, by name."""
+        ...
+
+    @property
     def num_parameters(self) -> int:
         """Numbers that the task holds in its networks."""
         ...

@@ -155,6 +155,7 @@ class Session:
             experiment: Built.
             changes: What was typed when resuming.
         """
+        from aiexp.dataset.recalled import remember
         from aiexp.task.contract import checked_fingerprint
 
         directory = self.directory
@@ -181,6 +182,7 @@ class Session:
                 fix="restore its files, or start a new run",
             )
         known = {split: count for split, count in sizes.items() if count is not None}
+        directory.keep(remember(experiment.dataset), experiment.carried)
         info = describe_run(directory, self.config, description)
         self._tracker = GuardedTracker(tracker)
         directory.write_environment(

@@ -13,10 +13,14 @@ from torch import Tensor, nn
 from aiexp.checkpoint.digest import differing, digests
 from aiexp.dataset.base import Dataset
 from aiexp.errors import CheckpointError, ConfigError
+from aiexp.prediction.inputs import Inputs
+from aiexp.prediction.network import Logits, Network
+from aiexp.prediction.prediction import Prediction, classified
 from aiexp.task.report import Evaluation
 from aiexp.world.share import refilled
 from aiexp.world.world import World
 
+LOGITS = "logits"  # the network that `Task.logits` is
 OptimizerFactory = Callable[[Iterable[Any]], torch.optim.Optimizer]
 
 
@@ -157,6 +161,48 @@ class Task(nn.Module, ABC):
             total, count = total + sum(losses), count + 1
         return Evaluation(metrics={"loss": total / max(count, 1)}, better={"loss": "min"})
 
+    def inputs(self) -> Inputs:
+        """What one input of a prediction is; see the room `prediction`.
+
+        Raises:
+            ConfigError: the task has not been made for that.
+        """
+        raise no_use(self, "inputs")
+
+    def predict(self, batch: Any) -> list[Prediction]:
+        """The answer to each input of a batch; called in eval and inference mode, on the task's device.
+
+        It depends on parameters, buffers and settings alone: a run that is loaded to be used has no
+        `extra_state`. The default is for tasks that have `class_names` and `logits`.
+
+        Args:
+            batch: Of `inputs().collate`.
+        """
+        names: list[str] = getattr(self, "class_names", [])
+        return classified(self.logits(batch).float().softmax(1), names)
+
+    def logits(self, batch: Any) -> Tensor:
+        """(B, C) float32: of classifiers, before the softmax; `evaluate` goes through it too.
+
+        Args:
+            batch: A dict of tensors, of `inputs().collate` or of an evaluation.
+
+        Raises:
+            ConfigError: the task is no classifier.
+        """
+        raise no_use(self, "logits")
+
+    def networks(self) -> dict[str, Network]:
+        """The networks worth exporting by name; the default is `logits` as one network.
+
+        Raises:
+            ConfigError: the task has not been made for that.
+        """
+        if type(self).logits is Task.logits:
+            raise no_use(self, "networks")
+        ports = self.inputs().ports()
+        return {LOGITS: Network(module=Logits(self, list(ports)), inputs=ports, outputs=(LOGITS,))}
+
     def dealt(self, dataset: Dataset, split: str) -> Iterator[Any]:
         """The batches of a split that this rank evaluates; all of them where there is one rank."""
         return self.world.dealt(dataset.eval_batches(split))
@@ -235,6 +281,18 @@ class Task(nn.Module, ABC):
     def to_device(self, batch: Any) -> Any:
         """`batch` with every tensor in it on the task's device."""
         return to_device(batch, self.device)
+
+
+def no_use(task: Task, member: str) -> ConfigError:
+    """The error for a task that lacks what a use of it needs."""
+    name = type(task).__name__
+    ways = {
+        "inputs": ("does not say what it predicts from", "`inputs` and `predict`, or for classes `logits`"),
+        "logits": ("is no classifier: it has no `logits`", "`logits(batch)`, or a `predict` of its own"),
+        "networks": ("names no networks to export", "`networks`"),
+    }
+    what, fix = ways[member]
+    return ConfigError(f"{name} {what}", where=f"{name}.{member}", fix=f"write {fix}: aiexp/task/base.py")
 
 
 def to_device(value: Any, device: torch.device) -> Any:

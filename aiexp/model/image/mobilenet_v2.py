@@ -1,6 +1,7 @@
 """MobileNetV2 pretrained on ImageNet, without classifier, from a source that `aiexp data list` shows."""
 
 from aiexp.errors import DataError
+from aiexp.model.carried import is_carried
 from aiexp.model.image.torchvision import TorchvisionModel, assign, is_counting, read_weights
 from aiexp.source.fetch import fetch
 
@@ -25,7 +26,7 @@ def fetched_mobilenet_v2(
     model = TorchvisionModel(
         name="mobilenet_v2", weights=None, channels=channels, image_size=image_size, input_size=input_size
     )
-    if is_counting():
+    if is_counting() or is_carried():
         return model
     path = fetch(source) / _FILE
     theirs = read_weights(path)

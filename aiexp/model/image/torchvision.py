@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aiexp.errors import ConfigError, DataError, SecurityError, nearest
+from aiexp.model.carried import is_carried
 from aiexp.model.layer.depthwise import use_depthwise
 from aiexp.ranges import PositiveInt
 from aiexp.source.download import is_offline
@@ -69,11 +70,12 @@ class TorchvisionModel(nn.Module):
         self.input_size = input_size
         self.network, head = headless(name)
         use_depthwise(self.network)
-        if weights is not None and not is_counting():
+        if weights is not None and is_carried():
+            use_transform(self.network)
+        elif weights is not None and not is_counting():
             state = default_weights(name) if weights == "default" else read_weights(Path(weights))
             assign(self.network, state, head, where=f"weights={weights}")
-            if hasattr(self.network, "transform_input"):  # their weights expect it
-                self.network.transform_input = True  # pyright: ignore[reportArgumentType]
+            use_transform(self.network)
         self.feature_size = self._measure(name, image_size)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -99,6 +101,12 @@ class TorchvisionModel(nn.Module):
             ) from error
         self.train()
         return features.shape[1]
+
+
+def use_transform(network: nn.Module) -> None:
+    """Lets a network scale its images as pretrained weights expect it."""
+    if hasattr(network, "transform_input"):
+        network.transform_input = True  # pyright: ignore[reportArgumentType]
 
 
 def is_counting() -> bool:

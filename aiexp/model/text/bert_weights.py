@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from aiexp.errors import DataError, SecurityError
+from aiexp.model.carried import carried_folder, carry, is_carried
 from aiexp.model.text.bert import ACTIVATIONS, Bert, Shape
 from aiexp.model.text.tokenizer import load_tokenizer
 from aiexp.source.fetch import fetch
@@ -41,6 +42,7 @@ PARTS = {  # order matters: the longer of two names that share a beginning comes
     "output_norm.": ["output.LayerNorm."],
     "pooler.": ["pooler.dense."],
 }
+DESCRIPTION = ("config.json", "tokenizer.json", "vocab.txt", "tokenizer_config.json")
 MAX_CONFIG_BYTES = 1_000_000
 FIELDS = {  # of Shape: its name in config.json
     "vocab_size": "vocab_size",
@@ -69,7 +71,7 @@ def fetched_bert(*, source: str, dropout: float | None, attention_dropout: float
     Raises:
         DataError: nothing could be fetched, or it is damaged or no BERT.
     """
-    return load_bert(fetch(source), dropout=dropout, attention_dropout=attention_dropout)
+    return load_bert(carried_folder() or fetch(source), dropout=dropout, attention_dropout=attention_dropout)
 
 
 def load_bert(folder: Path, *, dropout: float | None, attention_dropout: float | None) -> Bert:
@@ -85,6 +87,7 @@ def load_bert(folder: Path, *, dropout: float | None, attention_dropout: float |
         SecurityError: the folder has pickled weights only.
     """
     config = read_config(folder)
+    carry(folder, DESCRIPTION)
     if dropout is None:
         dropout = float(config.get("hidden_dropout_prob", 0.1))
     if attention_dropout is None:
@@ -97,6 +100,8 @@ def load_bert(folder: Path, *, dropout: float | None, attention_dropout: float |
             dropout=dropout,
             attention_dropout=attention_dropout,
         )
+    if is_carried():
+        return model.to_empty(device="cpu")
     path = weights_file(folder)
     if not counting_only:
         try:

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from aiexp.errors import DataError, SecurityError
+from aiexp.model.carried import carried_folder, carry, is_carried
 from aiexp.model.text.bert import Bert
 from aiexp.model.text.bert_weights import first_names, load_bert, read_config, weights_file
 from aiexp.ranges import Share
@@ -74,7 +75,9 @@ class HubEncoder(nn.Module):
 
         transformers_logging.disable_progress_bar()
         folder = find_folder(name, revision)
-        _refuse_unsafe(folder)
+        if not is_carried():
+            _refuse_unsafe(folder)
+        carry(folder, [name for name in FILES if "safetensors" not in name])
         try:
             config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -133,6 +136,8 @@ def find_folder(name: str, revision: str | None) -> Path:
     Raises:
         DataError: neither a folder nor a repository that can be had.
     """
+    if (carried := carried_folder()) is not None:
+        return carried
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
@@ -175,7 +180,7 @@ def _load(folder: Path, config: Any) -> Any:
     """The model, its weights in float32 however they are stored; none when only sizes are asked for."""
     from transformers import AutoModel
 
-    if torch.get_default_device().type == "meta":
+    if torch.get_default_device().type == "meta" or is_carried():
         return AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
     model, found = AutoModel.from_pretrained(
         folder,

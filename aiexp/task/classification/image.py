@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset, ImageData
+from aiexp.dataset.recalled import is_recalled
 from aiexp.errors import ConfigError
+from aiexp.prediction.pictures import PictureInputs
 from aiexp.ranges import NonNegativeInt, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.classification.augmentation import Augmentation
@@ -87,6 +89,7 @@ class ImageClassification(Task):
         self.normalized_rows = check_batch_norm(model, dataset)
         self.model: Any = model
         self.class_names: list[str] = dataset.class_names
+        self.image_shape = dataset.image_size, dataset.channels
         self.head = nn.Linear(model.feature_size, len(self.class_names))
         self.optimizer, self.trunk, self.augmentation, self.mixing = optimizer, trunk, augmentation, mixing
         self.label_smoothing, self.test_flip, self.num_worst = label_smoothing, test_flip, num_worst
@@ -98,7 +101,7 @@ class ImageClassification(Task):
         self.frozen_batches = round(trunk.frozen_epochs * dataset.batches_per_epoch())
         self.num_batches = 0  # of training, so far
         self.is_frozen = self.frozen_batches > 0  # only the head learns
-        if trunk.whitening_examples:
+        if trunk.whitening_examples and not is_recalled(dataset):
             self.whiten(dataset)
 
     def join(self, world: World) -> None:
@@ -188,9 +191,13 @@ class ImageClassification(Task):
         self.num_batches = state["num_batches"]
         self.train(self.training)
 
-    def predict(self, images: Tensor) -> Tensor:
-        """Logits (B, K) float32 of uint8 images, averaged with those of their mirror images if asked for."""
-        normalized = self.normalize(images)
+    def inputs(self) -> PictureInputs:
+        """Pictures of the size and the channels of the training."""
+        return PictureInputs(*self.image_shape)
+
+    def logits(self, batch: dict[str, Tensor]) -> Tensor:
+        """(B, K) float32 of uint8 images, averaged with those of their mirror images if asked for."""
+        normalized = self.normalize(batch["images"])
         if not self.test_flip:
             return self(normalized)
         return (self(normalized) + self(normalized.flip(3))) / 2
@@ -199,7 +206,7 @@ class ImageClassification(Task):
         """Loss, accuracy and macro F1; as a report also per-class table, confusion matrix, worst errors."""
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         for batch in self.dealt(dataset, split):
-            logits = self.predict(self.to_device(batch["images"]))
+            logits = self.logits({"images": self.to_device(batch["images"])})
             parts.append((logits.cpu(), batch["labels"], batch["index"]))
         metrics, truth, probabilities, index = score(self.gathered(parts))
         if not report:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset, TextData
 from aiexp.errors import ConfigError
+from aiexp.prediction.texts import Texts
 from aiexp.ranges import NonNegativeInt, Range, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.classification.report import BETTER, classification_report, score
@@ -96,6 +97,7 @@ class TextClassification(Task):
         self.class_weights: Tensor | None
         weights = weigh_classes(class_weights, dataset)
         self.register_buffer("class_weights", weights, persistent=False)
+        self.max_tokens: int = min(model.max_tokens, getattr(dataset, "max_tokens", model.max_tokens))
         dataset.tokenize(model.tokenizer, model.max_tokens)
 
     def describe(self) -> dict[str, Any]:
@@ -149,12 +151,20 @@ class TextClassification(Task):
             ]
         return [g for g in groups if g["params"]]
 
+    def inputs(self) -> Texts:
+        """Texts, cut to what the model and the data set of the training take."""
+        return Texts(self.model.tokenizer, self.max_tokens)
+
+    def logits(self, batch: dict[str, Tensor]) -> Tensor:
+        """(B, C) float32."""
+        return self(batch)
+
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """Loss, accuracy and macro F1; as a report also per-class table, confusion matrix, worst errors."""
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         for batch in self.dealt(dataset, split):
             moved = self.to_device(batch)
-            parts.append((self(moved).cpu(), batch["labels"], batch["index"]))
+            parts.append((self.logits(moved).cpu(), batch["labels"], batch["index"]))
         metrics, truth, probabilities, index = score(self.gathered(parts))
         if not report:
             return Evaluation(metrics=metrics, better=BETTER)

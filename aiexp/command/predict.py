@@ -1,0 +1,135 @@
+"""`aiexp predict RUN [INPUT...]`: what a trained task says of texts, pictures, seeds, ..."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from aiexp.command.flags import TRUST, Flag, Flags
+from aiexp.errors import AiexpError, ConfigError, DataError
+from aiexp.storage.files import storage_errors
+from aiexp.text.terminal import out_lines, say
+
+if TYPE_CHECKING:
+    from aiexp.use.predicting import Answer
+    from aiexp.use.writing import Writer
+
+HELP = """\
+usage: aiexp predict RUN [INPUT...] [flags]
+
+What the task that a run has trained says of new inputs, by the run's best
+checkpoint. INPUT is a file or a folder, a table (.csv, .tsv, .jsonl, .parquet)
+with --column, a text file with an input a line, - for lines of stdin, or,
+for tasks on texts, the text itself.
+
+  aiexp predict outputs/latest "a film to remember"
+  aiexp predict outputs/latest reviews.csv --column review --format csv --out answers.csv
+  aiexp predict outputs/latest photos/            (a task on pictures)
+  aiexp predict outputs/latest --count 64 --seed 0 --out samples/       (a GAN)
+"""
+FLAGS = Flags(
+    "predict",
+    Flag("--column", "of tables: which holds the inputs", value="NAME"),
+    Flag("--format", "of the answers; text is the default", choices=("text", "jsonl", "csv")),
+    Flag("--out", "into a file; pictures into a folder", value="PATH"),
+    Flag("--batch-size", "inputs at a time (32)", value="N"),
+    Flag("--step", "of the checkpoint; default: the best", value="N"),
+    Flag("--skip-bad", "go on after inputs that cannot be read; they are named and counted"),
+    Flag("--count", "how many samples or episodes", value="N"),
+    Flag("--seed", "of the first of them (0)", value="N"),
+    Flag("--support", "a folder for each class with a few pictures, of few-shot tasks", value="FOLDER"),
+    Flag("--direction", "of a translation of pictures", choices=("a_to_b", "b_to_a")),
+    TRUST,
+)  # fmt: skip
+SETTINGS = ("count", "seed", "support", "direction")
+MOST_NAMED = 10
+
+
+def main(argv: list[str]) -> int:
+    """Predicts; returns its exit code."""
+    words, flags = FLAGS.parse(argv)
+    if not words:
+        from aiexp.command.help import page
+
+        out_lines(page("predict"))
+        return 2
+    batch_size, step = whole(flags, "batch-size", 1), whole(flags, "step", 0)
+    from aiexp.runs.loaded import load_run
+
+    run = load_run(Path(words[0]), step=step, say=say)
+    inputs = run.task.inputs()
+    inputs.configure(**{name: value for name, value in flags.items() if name in SETTINGS})
+    from aiexp.use.predicting import predictions
+    from aiexp.use.reading import named, read_items
+
+    made = inputs.made()
+    if not words[1:] and made is None:
+        raise ConfigError(
+            f"nothing to predict from: {inputs.noun} is wanted", fix="aiexp predict RUN INPUT..."
+        )
+    items = read_items(words[1:], inputs, flags.get("column", "")) if words[1:] else named(made or ())
+    answers = predictions(run, inputs, items, batch_size=batch_size or 32)
+    with ExitStack() as opened:
+        writer = open_writer(flags, run.directory.path, opened)
+        return write(answers, writer, skips="skip-bad" in flags)
+
+
+def whole(flags: dict[str, str], name: str, low: int) -> int | None:
+    """The number that a flag was given; None without the flag.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if name not in flags:
+        return None
+    text = flags[name]
+    if not (text.isascii() and text.isdigit() and int(text) >= low):
+        raise ConfigError(f"--{name} is '{text}'", fix=f"a whole number from {low} on")
+    return int(text)
+
+
+def open_writer(flags: dict[str, str], run: Path, opened: ExitStack) -> "Writer":
+    """Where answers go: stdout or a file, pictures into a folder."""
+    from aiexp.use.writing import WRITERS
+
+    target = flags.get("out")
+    kind = flags.get("format") or {".csv": "csv", ".jsonl": "jsonl"}.get(Path(target or "").suffix, "text")
+    stream: TextIO = sys.stdout
+    pictures = run / "predictions"
+    if target is not None:
+        path = Path(target).expanduser()
+        if path.suffix and not path.is_dir():
+            with storage_errors("opening the file of answers", path, "--out FILE"):
+                stream = opened.enter_context(path.open("w", encoding="utf-8", newline=""))
+            pictures = path.with_suffix("")
+        else:
+            pictures = path
+    return WRITERS[kind](stream, pictures)
+
+
+def write(answers: Iterator["Answer"], writer: "Writer", *, skips: bool) -> int:
+    """Writes answers as they come; returns 0.
+
+    Raises:
+        DataError: an input could not be read, and it does not skip; or none could.
+    """
+    good, bad = 0, 0
+    for answer in answers:
+        if isinstance(answer.result, AiexpError):
+            error = DataError(answer.result.what, where=answer.name, fix=answer.result.fix)
+            if not skips:
+                error.fix = error.fix or "correct it, or leave such inputs out: --skip-bad"
+                raise error
+            bad += 1
+            if bad <= MOST_NAMED:
+                say(f"skipped   {answer.name}: {answer.result.what}")
+            continue
+        writer.write(answer, answer.result)
+        good += 1
+    writer.stream.flush()
+    if bad:
+        say(f"skipped   {bad} of {good + bad} inputs")
+    if not good:
+        raise DataError("there was no input that could be read" if bad else "there was no input at all")
+    return 0

@@ -1,0 +1,65 @@
+"""The contract of a kind of inputs: texts, pictures, seeds, ..."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+from aiexp.errors import AiexpError, ConfigError, DataError
+from aiexp.prediction.network import Port
+
+Json = dict[str, Any]
+
+
+class Inputs(ABC):
+    """How one input of a task looks, and how a batch is made of some.
+
+    An input goes three ways: as a value (from Python, JSON, a cell of a table, a file's path), made ready by
+    `prepare`, and in a batch by `collate`. `Task.predict` takes the batch.
+    """
+
+    # What one is called, in messages: "a text".
+    noun: ClassVar[str]
+    # Ends of names, in lower case, of files that hold one input each; other files are tables or lines.
+    suffixes: ClassVar[frozenset[str]] = frozenset()
+    # Whether a word of the command line that names no file is an input by itself.
+    is_word: ClassVar[bool] = False
+    # Names of settings that the kind takes beside its inputs, which are flags of `aiexp predict`.
+    options: ClassVar[tuple[str, ...]] = ()
+    # JSON schema of a value.
+    schema: ClassVar[Json]
+
+    def configure(self, **options: Any) -> None:
+        """Takes settings, before anything is prepared.
+
+        Raises:
+            ConfigError: one that the kind does not have, or a value that cannot be.
+        """
+        for name in options:
+            if name not in self.options:
+                known = ", ".join(f"--{option}" for option in self.options) or "no settings"
+                raise ConfigError(f"inputs that are {self.noun}s take no --{name}", fix=f"they take {known}")
+
+    def made(self) -> Iterator[Any] | None:
+        """Inputs that nobody has to give, such as seeds; None where they must be given."""
+        return None
+
+    @abstractmethod
+    def prepare(self, values: Sequence[Any]) -> list[Any]:
+        """What `collate` takes, for each value; in place of what cannot be used the `AiexpError` that says why."""
+
+    @abstractmethod
+    def collate(self, examples: Sequence[Any]) -> Any:
+        """A batch on the CPU, as those of an evaluation but without labels."""
+
+    def ports(self) -> dict[str, Port]:
+        """The tensors of a batch by name, where it is a dict of tensors; what a network is exported with."""
+        return {}
+
+    def length(self, example: Any) -> int:
+        """What an example costs in a batch; those of like length are put together."""
+        return 0
+
+
+def refused(noun: str, value: Any) -> DataError:
+    """The error for a value of another kind."""
+    return DataError(f"this is a {type(value).__name__}, and {noun} is wanted")

@@ -1,0 +1,124 @@
+"""Pictures as inputs, decoded as those of a folder to train on."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aiexp.dataset.image.file import SUFFIXES, decode, quiet_pillow
+from aiexp.dataset.image.picture import FilePicture, Picture, file_pictures
+from aiexp.errors import AiexpError, DataError
+from aiexp.prediction.inputs import Inputs, Json, refused
+from aiexp.prediction.network import Port
+
+THREADS = 4
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class HeldPicture:
+    """An encoded picture in memory.
+
+    Args:
+        data: As in a file.
+    """
+
+    data: bytes
+    place: ClassVar[str] = "a picture"
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return len(self.data)
+
+    def read(self, start: int = 0, stop: int | None = None) -> bytes:
+        """Some of its bytes, or all."""
+        return self.data[start:stop]
+
+
+@final
+class PictureInputs(Inputs):
+    """Pictures: paths of files, their bytes, or pixels of the right size.
+
+    Args:
+        image_size: Pixels of each side, as in training: the largest centred square, resized.
+        channels: 1 for grey or 3.
+    """
+
+    noun = "a picture"
+    suffixes = SUFFIXES
+    schema: ClassVar[Json] = {
+        "type": "string",
+        "contentEncoding": "base64",
+        "description": "the picture's file (PNG, JPEG, GIF, BMP, TIFF, WebP) in base64",
+    }
+
+    def __init__(self, image_size: int, channels: int) -> None:
+        self.image_size, self.channels = image_size, channels
+        self._pool: ThreadPoolExecutor | None = None
+
+    def prepare(self, values: Sequence[Any]) -> list[Any]:
+        """(C, H, W) uint8 of each picture."""
+        if len(values) < THREADS:
+            with quiet_pillow():
+                return [self._read(value) for value in values]
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pictures")
+        with quiet_pillow():
+            size = max(1, len(values) // (4 * THREADS))
+            parts = [values[i : i + size] for i in range(0, len(values), size)]
+            return [one for part in self._pool.map(self._read_some, parts) for one in part]
+
+    def collate(self, examples: Sequence[NDArray[np.uint8]]) -> dict[str, Any]:
+        """images (B, C, H, W) uint8."""
+        return {"images": torch.from_numpy(np.stack(examples))}
+
+    def ports(self) -> dict[str, Port]:
+        """Of any number of pictures."""
+        sizes = ("batch", self.channels, self.image_size, self.image_size)
+        return {"images": Port(sizes=sizes, dtype=torch.uint8)}
+
+    def _read_some(self, values: Sequence[Any]) -> list[Any]:
+        return [self._read(value) for value in values]
+
+    def _read(self, value: Any) -> NDArray[np.uint8] | AiexpError:
+        """One picture, or why not."""
+        try:
+            if isinstance(value, Tensor):
+                value = value.numpy()
+            if isinstance(value, np.ndarray):
+                return self._checked(value)
+            pixels = np.empty((self.channels, self.image_size, self.image_size), np.uint8)
+            decode(encoded(value), pixels)
+        except AiexpError as error:
+            return error
+        return pixels
+
+    def _checked(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+        """Pixels as they are, if they are as they must be."""
+        wanted = (self.channels, self.image_size, self.image_size)
+        if pixels.dtype != np.uint8 or pixels.shape != wanted:
+            raise DataError(
+                f"an array of {pixels.dtype} {pixels.shape} is no picture here", fix=f"uint8 {wanted}"
+            )
+        return pixels
+
+
+def encoded(value: Any) -> Picture:
+    """The picture that a value stands for.
+
+    Raises:
+        DataError: it stands for none.
+    """
+    if isinstance(value, bytes):
+        return HeldPicture(value)
+    if isinstance(value, str | Path):
+        picture: FilePicture = file_pictures([Path(value)])[0]
+        return picture
+    raise refused(PictureInputs.noun, value)

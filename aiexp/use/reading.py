@@ -1,0 +1,156 @@
+"""Inputs out of words of a command line: files, folders, tables, lines, stdin; read one by one."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from aiexp.dataset.image.file import is_hidden
+from aiexp.dataset.text.table_file import open_table
+from aiexp.errors import DataError, nearest
+from aiexp.prediction.inputs import Inputs
+
+TABLES = frozenset((".csv", ".tsv", ".jsonl", ".parquet"))
+LONGEST_LINE = 10_000_000  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One input.
+
+    Args:
+        name: Where it comes from: `reviews.csv:17`.
+        value: What `Inputs.prepare` takes; a `DataError` that says why it could not be read.
+    """
+
+    name: str
+    value: Any
+
+
+def read_items(words: Sequence[str], inputs: Inputs, column: str) -> Iterator[Item]:
+    """The inputs that words stand for, in order.
+
+    Args:
+        words: Files, folders, "-" for lines of stdin, and where the kind allows it inputs themselves.
+        inputs: Their kind.
+        column: Of tables; "" takes the only one, or the one called as the kind.
+
+    Raises:
+        DataError: a file or a folder that is not there or cannot be opened, an unknown column.
+    """
+    for word in words:
+        path = Path(word).expanduser()
+        if word == "-":
+            yield from _lines(sys.stdin, "stdin", inputs)
+        elif _exists(path):
+            yield from _from_path(path, inputs, column)
+        elif inputs.is_word:
+            yield Item(word if len(word) <= 40 else word[:37] + "...", word)
+        else:
+            raise DataError("there is no such file or folder", where=word, fix=f"the path of {inputs.noun}")
+
+
+def _exists(path: Path) -> bool:
+    """Whether a file or folder lies there; a text that is too long for a path is none."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _from_path(path: Path, inputs: Inputs, column: str) -> Iterator[Item]:
+    if path.is_dir():
+        yield from _from_folder(path, inputs)
+    elif path.suffix.lower() in inputs.suffixes:
+        yield Item(str(path), str(path))
+    elif path.suffix.lower() in TABLES:
+        yield from _rows(path, inputs, column)
+    else:
+        with path.open("rb") as raw:
+            head = raw.read(4096)
+        if b"\0" in head:
+            raise DataError(
+                "this is no text file", where=str(path),
+                fix=f"{inputs.noun}, or a table: {', '.join(sorted(TABLES))}",
+            )  # fmt: skip
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as lines:
+            yield from _lines(lines, str(path), inputs)
+
+
+def _from_folder(path: Path, inputs: Inputs) -> Iterator[Item]:
+    """Every file of the kind in a folder and those below it, in the order of their names; never all at once."""
+    if not inputs.suffixes:
+        raise DataError(
+            "this is a folder", where=str(path), fix="name files: texts come from tables and lines"
+        )
+    found = 0
+    for name in _walk(path):
+        if os.path.splitext(name)[1].lower() in inputs.suffixes:
+            found += 1
+            yield Item(name, name)
+    if not found:
+        raise DataError(f"the folder holds nothing that is {inputs.noun}", where=str(path))
+
+
+def _walk(path: Path) -> Iterator[str]:
+    """Files below a folder, sorted folder by folder."""
+    with os.scandir(path) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        if is_hidden(entry.name):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(Path(entry.path))
+        elif entry.is_file():
+            yield entry.path
+
+
+def _lines(lines: TextIO, name: str, inputs: Inputs) -> Iterator[Item]:
+    """An input for each line; the empty ones are passed over."""
+    number = 0
+    while line := lines.readline(LONGEST_LINE):
+        number += 1
+        value: Any = line.rstrip("\r\n")
+        if not value.strip():
+            continue
+        if not line.endswith("\n") and len(line) == LONGEST_LINE:
+            raise DataError(f"line {number} has more than {LONGEST_LINE:,} characters", where=name)
+        if not value.isascii() and any("\udc80" <= c <= "\udcff" for c in value):
+            value = DataError("the line is not UTF-8")
+        yield Item(f"{name}:{number}", value)
+
+
+def _rows(path: Path, inputs: Inputs, column: str) -> Iterator[Item]:
+    """An input for each row of a table."""
+    where = str(path)
+    table = open_table(path, where, [column] if column else [])
+    index = _column(table.columns, inputs, column, where)
+    for number, cells in table.records:
+        if isinstance(cells, str):
+            yield Item(f"{path}:{number}", DataError(cells))
+            continue
+        yield Item(f"{path}:{number}", cells[index])
+
+
+def _column(columns: Sequence[str], inputs: Inputs, column: str, where: str) -> int:
+    """Which column holds the inputs.
+
+    Raises:
+        DataError: that is not said, or it is not there.
+    """
+    if not column:
+        guesses = [name for name in columns if name.lower() == inputs.noun.split()[-1]]
+        column = columns[0] if len(columns) == 1 else guesses[0] if len(guesses) == 1 else ""
+    if column in columns:
+        return list(columns).index(column)
+    names = ", ".join(columns[:10]) + (", ..." if columns[10:] else "")
+    if not column:
+        raise DataError(f"which column? The table has {names}", where=where, fix="--column NAME")
+    raise DataError(f"there is no column '{column}'.{nearest(column, columns)}", where=where, fix=names)
+
+
+def named(values: Iterable[Any]) -> Iterator[Item]:
+    """Values that come from no file, named by their number."""
+    return (Item(str(number), value) for number, value in enumerate(values))
