@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-from aiexp.errors import AiexpError, ConfigError, DataError
+from aiexp.errors import ConfigError, DataError
 from aiexp.prediction.network import Port
 
 Json = dict[str, Any]

@@ -76,7 +76,7 @@ class PictureInputs(Inputs):
             return [one for part in self._pool.map(self._read_some, parts) for one in part]
 
     def collate(self, examples: Sequence[NDArray[np.uint8]]) -> dict[str, Any]:
-        """images (B, C, H, W) uint8."""
+        """Images (B, C, H, W) uint8."""
         return {"images": torch.from_numpy(np.stack(examples))}
 
     def ports(self) -> dict[str, Port]:
