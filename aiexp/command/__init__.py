@@ -11,6 +11,7 @@ COMMANDS = {
     "sweep": "check a W&B sweep file and register it (aiexp run -m sweeps here)",
     "resume": "continue a stopped run exactly where it stopped",
     "predict": "what a trained task says of new texts, pictures, episodes, ...",
+    "export": "its networks as ONNX, torch.export, Hugging Face or plain weights",
     "data": "data sets and pretrained weights: list, fetch, path",
     "runs": "the runs there are: list, filter, remove, prune checkpoints",
     "doctor": "is this machine, or a run directory, healthy",

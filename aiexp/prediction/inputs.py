@@ -55,6 +55,10 @@ class Inputs(ABC):
         """The tensors of a batch by name, where it is a dict of tensors; what a network is exported with."""
         return {}
 
+    def files(self) -> dict[str, bytes]:
+        """What `prepare` needs elsewhere, such as a tokenizer: files by name, for an exported network."""
+        return {}
+
     def length(self, example: Any) -> int:
         """What an example costs in a batch; those of like length are put together."""
         return 0

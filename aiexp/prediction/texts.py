@@ -59,6 +59,15 @@ class Texts(Inputs):
             "attention_mask": Port(sizes=sizes, dtype=torch.bool, limits=limits),
         }
 
+    def files(self) -> dict[str, bytes]:
+        """The tokenizer, set to cut and to pad as here."""
+        tokenizer = Tokenizer.from_str(self.tokenizer.to_str())
+        tokenizer.enable_truncation(max_length=self.max_tokens)
+        tokenizer.enable_padding(
+            pad_id=self._pad_id, pad_token=tokenizer.id_to_token(self._pad_id) or "[PAD]"
+        )
+        return {"tokenizer.json": tokenizer.to_str().encode()}
+
     def length(self, example: NDArray[np.int32]) -> int:
         """Its tokens."""
         return len(example)

@@ -2,7 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,19 @@ from aiexp.source.convert import convert
 from aiexp.source.download import is_offline
 from aiexp.source.failure import SourceFailed
 
+_asked: ContextVar[list[str] | None] = ContextVar("asked", default=None)
+
+
+@contextmanager
+def asked_for() -> Generator[list[str]]:
+    """A body that builds something; gives the names that `fetch` was asked for."""
+    names: list[str] = []
+    token = _asked.set(names)
+    try:
+        yield names
+    finally:
+        _asked.reset(token)
+
 
 def fetch(name: str) -> Path:
     """The folder that holds the verified files of a catalog entry, fetched if need be.
@@ -28,6 +43,8 @@ def fetch(name: str) -> Path:
         StorageError: the data folder cannot be written.
     """
     entry = find_entry(name)
+    if (asked := _asked.get()) is not None:
+        asked.append(name)
     if cache.is_complete(entry):
         return cache.entry_dir(entry)
     with cache.lock(entry):

@@ -1,0 +1,161 @@
+"""A trained task's networks into a folder: written, read back, compared, described; kept if all is well."""
+
+import re
+import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+import torch
+
+from aiexp import __version__
+from aiexp.errors import ConfigError, StorageError
+from aiexp.runs.loaded import Say
+from aiexp.storage.files import delete_folder, storage_errors, write_bytes, write_json, write_text
+from aiexp.use.exporting import parity
+from aiexp.use.exporting.card import Exported, card, classes_of
+from aiexp.use.exporting.examples import Data, cases_of, find_data
+from aiexp.use.exporting.form import Form
+from aiexp.use.exporting.huggingface_form import HuggingFaceForm
+from aiexp.use.exporting.onnx_form import OnnxForm
+from aiexp.use.exporting.quantization import quantize
+from aiexp.use.exporting.torch_form import TorchForm
+from aiexp.use.exporting.weights_form import WeightsForm
+
+if TYPE_CHECKING:
+    from aiexp.runs.loaded import LoadedRun
+
+FORMS: dict[str, type[Form]] = {
+    "onnx": OnnxForm,
+    "torch_export": TorchForm,
+    "huggingface": HuggingFaceForm,
+    "weights": WeightsForm,
+}
+FOLDER = "exports"  # in a run directory
+RECORD = "export.json"  # by it a folder is known for one that may be replaced
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What is asked for.
+
+    Args:
+        form: Key of `FORMS`.
+        out: The folder; None is one in the run directory.
+        quantize: Also a copy in 8 bits.
+    """
+
+    form: str
+    out: Path | None = None
+    quantize: bool = False
+
+    def target(self, run: Path) -> Path:
+        """The folder."""
+        return run / FOLDER / self.form if self.out is None else self.out.expanduser().absolute()
+
+
+def export(run: "LoadedRun", request: Request, say: Say) -> Path:
+    """Exports all networks of a task, which is moved to the CPU; returns the folder.
+
+    Raises:
+        ConfigError: the task names no networks, or has no such form.
+        CheckpointError: what was read back differs from the task; nothing is kept.
+        HardwareError: a library is missing.
+        StorageError: the folder holds something else, or cannot be written.
+    """
+    task = run.task.cpu().to(memory_format=torch.contiguous_format).eval()
+    networks = {file_name(name): network for name, network in task.networks().items()}
+    form = FORMS[request.form](run, networks)
+    form.check()
+    target = request.target(run.directory.path)
+    check_target(target)
+    data = find_data(run, say)
+    with staged(target) as folder:
+        fill(folder, run, form, request, data, say)
+    return target
+
+
+def fill(folder: Path, run: "LoadedRun", form: Form, request: Request, data: Data, say: Say) -> None:
+    """Writes everything into a folder; raises as `export` does."""
+    with storage_errors("exporting", folder, "--out DIR"):
+        for name, write in form.files().items():
+            write(folder / name)
+        for name, content in run.task.inputs().files().items():
+            if not (folder / name).exists():
+                write_bytes(folder / name, content)
+        made = [exported(folder, form, name, request, data, say) for name in form.networks]
+        files = sorted(path.name for path in folder.iterdir())
+        title = f"{type(run.task).__name__} as {request.form}"
+        write_text(folder / "README.md", card(run, form, title, made, files, data.fetched))
+        record = {
+            "aiexp": __version__,
+            "run": run.directory.path.name,
+            "step": run.step,
+            "form": request.form,
+            "classes": classes_of(run),
+            "networks": {one.name: one.record() for one in made},
+        }
+        write_json(folder / RECORD, record)
+
+
+def exported(folder: Path, form: Form, name: str, request: Request, data: Data, say: Say) -> Exported:
+    """Writes one network, reads it back and compares."""
+    network = form.networks[name]
+    form.write(name, folder)
+    cases, tried_on = cases_of(network, data)
+    largest = parity.check(name, network, form.read(name, folder), cases)
+    file = f"{name}.{form.suffix}" if form.suffix else ""
+    size = f", {(folder / file).stat().st_size / 1e6:.1f} MB" if file else ""
+    say(f"{name}: {file or request.form}{size}; differs by at most {largest:.1e} on {tried_on}")
+    small = quantize(name, network, folder, cases, data) if request.quantize else None
+    if small is not None:
+        say(f"{name}: {small.line()}")
+    return Exported(
+        name=name, network=network, file=file, largest_difference=largest, tried_on=tried_on, quantized=small
+    )
+
+
+def file_name(name: str) -> str:
+    """The name of a network, which is one for a file too.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][\w-]{0,80}", name):
+        raise ConfigError(
+            f"the network '{name}' cannot be a file's name",
+            where="Task.networks",
+            fix="letters, digits, _ and -",
+        )
+    return name
+
+
+def check_target(target: Path) -> None:
+    """Raises `StorageError` if a folder holds something that no export has put there."""
+    if target.is_dir() and not (target / RECORD).is_file() and any(target.iterdir()):
+        raise StorageError(
+            "the folder holds something else, which is not replaced", where=str(target), fix="--out DIR"
+        )
+    if target.exists() and not target.is_dir():
+        raise StorageError("this is a file", where=str(target), fix="--out DIR")
+
+
+@contextmanager
+def staged(target: Path) -> Generator[Path]:
+    """A folder that takes the place of `target` when the body is done, and goes when it fails."""
+    token = secrets.token_hex(4)
+    staging, old = (target.parent / f".{target.name}-{token}.{end}" for end in ("tmp", "old"))
+    try:
+        with storage_errors("making the folder", target, "--out DIR"):
+            staging.mkdir(parents=True)
+        yield staging
+        with storage_errors("putting the folder in its place", target, "--out DIR"):
+            if target.exists():
+                target.replace(old)
+            staging.replace(target)
+    finally:
+        delete_folder(staging)
+        delete_folder(old)
