@@ -95,7 +95,7 @@ def tensors_in(batch: dict[str, Any], network: Network) -> Case | None:
 
 
 def made_up(network: Network, size: int, *, is_long: bool = False) -> Case:
-    """Made-up tensors, free dimensions as near to a size as may be; if long, the limited ones at their most."""
+    """Made-up tensors, free dimensions near a size as may be; if long, limited ones at their most."""
     sizes = {
         name: high if is_long and high is not None else fitting((low, high), size)
         for name, (low, high) in free_sizes(network).items()

@@ -64,7 +64,7 @@ def check(name: str, network: Network, rebuilt: Rebuilt, cases: Sequence[Sequenc
     raise CheckpointError(
         f"network '{name}' differs from the trained one by {largest:.1e} for inputs of {sizes}{begins}",
         where=f"{name}.{layer}" if layer else name,
-        fix=f"nothing was kept, at most {TOLERANCE:.0e} is allowed; what it computes has to be the same when traced",
+        fix=f"nothing was kept: at most {TOLERANCE:.0e} is allowed",
     )  # fmt: skip
 
 
