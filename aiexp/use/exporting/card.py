@@ -78,7 +78,6 @@ def card(run: "LoadedRun", form: Form, title: str, made: Sequence[Exported], fil
     parts = [
         f"# {title}",
         f"{(inspect.getdoc(task) or task.__name__).splitlines()[0]} Trained with aiexp to step {run.step}.",
-        _tags(fetched, run),
         *_networks(made),
         "## Results",
         _results(*results_of(run.directory.path)),
@@ -91,7 +90,7 @@ def card(run: "LoadedRun", form: Form, title: str, made: Sequence[Exported], fil
         "## Config",
         f"```yaml\n{to_yaml(run.config).rstrip()}\n```",
     ]
-    front = parts.pop(2)
+    front = to_front({"library_name": "aiexp", "tags": ["aiexp", task.__name__]})
     return front + "\n\n".join(parts) + "\n"
 
 
@@ -99,13 +98,6 @@ def classes_of(run: "LoadedRun") -> list[str]:
     """The names of the classes, of a task that has some."""
     names = run.task.describe().get("id2label")
     return [str(name) for name in names.values()] if isinstance(names, dict) else []
-
-
-def _tags(fetched: Sequence[str], run: "LoadedRun") -> str:
-    """What the hub reads at the top of a card."""
-    return to_front(
-        {"library_name": "aiexp", "tags": ["aiexp", type(run.task).__name__], "datasets": list(fetched)}
-    )
 
 
 def to_front(values: dict[str, Any]) -> str:

@@ -38,7 +38,7 @@ def snippet(form: Form, name: str, network: Network, files: Sequence[str], class
         heads = []
         lines = 'texts = ["a film to remember", "what a waste of time, and of money"]\n'
         lines += 'inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")'
-    imports = sorted({*heads, *form.imports.split("\n")})
+    imports = sorted({*heads, *form.imports.split("\n")}, key=lambda line: line.split()[1])
     program = [*imports, "", form.loads, lines, form.calls]
     if classes:
         program += [f"classes = {list(classes)!r}", "print([classes[int(row.argmax())] for row in outputs])"]
