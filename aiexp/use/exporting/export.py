@@ -14,6 +14,7 @@ from aiexp import __version__
 from aiexp.errors import ConfigError, StorageError
 from aiexp.runs.loaded import Say
 from aiexp.storage.files import delete_folder, storage_errors, write_bytes, write_json, write_text
+from aiexp.task.base import Task
 from aiexp.use.exporting import parity
 from aiexp.use.exporting.card import Exported, card, classes_of
 from aiexp.use.exporting.examples import Data, cases_of, find_data
@@ -83,7 +84,7 @@ def fill(folder: Path, run: "LoadedRun", form: Form, request: Request, data: Dat
     with storage_errors("exporting", folder, "--out DIR"):
         for name, write in form.files().items():
             write(folder / name)
-        for name, content in run.task.inputs().files().items():
+        for name, content in files_of_inputs(run).items():
             if not (folder / name).exists():
                 write_bytes(folder / name, content)
         made = [exported(folder, form, name, request, data, say) for name in form.networks]
@@ -116,6 +117,11 @@ def exported(folder: Path, form: Form, name: str, request: Request, data: Data, 
     return Exported(
         name=name, network=network, file=file, largest_difference=largest, tried_on=tried_on, quantized=small
     )
+
+
+def files_of_inputs(run: "LoadedRun") -> dict[str, bytes]:
+    """What is needed to make inputs elsewhere; nothing of a task that names its networks and no inputs."""
+    return {} if type(run.task).inputs is Task.inputs else run.task.inputs().files()
 
 
 def file_name(name: str) -> str:
