@@ -12,6 +12,7 @@ COMMANDS = {
     "resume": "continue a stopped run exactly where it stopped",
     "predict": "what a trained task says of new texts, pictures, episodes, ...",
     "export": "its networks as ONNX, torch.export, Hugging Face or plain weights",
+    "serve": "answer over HTTP what trained tasks say, with a page to try it",
     "data": "data sets and pretrained weights: list, fetch, path",
     "runs": "the runs there are: list, filter, remove, prune checkpoints",
     "doctor": "is this machine, or a run directory, healthy",

@@ -1,0 +1,70 @@
+"""`aiexp serve RUN...`: a trained task behind HTTP."""
+
+from pathlib import Path
+
+from aiexp.command.flags import TRUST, Flag, Flags
+from aiexp.errors import ConfigError, HardwareError
+from aiexp.text.terminal import out_lines, say
+
+HELP = """\
+usage: aiexp serve RUN... [flags]
+
+Answers over HTTP what the tasks of runs say: JSON in and out, a page to try
+it in a browser. Requests that come at the same time are answered together.
+Ctrl-C ends it, after the requests under way. There is no authentication:
+other machines are let in only with --allow-remote.
+
+  aiexp serve outputs/latest
+  curl http://127.0.0.1:8000/predict -H 'content-type: application/json' \\
+      -d '{"inputs": ["a film to remember"]}'
+
+  /               a page to try it        /runs      the runs, what they take
+  /predict        answers, of one run     /health    whether it answers
+  /runs/NAME/predict    of several        /metrics   numbers for Prometheus
+  /docs           the addresses, as OpenAPI (also /openapi.json)
+"""
+FLAGS = Flags(
+    "serve",
+    Flag("--port", "where it listens (8000); 0 takes any that is free", value="N"),
+    Flag("--host", "where it listens (127.0.0.1)", value="HOST"),
+    Flag("--allow-remote", "let other machines in; anyone who reaches it can use it"),
+    Flag("--follow", "RUN is a link that moves (outputs/latest): change over once the new run has ended"),
+    Flag("--engine", "eager is the default; onnx is often faster on a CPU", choices=("eager", "onnx")),
+    TRUST,
+)  # fmt: skip
+
+
+def main(argv: list[str]) -> int:
+    """Serves; returns its exit code."""
+    words, flags = FLAGS.parse(argv)
+    if not words:
+        from aiexp.command.help import page
+
+        out_lines(page("serve"))
+        return 2
+    port = port_of(flags.get("port", "8000"))
+    try:
+        from aiexp.use.serving.serving import serve_runs
+    except ImportError as error:
+        raise HardwareError(
+            f"serving needs {error.name}, which is not installed", fix="pip install 'aiexp[serve]'"
+        ) from error
+    return serve_runs(
+        [Path(word) for word in words],
+        host=flags.get("host", "127.0.0.1"),
+        port=port,
+        allow_remote="allow-remote" in flags,
+        follow="follow" in flags,
+        say=say,
+    )
+
+
+def port_of(text: str) -> int:
+    """A port.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise ConfigError(f"--port is '{text}'", fix="a number from 0 to 65535")
+    return int(text)

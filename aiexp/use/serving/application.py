@@ -1,0 +1,109 @@
+"""The addresses of a server: predictions, what there is, health, metrics, the page."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from aiexp import __version__
+from aiexp.use.serving.metrics import Metrics
+from aiexp.use.serving.page import POLICY, page
+from aiexp.use.serving.payload import described
+from aiexp.use.serving.refusal import Refusal, json_response
+from aiexp.use.serving.served import ServedRun
+
+TITLE = "aiexp serve"
+TEXT = "What trained tasks say of new inputs. `GET /runs` says which there are and what they take."
+
+
+def make_app(served: Sequence[ServedRun], metrics: Metrics, hosts: frozenset[str] | None = None) -> FastAPI:
+    """The application.
+
+    Args:
+        served: The runs; the first also answers at `/predict`.
+        metrics: Of the server.
+        hosts: Names under which it may be addressed, in lower case; None for any.
+    """
+    app = FastAPI(title=TITLE, version=__version__, description=TEXT)
+    if hosts is not None:
+        app.add_middleware(OwnHosts, hosts=hosts)
+    for number, one in enumerate(served):
+        own = f"/runs/{one.name}/predict"
+        for address in [own] if number else ["/predict", own]:
+            app.add_api_route(
+                address, responder(one), methods=["POST"], name=f"ask {one.name}: {one.inputs.noun}",
+                openapi_extra=described(one.inputs, one.limits.inputs), response_class=Response,
+            )  # fmt: skip
+
+    @app.get(
+        "/health", name="whether it answers", responses={503: {"description": "a run no longer answers"}}
+    )
+    async def health() -> Response:
+        dead = [one.name for one in served if not one.is_alive]
+        return json_response({"status": "dead" if dead else "ok", "dead": dead}, 503 if dead else 200)
+
+    @app.get("/runs", name="the runs and what they take")
+    async def runs() -> Response:
+        return json_response({"runs": [listed(one) for one in served]})
+
+    @app.get("/metrics", name="numbers for Prometheus", response_class=Response)
+    async def numbers() -> Response:
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/", include_in_schema=False)
+    async def front() -> HTMLResponse:
+        return HTMLResponse(page(), headers={"content-security-policy": POLICY})
+
+    return app
+
+
+def responder(one: ServedRun) -> Callable[[Request], Awaitable[Response]]:
+    """What FastAPI calls for a run; it looks at the annotations, and takes a method's `self` for none."""
+
+    async def predict(request: Request) -> Response:
+        return await one.respond(request)
+
+    return predict
+
+
+def listed(one: ServedRun) -> dict[str, Any]:
+    """What `/runs` says of a run; nothing about where it lies on this machine."""
+    return {
+        "name": one.name,
+        "run": one.run.directory.path.name,
+        "step": one.run.step,
+        "input": one.inputs.noun,
+        "schema": one.inputs.schema,
+        "most_inputs": one.limits.inputs,
+        "most_bytes": one.limits.bytes,
+    }
+
+
+class OwnHosts:
+    """Sends away requests that are addressed to another host.
+
+    A page of the web could make a browser here ask its own name, let that name mean this machine ("DNS
+    rebinding"), and read the answers; then the request still bears its name.
+
+    Args:
+        app: What comes after.
+        hosts: Names that are this server's.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on, or not."""
+        if scope["type"] != "http" or self._is_own(scope):
+            await self._app(scope, receive, send)
+            return
+        refusal = Refusal(400, "the request is addressed to another host: this one takes no remote ones")
+        await refusal.response()(scope, receive, send)
+
+    def _is_own(self, scope: Scope) -> bool:
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
+        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        return name in self._hosts

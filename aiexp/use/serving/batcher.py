@@ -1,0 +1,225 @@
+"""Inputs of many requests answered together: one thread owns the task, and takes what has come meanwhile."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any, final
+
+from aiexp.errors import AiexpError
+from aiexp.prediction.inputs import Inputs
+from aiexp.prediction.prediction import Prediction
+from aiexp.use.predicting import predict_batch
+from aiexp.use.serving.refusal import bad_inputs
+
+if TYPE_CHECKING:
+    from aiexp.runs.loaded import LoadedRun
+
+WAIT_SECONDS = 0.002
+WINDOW_BATCHES = 4  # so many are sorted by length together
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Model:
+    """Who answers.
+
+    Args:
+        run: Its task.
+        inputs: Of the task, its settings taken.
+    """
+
+    run: "LoadedRun"
+    inputs: Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answers to a request.
+
+    Args:
+        run: Who has answered.
+        predictions: One for each value.
+    """
+
+    run: "LoadedRun"
+    predictions: list[Prediction]
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """The values of a request, and where the answers go."""
+
+    values: list[Any]
+    future: asyncio.Future[Answered]
+    answers: list[Any] = field(default_factory=list)
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An input made ready, and whose it is."""
+
+    job: Job
+    position: int
+    example: Any
+    length: int
+
+
+Outcome = Answered | Exception
+
+
+@final
+class Batcher:
+    """A thread that owns a task, and its queue.
+
+    A request that comes alone is answered at once. Requests that come while others are answered wait for
+    them and then go together, and as long as they come in company they wait a moment for more.
+
+    Args:
+        model: Who answers at first.
+        most: Inputs that the task gets at once.
+        heard: Is told how many inputs each batch had, by this thread.
+    """
+
+    def __init__(self, model: Model, *, most: int, heard: Callable[[int], object] = lambda _: None) -> None:
+        self.model = model
+        self._most, self._heard = most, heard
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._has_company = False
+        self._thread = Thread(target=self._work, name="aiexp-batcher", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still answers."""
+        return self._thread.is_alive()
+
+    async def ask(self, values: Sequence[Any]) -> Answered:
+        """The predictions for the values of a request; whoever is cancelled is not computed for.
+
+        Raises:
+            Refusal: some cannot be used.
+            Exception: the task's, on these values.
+        """
+        job = Job(list(values), asyncio.get_running_loop().create_future())
+        self._queue.put(job)
+        return await job.future
+
+    def replace(self, model: Model) -> None:
+        """Lets another one answer, from the next batches on; inputs of the same kind."""
+        self.model = model
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Answers what waits, then ends the thread, as far as it gets in that time."""
+        self._queue.put(None)
+        self._thread.join(seconds)
+
+    def _work(self) -> None:
+        known: Model | None = None
+        while (job := self._queue.get()) is not None:
+            if (model := self.model) is not known:
+                model.run.hardware.start()  # numbers of threads and denormals are settings of a thread
+                known = model
+            self._answer(model, self._with_company(job))
+            del job  # or the thread would hold on to its pictures while it waits
+
+    def _with_company(self, first: Job) -> list[Job]:
+        """A job and those that have come since, enough for some batches."""
+        jobs, count = [first], len(first.values)
+        until = time.monotonic() + (WAIT_SECONDS if self._has_company else 0.0)
+        while count < WINDOW_BATCHES * self._most:
+            left = until - time.monotonic() if count < self._most else 0.0
+            try:
+                job = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
+            except Empty:
+                break
+            if job is None:
+                self._queue.put(None)
+                break
+            jobs.append(job)
+            count += len(job.values)
+        self._has_company = len(jobs) > 1
+        return jobs
+
+    def _answer(self, model: Model, jobs: list[Job]) -> None:
+        """Answers jobs together; if that fails each by itself, so that one does not spoil the others'."""
+        try:
+            for batch in batches(ready(model, jobs), self._most):
+                entries = [entry for entry in batch if not entry.job.future.cancelled()]
+                if entries:
+                    self._heard(len(entries))
+                    answer_entries(model, entries)
+        except Exception as error:
+            if len(jobs) == 1:
+                settle([(jobs[0], error)])
+            else:
+                for job in jobs:
+                    if not job.future.done():
+                        self._answer(model, [job])
+
+
+def ready(model: Model, jobs: Sequence[Job]) -> list[Entry]:
+    """The inputs of jobs made ready; jobs with unusable ones are refused, abandoned ones left out."""
+    jobs = [job for job in jobs if not job.future.done()]
+    examples = iter(model.inputs.prepare([value for job in jobs for value in job.values]))
+    entries: list[Entry] = []
+    refused: list[tuple[Job, Outcome]] = []
+    for job in jobs:
+        own = [next(examples) for _ in job.values]
+        if problems := {i: e for i, e in enumerate(own) if isinstance(e, AiexpError)}:
+            refused.append((job, bad_inputs(problems)))
+            continue
+        job.answers, job.left = [None] * len(own), len(own)
+        entries += [Entry(job, i, e, model.inputs.length(e)) for i, e in enumerate(own)]
+    settle(refused)
+    return entries
+
+
+def batches(entries: list[Entry], most: int) -> list[list[Entry]]:
+    """Inputs cut into batches, the shortest first; in none is one less than half as long as another.
+
+    Padding costs as much as tokens do.
+    """
+    made: list[list[Entry]] = []
+    for entry in sorted(entries, key=lambda entry: entry.length):
+        if not made or len(made[-1]) == most or entry.length > 2 * made[-1][0].length:
+            made.append([])
+        made[-1].append(entry)
+    return made
+
+
+def answer_entries(model: Model, entries: list[Entry]) -> None:
+    """Answers one batch, and the jobs that are complete with it."""
+    predictions = predict_batch(model.run, model.inputs, [entry.example for entry in entries])
+    complete: list[tuple[Job, Outcome]] = []
+    for entry, prediction in zip(entries, predictions, strict=True):
+        job = entry.job
+        job.answers[entry.position] = prediction
+        job.left -= 1
+        if not job.left:
+            complete.append((job, Answered(model.run, job.answers)))
+    settle(complete)
+
+
+def settle(outcomes: Sequence[tuple[Job, Outcome]]) -> None:
+    """Hands outcomes to those who wait, waking each event loop once."""
+    by_loop: dict[Any, list[tuple[Job, Outcome]]] = defaultdict(list)
+    for job, outcome in outcomes:
+        by_loop[job.future.get_loop()].append((job, outcome))
+    for loop, its in by_loop.items():
+        with suppress(RuntimeError):  # closed: nobody waits any more
+            loop.call_soon_threadsafe(_set, its)
+
+
+def _set(outcomes: Sequence[tuple[Job, Outcome]]) -> None:
+    for job, outcome in outcomes:
+        if job.future.done():
+            continue
+        if isinstance(outcome, Exception):
+            job.future.set_exception(outcome)
+        else:
+            job.future.set_result(outcome)

@@ -1,0 +1,121 @@
+"""The process of a server: its socket, its signals, its end."""
+
+import ipaddress
+import signal
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from aiexp.errors import ConfigError, SecurityError, reason_of
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+GRACE_SECONDS = 60  # for requests under way; a request's own limits are shorter
+MOST_CONNECTIONS = 2000
+
+
+def checked_host(host: str, *, allow_remote: bool) -> None:
+    """Refuses to be reached from other machines unless that is allowed.
+
+    Raises:
+        SecurityError: it would be.
+        ConfigError: nobody has this name.
+    """
+    if not allow_remote and not all(map(is_loopback, addresses_of(host))):
+        raise SecurityError(
+            f"{host or 'an empty host'} can be reached from other machines, and there is no authentication",
+            where="--host", fix="--host 127.0.0.1, or --allow-remote if all who can reach it may use it",
+        )  # fmt: skip
+
+
+def addresses_of(host: str) -> list[str]:
+    """The addresses that a host's name stands for; an empty one for all of this machine.
+
+    Raises:
+        ConfigError: nobody has this name.
+    """
+    if not host:
+        return ["0.0.0.0"]
+    try:
+        return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(
+            f"there is no host '{host}': {reason_of(error)}", where="--host", fix="--host 127.0.0.1"
+        ) from error
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches an address."""
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def own_hosts(host: str) -> frozenset[str]:
+    """The names under which a server for this machine alone is addressed."""
+    return LOOPBACK | {host.lower()}
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that holds a port but does not listen yet.
+
+    Raises:
+        ConfigError: the port is in use or not allowed, or the address is not this machine's.
+    """
+    address = addresses_of(host)[0]
+    made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((address, port))
+    except OSError as error:
+        made.close()
+        raise ConfigError(
+            f"{host}:{port} cannot be had: {error.strerror or reason_of(error)}",
+            where="--port", fix="another one, or --port 0 for any that is free",
+        ) from error  # fmt: skip
+    return made
+
+
+def address_of(made: socket.socket) -> str:
+    """Where a server at a socket is found."""
+    found: tuple[str, int] = made.getsockname()[:2]
+    host = socket.gethostname() if found[0] in ("0.0.0.0", "::") else found[0]
+    return f"http://{f'[{host}]' if ':' in host else host}:{found[1]}"
+
+
+def make_server(app: FastAPI) -> uvicorn.Server:
+    """A server that says nothing by itself but of faults."""
+    config = uvicorn.Config(
+        app, log_config=None, log_level="warning", access_log=False, lifespan="off", ws="none",
+        server_header=False, limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=GRACE_SECONDS,
+    )  # fmt: skip
+    return uvicorn.Server(config)
+
+
+def serve(server: uvicorn.Server, made: socket.socket) -> int:
+    """Serves until a signal; requests under way are answered. Returns 130 after Ctrl-C, 143 after another."""
+    with heard_by(server) as signals:
+        server.run(sockets=[made])
+    return 130 if signals[:1] == [signal.SIGINT] else 143
+
+
+@contextmanager
+def heard_by(server: uvicorn.Server) -> Generator[list[int]]:
+    """A body in which signals end the server; gives those that came.
+
+    While it serves uvicorn has handlers of its own, and raises what it heard again when it has ended.
+    """
+    signals: list[int] = []
+
+    def hear(number: int, _frame: FrameType | None) -> None:
+        signals.append(number)
+        server.should_exit = True
+
+    before: dict[int, Any] = {n: signal.signal(n, hear) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
