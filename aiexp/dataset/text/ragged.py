@@ -12,6 +12,7 @@ from aiexp.dataset.text.wordpiece import WordPieces
 from aiexp.storage.array import Array, HeldArray
 
 _TEXTS_AT_ONCE = 8192
+_MANY_TEXTS = 256
 _READ_AT_ONCE = 256
 _CHARACTERS_AT_ONCE = 2_000_000
 _PAD_TOKENS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")
@@ -61,7 +62,7 @@ class Ragged:
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> Ragged:
     """Token ids of `texts`, with special tokens, cut to `max_tokens`; the tokenizer is left as it was."""
-    made = list(token_rows(tokenizer, in_parts(texts), max_tokens))
+    made = list(token_rows(tokenizer, in_parts(texts), max_tokens, is_many=len(texts) >= _MANY_TEXTS))
     offsets = np.zeros(len(texts) + 1, np.int64)
     np.cumsum(np.concatenate([np.zeros(0, np.int64), *(lengths for _, lengths in made)]), out=offsets[1:])
     flat = np.concatenate([np.zeros(0, np.int32), *(tokens for tokens, _ in made)])
@@ -84,7 +85,7 @@ def in_parts(texts: Sequence[str]) -> Iterator[list[str]]:
 
 
 def token_rows(
-    tokenizer: Tokenizer, parts: Iterable[Sequence[str]], max_tokens: int
+    tokenizer: Tokenizer, parts: Iterable[Sequence[str]], max_tokens: int, *, is_many: bool = True
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
     """For each part of texts its tokens end to end and the (B,) number of each text's.
 
@@ -95,12 +96,13 @@ def token_rows(
         tokenizer: Makes the tokens.
         parts: Some thousand texts each.
         max_tokens: Longer texts are cut to this many tokens.
+        is_many: Whether a memory of words pays: to begin one takes as long as some hundred texts.
     """
     truncation, padding = tokenizer.truncation, tokenizer.padding
     tokenizer.enable_truncation(max_length=max_tokens)
     tokenizer.no_padding()
     try:
-        words = WordPieces(tokenizer) if WordPieces.suits(tokenizer) else None
+        words = WordPieces(tokenizer) if is_many and WordPieces.suits(tokenizer) else None
         for part in parts:
             if words is not None:
                 yield words.encode(part, max_tokens)

@@ -65,7 +65,9 @@ def bound(host: str, port: int) -> socket.socket:
         ConfigError: the port is in use or not allowed, or the address is not this machine's.
     """
     address = addresses_of(host)[0]
-    made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    # Said to be TCP, or asyncio would not turn Nagle's delay off: 40 ms an answer.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((address, port))

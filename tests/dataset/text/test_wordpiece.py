@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from aiexp.dataset.text import wordpiece
+from aiexp.dataset.text import ragged, wordpiece
 from aiexp.dataset.text.ragged import encode
 from aiexp.dataset.text.wordpiece import WordPieces
 
@@ -92,3 +92,12 @@ def test_other_tokenizers_are_left_to_the_library(tokenizer: Tokenizer) -> None:
     assert not WordPieces.suits(other)
     given = ["cab_bed, [MASK]"]
     assert encode(other, given, 50).flat.between(0, 50).tolist() == other.encode(given[0]).ids
+
+
+def test_a_few_texts_do_not_wait_for_a_memory_of_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, given = bert(), texts(300)
+    together = encode(tokenizer, given, 50).flat.between
+    monkeypatch.setattr(ragged, "WordPieces", None)  # it reads the whole vocabulary: 60 ms of BERT's
+    alone = [encode(tokenizer, [text], 50) for text in given]
+    apart = [token for one in alone for token in one.flat.between(0, len(one.flat)).tolist()]
+    assert apart == together(0, len(apart) + 1).tolist()
