@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, final
 from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
-from aiexp.errors import AiexpError
+from aiexp.errors import AiexpError, reason_of
 from aiexp.prediction.inputs import Inputs
+from aiexp.text.terminal import say_lines
 from aiexp.use.serving.batcher import Batcher, Model
 from aiexp.use.serving.limits import Limits
 from aiexp.use.serving.metrics import Metrics
@@ -82,8 +84,10 @@ class ServedRun:
             response = refusal.response()
         except ClientDisconnect:
             response = Refusal(400, "the client has left").response()
-        except AiexpError as error:  # the task breaks its contract
-            response = Refusal(500, error.what).response()
+        except Exception as error:  # the task's: a bug of it, a contract that it breaks, no memory
+            say_lines(traceback.format_exc())
+            what = error.what if isinstance(error, AiexpError) else reason_of(error)
+            response = Refusal(500, f"the task failed on these inputs: {what}").response()
         self.metrics.requests.labels(self.name, str(response.status_code)).inc()
         self._seconds.observe(time.perf_counter() - began)
         return response
