@@ -29,7 +29,6 @@ FLAGS = Flags(
     Flag("--host", "where it listens (127.0.0.1)", value="HOST"),
     Flag("--allow-remote", "let other machines in; anyone who reaches it can use it"),
     Flag("--follow", "RUN is a link that moves (outputs/latest): change over once the new run has ended"),
-    Flag("--engine", "eager is the default; onnx is often faster on a CPU", choices=("eager", "onnx")),
     TRUST,
 )  # fmt: skip
 

@@ -269,9 +269,7 @@ def last_long(run: Path, requests: list[bytes], given: argparse.Namespace) -> di
         memory.append(served.memory())
     code = served.close()
     growth = max(memory[2:]) - memory[1]
-    print(
-        f"  {answered:,} answers, {errors} errors, exit {code}, grew {growth:.1f} MB: {list(map(round, memory))}"
-    )
+    print(f"  {answered:,} answers, {errors} errors, exit {code}, grew {growth:.1f} MB: {memory}")
     return {"answers": answered, "errors": errors, "memory_mb": memory, "growth_mb": growth}
 
 
