@@ -1,10 +1,11 @@
 """Exported networks beside the task itself: difference, size, time of an input and of 32, accuracy in 8 bits.
 
     .venv/bin/python scripts/bench/export.py RUN... [--json FILE]
-    .venv/bin/python scripts/bench/export.py --tasks mnist_cnn,bert_finetune [--steps 20]    trains short runs first
+    .venv/bin/python scripts/bench/export.py --tasks mnist_cnn,bert_finetune [--steps 20]
 
-The peer is eager PyTorch: the task's own network, called under inference mode on as many threads. Rounds of the
-sides alternate in one process, each takes the median of its calls, and the table shows the median of the rounds.
+The second trains short runs first. The peer is eager PyTorch: the task's own network under inference mode on
+as many threads. The sides take turns in one process; a round is the median of a side's calls, the table has
+the median of the rounds.
 `differs` is the largest difference over 32 examples of the run's data and made-up inputs of other sizes.
 """
 
@@ -74,7 +75,8 @@ def show(row: dict[str, Any]) -> str:
         f"{side} {by_size[1]:8.2f} {by_size[32]:9.2f}" for side, by_size in row["milliseconds"].items()
     )
     where = f"{row['task']}.{row['network']} ({row['model']})"
-    return f"{where:44} {row['differs']:.1e}  {big:7.1f} {small:6.1f} MB {small / big:4.0%}  {accuracy:13}  {times}"
+    size = f"{big:7.1f} {small:6.1f} MB {small / big:4.0%}"
+    return f"{where:44} {row['differs']:.1e}  {size}  {accuracy:13}  {times}"
 
 
 def train(task: str, steps: int, folder: Path) -> Path:
