@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from aiexp.command import COMMANDS
+from aiexp.command import COMMANDS, module_of
 from aiexp.command.help import overview, page
 from aiexp.errors import AiexpError, ConfigError, StorageError, nearest
 from aiexp.limits import limit_error
@@ -82,7 +82,7 @@ def _dispatch(argv: list[str]) -> int:
     if {"-h", "--help"} & set(rest):
         out_lines(page(name))
         return 0
-    main_of: Callable[[list[str]], int] = importlib.import_module(f"aiexp.command.{name}").main
+    main_of: Callable[[list[str]], int] = importlib.import_module(module_of(name)).main
     return main_of(_take_trust(rest))
 
 

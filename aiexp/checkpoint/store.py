@@ -146,7 +146,7 @@ class CheckpointStore:
             return dict(read_safetensors(path / FILES[0])) | {
                 name: tensor
                 for name, tensor in read_shards(shard_files(path), World()).items()
-                if not name.startswith("/")
+                if not name.startswith("/") and isinstance(tensor, Tensor)  # whole: one rank holds all
             }
         except (SafetensorError, OSError, *UNPARSABLE) as error:
             raise CheckpointError(f"checkpoint cannot be read: {error}", where=str(path)) from error

@@ -19,3 +19,11 @@ COMMANDS = {
     "compare": "which of many runs is better, and how sure that is",
     "completion": "print the completion script for bash, zsh or fish",
 }
+
+# Commands of the room `use`.
+USES = ("predict", "evaluate", "explain", "export", "serve")
+
+
+def module_of(command: str) -> str:
+    """Name of a command's module."""
+    return f"aiexp.command.use.{command}" if command in USES else f"aiexp.command.{command}"

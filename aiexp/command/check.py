@@ -1,6 +1,6 @@
 """`aiexp check [overrides] [-m]`: everything short of training, with a bill of what training would take."""
 
-from aiexp.command.bill import check, say
+from aiexp.command.checking.bill import check, say
 from aiexp.command.flags import CONFIG_DIR, TRUST, Flag, Flags
 from aiexp.command.run import INSTEAD
 from aiexp.config.compose import compose
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     words, flags = FLAGS.parse(argv)
     config_dir = flags.get("config-dir")
     if "multirun" in flags:
-        from aiexp.command.check_sweep import check_sweep_jobs
+        from aiexp.command.checking.check_sweep import check_sweep_jobs
 
         return check_sweep_jobs(words, config_dir=config_dir)
     config = compose(words, config_dir=config_dir).config

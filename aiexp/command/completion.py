@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from aiexp.command import COMMANDS
+from aiexp.command import COMMANDS, module_of
 from aiexp.command.flags import Flags
 from aiexp.errors import AiexpError, ConfigError, nearest
 from aiexp.text.terminal import out, out_lines, visible
@@ -82,7 +82,7 @@ def _for_command(before: list[str], word: str) -> Iterable[str]:
         return COMMANDS
     if command not in COMMANDS:
         return []
-    module = importlib.import_module(f"aiexp.command.{command}")
+    module = importlib.import_module(module_of(command))
     found: list[str] | None = module.FLAGS.candidates(rest, word)
     if found is not None:
         return found

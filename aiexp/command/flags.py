@@ -118,3 +118,17 @@ class Flags:
 
 TRUST = Flag("--trust", "let a config name classes of this installed package", value="PACKAGE")
 CONFIG_DIR = Flag("--config-dir", "one more folder of options", "-cd", "DIR")
+
+
+def whole(flags: dict[str, str], name: str, low: int) -> int | None:
+    """The number that a flag was given; None without the flag.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if name not in flags:
+        return None
+    text = flags[name]
+    if not (text.isascii() and text.isdigit() and int(text) >= low):
+        raise ConfigError(f"--{name} is '{text}'", fix=f"a whole number from {low} on")
+    return int(text)

@@ -2,7 +2,7 @@
 
 import importlib
 
-from aiexp.command import COMMANDS
+from aiexp.command import COMMANDS, module_of
 
 _OVERVIEW = """\
 aiexp: config-driven deep-learning experiments
@@ -29,7 +29,7 @@ def overview() -> str:
 
 def page(command: str) -> str:
     """The page of `aiexp COMMAND --help`: its text, with its flags and, for `run`, the options."""
-    module = importlib.import_module(f"aiexp.command.{command}")
+    module = importlib.import_module(module_of(command))
     text: str = module.HELP if "{flags}" in module.HELP else f"{module.HELP}\nflags\n{{flags}}\n"
     text = text.replace("{flags}", "\n".join(flag.help_lines() for flag in module.FLAGS.all))
     return text.replace("{groups}", _groups()) if "{groups}" in text else text

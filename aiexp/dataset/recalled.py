@@ -5,6 +5,7 @@ run, so that a trained task is built again where its examples are not.
 """
 
 import json
+from functools import partial
 from typing import Any, cast, final
 
 import numpy as np
@@ -44,14 +45,18 @@ class Recalled:
             raise AttributeError(name)
         if name in self._answers:
             answer = self._answers[name]
-            value = np.array(answer) if isinstance(answer, list) else answer
-            return lambda: value
+            value: Any = np.array(answer) if isinstance(answer, list) else answer
+            return partial(_same, value)
         if name in self._methods:
-            return lambda *_, **__: _refuse(name)
+            return partial(_refuse, name)
         raise AttributeError(f"the data set of this run has no '{name}', or none that could be written down")
 
 
-def _refuse(name: str) -> Any:
+def _same(value: Any) -> Any:
+    return value
+
+
+def _refuse(name: str, *_: Any, **__: Any) -> Any:
     raise MissingExamplesError(
         f"the task asks its data set for {name}, and a trained task is built without examples",
         where=f"dataset.{name}", fix="skip that where is_recalled(dataset) (aiexp.dataset.recalled)",

@@ -45,7 +45,7 @@ class Inputs(ABC):
 
     @abstractmethod
     def prepare(self, values: Sequence[Any]) -> list[Any]:
-        """What `collate` takes, for each value; in place of what cannot be used the `AiexpError` that says why."""
+        """What `collate` takes, for each value; for what cannot be used the `AiexpError` that says why."""
 
     @abstractmethod
     def collate(self, examples: Sequence[Any]) -> Any:

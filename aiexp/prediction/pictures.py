@@ -30,7 +30,11 @@ class HeldPicture:
     """
 
     data: bytes
-    place: ClassVar[str] = "a picture"
+
+    @property
+    def place(self) -> str:
+        """It has no path."""
+        return "a picture"
 
     @property
     def size(self) -> int:

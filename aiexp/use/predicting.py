@@ -1,4 +1,4 @@
-"""Predictions for any number of inputs in bounded memory: windows, batches of like length, the given order."""
+"""Predictions for any number of inputs, in their order: windows of batches of like length."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

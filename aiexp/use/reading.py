@@ -80,7 +80,7 @@ def _from_path(path: Path, inputs: Inputs, column: str) -> Iterator[Item]:
 
 
 def _from_folder(path: Path, inputs: Inputs) -> Iterator[Item]:
-    """Every file of the kind in a folder and those below it, in the order of their names; never all at once."""
+    """Every file of the kind in and below a folder, in the order of their names; never all at once."""
     if not inputs.suffixes:
         raise DataError(
             "this is a folder", where=str(path), fix="name files: texts come from tables and lines"

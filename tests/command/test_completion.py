@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aiexp import cli
-from aiexp.command import COMMANDS
+from aiexp.command import COMMANDS, module_of
 from tests.lab import Lab, make_lab
 
 
@@ -48,7 +48,7 @@ def test_completion(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
 def test_completion_knows_every_flag_and_the_values_it_allows(
     lab: Lab, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    flags = import_module(f"aiexp.command.{command}").FLAGS.all
+    flags = import_module(module_of(command)).FLAGS.all
     assert complete(capsys, f"aiexp {command} --") == [flag.name for flag in flags]
     for flag in flags:
         for name in (flag.name, flag.short) if flag.choices and flag.short else (flag.name,):

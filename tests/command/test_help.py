@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aiexp import __version__, cli
-from aiexp.command import COMMANDS
+from aiexp.command import COMMANDS, module_of
 from tests.lab import Lab, make_lab
 
 
@@ -50,7 +50,7 @@ def test_a_help_page_fits_a_terminal_and_names_every_flag(
     assert page.startswith(f"usage: aiexp {command}")
     assert [line for line in page.splitlines() if len(line) > 80] == []
     assert call(capsys, command, "anything", "-h")[1] == call(capsys, command, "--help")[1] == page
-    for flag in import_module(f"aiexp.command.{command}").FLAGS.all:
+    for flag in import_module(module_of(command)).FLAGS.all:
         assert re.search(rf"^  (-\w+, )?{flag.name}( |$)", page, re.MULTILINE), flag.name
 
 

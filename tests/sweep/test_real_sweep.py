@@ -90,8 +90,8 @@ def test_check_adds_up_the_hours_of_all_devices(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A second a step with the whole batch: 50 s and 25 s of two devices, on two machines each."""
-    from aiexp.command import check_sweep
-    from aiexp.command.bill import Bill
+    from aiexp.command.checking import check_sweep
+    from aiexp.command.checking.bill import Bill
 
     monkeypatch.chdir(folder)
     measured: list[int] = []
@@ -114,8 +114,8 @@ def test_check_adds_up_the_hours_of_all_devices(
 def test_estimates_grow_with_steps_and_batches() -> None:
     from omegaconf import OmegaConf
 
-    from aiexp.command.bill import Bill
-    from aiexp.command.check_sweep import estimate, whole
+    from aiexp.command.checking.bill import Bill
+    from aiexp.command.checking.check_sweep import estimate, whole
 
     def config(**trainer: Any) -> Any:
         batch = trainer.pop("batch_size", 10)

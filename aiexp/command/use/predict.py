@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from aiexp.command.flags import TRUST, Flag, Flags
+from aiexp.command.flags import TRUST, Flag, Flags, whole
 from aiexp.errors import AiexpError, ConfigError, DataError
 from aiexp.storage.files import storage_errors
 from aiexp.text.terminal import out_lines, say
@@ -73,20 +73,6 @@ def main(argv: list[str]) -> int:
     with ExitStack() as opened:
         writer = open_writer(flags, run.directory.path, opened)
         return write(answers, writer, skips="skip-bad" in flags)
-
-
-def whole(flags: dict[str, str], name: str, low: int) -> int | None:
-    """The number that a flag was given; None without the flag.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    if name not in flags:
-        return None
-    text = flags[name]
-    if not (text.isascii() and text.isdigit() and int(text) >= low):
-        raise ConfigError(f"--{name} is '{text}'", fix=f"a whole number from {low} on")
-    return int(text)
 
 
 def open_writer(flags: dict[str, str], run: Path, opened: ExitStack) -> "Writer":

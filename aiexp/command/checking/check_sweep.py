@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from aiexp.command.bill import Bill, check, say
+from aiexp.command.checking.bill import Bill, check, say
 from aiexp.sweep.grid import PlannedJob, devices_of
 from aiexp.sweep.hydra_sweep import HydraSweep
 from aiexp.sweep.sweep import prepare_sweep

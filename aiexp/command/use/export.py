@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from aiexp.command.flags import TRUST, Flag, Flags
-from aiexp.command.predict import whole
+from aiexp.command.flags import TRUST, Flag, Flags, whole
 from aiexp.errors import ConfigError
 from aiexp.text.terminal import out, out_lines, say
 

@@ -1,0 +1,1 @@
+"""What `aiexp check` finds out and prints: of one run, of a sweep."""

@@ -1,0 +1,1 @@
+"""Commands on a trained task; the work is that of the room `aiexp/use`."""
