@@ -16,8 +16,9 @@ def image_shape(dataset: Any) -> tuple[int, int]:
 def beside_support(batch: dict[str, Tensor]) -> Tensor:
     """(Q, K + 1, ...): each query of one episode behind all examples given.
 
-    Source: none. In evaluations the queries of an episode are one batch, whose statistics normalise them; on
-    glyphs the accuracy of prototypes is the same either way (0.978 and 0.979 of 120 episodes).
+    Source: none. In evaluations the queries of an episode are one batch, whose statistics normalise them. On
+    glyphs, 40 and more episodes each, prototypes are as good alone (0.979, together 0.978), MAML is worse
+    (0.921, together 0.942): the price of answers that do not depend on what else is asked.
     """
     query = batch["query_x"][0][:, None]  # (Q, 1, ...)
     return torch.cat([batch["support_x"].expand(len(query), *batch["support_x"].shape[1:]), query], 1)
