@@ -14,6 +14,7 @@ from aiexp.config.objects.build import build
 from aiexp.experiment import Experiment
 from aiexp.rundir.code.own_code import record_imports, record_targets
 from aiexp.rundir.directory import RunDirectory, slug
+from aiexp.rundir.weights import check_starts, followed
 from aiexp.session.follower import Follower
 from aiexp.session.imports import import_behind
 from aiexp.session.job import Job
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
 def run(composed: Composed, job: Job | None = None) -> int:
     """Runs a composed config in a new run directory; returns the exit code 0 or raises."""
-    config = cast(dict[str, Any], OmegaConf.to_container(composed.config, resolve=True))
+    config = cast(dict[str, Any], followed(OmegaConf.to_container(composed.config, resolve=True)))
+    check_starts(config)
     from aiexp.rundir.environment import describe_environment
 
     if job is None and is_torchrun():
@@ -78,6 +80,7 @@ def train(
             hardware.set_environment()
             import_behind()
             experiment = Experiment.of(config, hardware)
+            experiment.start(config, session)
             session.follow(build(config["tracker"]), experiment, changes or [])
         if world.is_leader:
             for line in record_imports(directory.path, is_start=True):

@@ -87,6 +87,8 @@ STORED: dict[str, StoredFile] = {
             parameters=whole(0),
             task=_ANY_MAP,
             tracker=_ANY_MAP,
+            started_from=list_of(_ANY_MAP),
+            parent=_ANY_MAP,
             sweep=text,
             differs=list_of(text),
         )
