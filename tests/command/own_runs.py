@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501 (file contents)
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ RUN = ["run", "task=mine", "tracker=none", "hardware.threads=1", "hardware.devic
 def aiexp(*words: str, before: Callable[[], Any] = lambda: None) -> Ended:
     def body() -> int:
         before()
+        sys.argv = ["aiexp", *words]
         return cli.main(list(words))
 
     return in_fork(body, Path(), seconds=60)
