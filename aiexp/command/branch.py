@@ -19,8 +19,9 @@ Without KEY=VALUE the new run is what RUN was from there on, bit for bit.
 
 KEY=VALUE changes what may change: length and schedule, settings of the
 optimizer, dropout and other settings of the task that change no network,
-tracker, hardware. Metrics begin with those of RUN until step K; environment.json
-names RUN, and `branched` in comparisons and W&B what was changed when.
+tracker, hardware. The metrics begin with those of RUN until step K;
+environment.json names RUN, and `branched` in comparisons and in W&B says what
+was changed when.
   aiexp branch outputs/latest --step 500 task.optimizer.lr=1e-5
 The checkpoints that there are lie in RUN/checkpoints.
 """

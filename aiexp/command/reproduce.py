@@ -23,7 +23,8 @@ Nothing is written. What else a result depends on is compared first and named:
 commit and uncommitted changes, versions, the machine, data, and the weights
 of the run that it started from. A branch is trained from its first checkpoint.
   aiexp reproduce outputs/latest
-Prints "identical until step K"; the exit code is 0, or 4 where a number differs.
+Prints "identical until step K"; the exit code is 0, or 4 where a number
+differs.
 """
 FLAGS = Flags(
     "reproduce",
