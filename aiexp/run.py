@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import OmegaConf
 
+from aiexp.checkpoint.manifest import saved_steps
 from aiexp.config.composed import Composed
 from aiexp.config.objects.address import addresses
 from aiexp.config.objects.build import build
 from aiexp.experiment import Experiment
 from aiexp.rundir.code.own_code import record_imports, record_targets
 from aiexp.rundir.directory import RunDirectory, slug
+from aiexp.rundir.file import CHECKPOINTS, MODEL, TRAINED_BY
 from aiexp.rundir.weights import check_starts, followed
 from aiexp.session.follower import Follower
 from aiexp.session.imports import import_behind
@@ -79,7 +81,7 @@ def train(
         with stop.interruptible():  # nothing is lost before the first step
             hardware.set_environment()
             import_behind()
-            experiment = Experiment.of(config, hardware)
+            experiment = Experiment.of(on_its_own(config, session), hardware)
             experiment.start(config, session)
             session.follow(build(config["tracker"]), experiment, changes or [])
         if world.is_leader:
@@ -90,6 +92,16 @@ def train(
             record_imports(directory.path, is_start=False)
         session.finish(metrics)
     return 0
+
+
+def on_its_own(config: dict[str, Any], session: Session | Follower) -> dict[str, Any]:
+    """The config of a run that goes on from a checkpoint without the run whose network it began with."""
+    path = session.directory.path
+    model = config.get("model") or {}
+    key = next((key for key in ("path", "name") if model.get(key) is not None), None)
+    if key is None or not (path / MODEL / TRAINED_BY).exists() or not saved_steps(path / CHECKPOINTS):
+        return config
+    return {**config, "model": {**model, key: str(path)}}
 
 
 def make_directory(
