@@ -10,6 +10,8 @@ COMMANDS = {
     "check": "everything short of training: build, one batch, estimated time",
     "sweep": "check a W&B sweep file and register it (aiexp run -m sweeps here)",
     "resume": "continue a stopped run exactly where it stopped",
+    "branch": "go on from a checkpoint with another setting, as a new run",
+    "reproduce": "train a run's first steps again and compare them bit for bit",
     "predict": "what a trained task says of new texts, pictures, episodes, ...",
     "export": "its networks as ONNX, torch.export, Hugging Face or plain weights",
     "serve": "answer over HTTP what trained tasks say, with a page to try it",
