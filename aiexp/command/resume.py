@@ -1,17 +1,13 @@
 """`aiexp resume RUN|SWEEP [KEY=VALUE ...]`: continue a run, or a sweep, exactly where it stopped."""
 
-import copy
 import os
 from pathlib import Path
-from typing import Any, cast
-
-import yaml
-from omegaconf._utils import get_yaml_loader
 
 from aiexp.command.flags import TRUST, Flags
 from aiexp.command.help import page
 from aiexp.config.validate import validate
-from aiexp.errors import CheckpointError, ConfigError, nearest, reason_of
+from aiexp.errors import CheckpointError, ConfigError
+from aiexp.rundir.assignments import apply_overrides, is_path
 from aiexp.rundir.changes import check_changes, flatten
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, STATUS, TYPED
@@ -86,7 +82,7 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
     from aiexp.session.stop import StopSignal
 
     old = validate(directory.read_config(), source=str(directory.path / CONFIG))
-    config = apply_overrides(old, overrides)
+    config = apply_overrides(old, overrides, "aiexp resume")
     state = State(directory.read(STATUS).get("state") or State.STARTING)
     if "task" not in directory.read_typed()[0]:
         raise CheckpointError(f"{TYPED} names no task", where=str(directory.path / TYPED))
@@ -110,56 +106,3 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
         if hardware.devices > 1:
             return launch(directory, config, hardware, stop, overrides)
         return train(directory, config, hardware, stop, overrides)
-
-
-def is_path(word: str) -> bool:
-    """Whether a word names a run and is no KEY=VALUE: names of run directories hold `=` too."""
-    key, equals, _ = word.partition("=")
-    return not equals or os.sep in key or os.path.isdir(word)
-
-
-def _read_value(text: str) -> Any:
-    """What the text of a value stands for, read as a config file is (so that 1e-4 is a number).
-
-    Raises:
-        ConfigError: it is not YAML.
-    """
-    try:
-        return yaml.load(text, Loader=get_yaml_loader())  # noqa: S506  a safe loader with YAML 1.2 numbers
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"'{text[:100]}' cannot be read: {reason_of(error)}", where="aiexp resume"
-        ) from error
-
-
-def apply_overrides(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """`config` with `key=value` assignments made; only keys that exist can be assigned.
-
-    Raises:
-        ConfigError: not an assignment, or no such key.
-    """
-    config = copy.deepcopy(config)
-    known = flatten(config)
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals:
-            raise ConfigError(f"'{override}' is not KEY=VALUE", where="aiexp resume")
-        if key not in known:
-            raise ConfigError(f"unknown key '{key}'.{nearest(key, known)}", where="aiexp resume")
-        assign(config, key, _read_value(value))
-    return config
-
-
-def assign(node: dict[Any, Any], key: str, value: Any) -> bool:
-    """Gives a dotted key, as `flatten` names it, another value; false if it is not there.
-
-    YAML has keys that are numbers or hold dots, so the key cannot simply be taken apart.
-    """
-    for name, inner in node.items():
-        if str(name) == key:
-            node[name] = value
-            return True
-        rest = key.removeprefix(f"{name}.")
-        if rest != key and isinstance(inner, dict) and assign(cast(dict[Any, Any], inner), rest, value):
-            return True
-    return False
