@@ -11,7 +11,11 @@ from torch.func import vmap  # pyright: ignore[reportUnknownVariableType]
 
 from aiexp.dataset.base import Dataset, FewShotData
 from aiexp.errors import ConfigError
+from aiexp.prediction.network import Network
+from aiexp.prediction.prediction import Prediction, classified
+from aiexp.prediction.support import SupportedPictures
 from aiexp.task.base import OptimizerFactory, Task, Update
+from aiexp.task.few_shot.encoder import encoder, image_shape
 from aiexp.task.few_shot.maml import FewShotModel
 from aiexp.task.few_shot.report import episode_picture, mean_with_interval
 from aiexp.task.report import Evaluation
@@ -44,7 +48,7 @@ class ProtoNet(Task):
 
     def __init__(self, *, model: FewShotModel, dataset: FewShotData, optimizer: OptimizerFactory) -> None:
         super().__init__()
-        self.ways = dataset.ways
+        self.ways, self.image_shape = dataset.ways, image_shape(dataset)
         if not self.ways:
             raise ConfigError(
                 "prototypes are those of classes, and the data have none", where="dataset",
@@ -60,13 +64,13 @@ class ProtoNet(Task):
         accuracy = (scores.detach().argmax(-1) == batch["query_y"]).float().mean()
         yield Update(loss=loss, metrics={"accuracy": accuracy})
 
-    def scores(self, batch: dict[str, Tensor]) -> Tensor:
+    def scores(self, batch: dict[str, Tensor], ways: int | None = None) -> Tensor:
         """(M, Q, ways) float32: minus the squared distance of each query example to each prototype."""
         support, query = batch["support_x"], batch["query_x"]
         features: Tensor = vmap(self.model)(torch.cat([support, query], 1)).float()  # (M, K + Q, D)
         with self.in_float32():
             given, asked = features.split([support.shape[1], query.shape[1]], 1)
-            return -squared_distances(asked, prototypes(given, batch["support_y"], self.ways))
+            return -squared_distances(asked, prototypes(given, batch["support_y"], ways or self.ways))
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compiles the scores, which map the encoder over episodes."""
@@ -91,6 +95,19 @@ class ProtoNet(Task):
         hits, losses = (torch.cat(tensors) for tensors in zip(*self.gathered(parts), strict=True))
         metrics = mean_with_interval("accuracy", hits) | {"loss": losses.mean().item()}
         return Evaluation(metrics=metrics, better={"accuracy": "max", "loss": "min"}, pictures=pictures)
+
+    def inputs(self) -> SupportedPictures:
+        """Pictures of any number of classes, of which a few are given."""
+        return SupportedPictures(*self.image_shape, ways=None)
+
+    def predict(self, batch: dict[str, Any]) -> list[Prediction]:
+        """The class of the nearest prototype; the pictures that are asked together are one episode."""
+        names: list[str] = batch["class_names"]
+        return classified(self.scores(batch, len(names))[0].softmax(1), names)
+
+    def networks(self) -> dict[str, Network]:
+        """The encoder."""
+        return {"encoder": encoder(self.model, *self.image_shape)}
 
     def in_float32(self) -> AbstractContextManager[Any]:
         """A context without the trainer's lower precision."""
