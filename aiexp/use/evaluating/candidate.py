@@ -151,7 +151,7 @@ def check_fit(wanted: dict[str, Any], dataset: Any) -> None:
             raise ConfigError(
                 f"the data have {TAKEN[name]} {_shown(found.get(name))}, and the task was trained on "
                 f"{_shown(value)}", where=f"{WHERE}: dataset",
-                fix="data of the same kind" + (f", dataset.{name}=..." if name != "num_actions" else ""),
+                fix="data of the same kind",
             )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """An evaluation for the terminal, 80 columns wide."""
 
+import textwrap
 from collections.abc import Sequence
 
 from aiexp.text.number import decimals_for, show
@@ -20,11 +21,10 @@ def shown(outcome: Outcome) -> str:
     """All of it, in lines."""
     request = outcome.request
     count = "" if outcome.num_examples is None else f", {outcome.num_examples:,} examples"
-    data = f" of {' '.join(request.words)}" if request.words else ""
-    head = [f"split {request.split}{data}{count}"]
+    head = [f"split {request.split}{count}", *textwrap.wrap(" ".join(request.words), WIDTH)]
     if outcome.ensemble is None:
         (result,) = outcome.results
-        head = [cut(result.run.name, WIDTH), f"step {result.step}{untrained(result)}, {head[0]}"]
+        head = [cut(result.run.name, WIDTH), f"step {result.step}{untrained(result)}, {head[0]}", *head[1:]]
         parts = [head, metrics_lines(result)]
         if result.calibration is not None:
             parts.append(calibration_lines(result.calibration))
