@@ -225,7 +225,10 @@ def measured(
         numbers[rows] = number
 
     def of_labels(measure: Measure) -> Callable[[Any, Any], float]:
-        return lambda *labels: float(measure(count(*map(np.asarray, labels), num_classes)))
+        def value(y_true: Any, y_pred: Any) -> float:
+            return float(measure(count(np.asarray(y_true), np.asarray(y_pred), num_classes)))
+
+        return value
 
     frame: Any = MetricFrame(
         metrics={name: of_labels(measure) for name, measure in measures.items()},
