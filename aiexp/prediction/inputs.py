@@ -23,8 +23,6 @@ class Inputs(ABC):
     suffixes: ClassVar[frozenset[str]] = frozenset()
     # Whether a word of the command line that names no file is an input by itself.
     is_word: ClassVar[bool] = False
-    # Whether an answer depends on the other inputs of its batch, so that those of two people never share one.
-    is_apart: ClassVar[bool] = False
     # Names of settings that the kind takes beside its inputs, which are flags of `aiexp predict`.
     options: ClassVar[tuple[str, ...]] = ()
     # JSON schema of a value.
@@ -39,7 +37,7 @@ class Inputs(ABC):
         for name in options:
             if name not in self.options:
                 known = ", ".join(f"--{option}" for option in self.options) or "no settings"
-                raise ConfigError(f"inputs that are {self.noun}s take no --{name}", fix=f"they take {known}")
+                raise ConfigError(f"for {self.noun} there is no --{name}", fix=f"there are {known}")
 
     def made(self) -> Iterator[Any] | None:
         """Inputs that nobody has to give, such as seeds; None where they must be given."""

@@ -48,6 +48,8 @@ def read_seed(value: Any) -> int | DataError:
     """A seed, or why it is none."""
     if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 12:
         value = int(value)
+    if isinstance(value, str):
+        return DataError(f"'{value[:40]}' is no seed", fix=f"a whole number, 0 to {LARGEST_SEED}")
     if not isinstance(value, int) or isinstance(value, bool):
         return refused(Seeds.noun, value)
     return (

@@ -31,7 +31,6 @@ class SupportedPictures(PictureInputs):
         ways: Classes that the task tells apart; None for any number.
     """
 
-    is_apart = True
     options = ("support",)
 
     def __init__(self, image_size: int, channels: int, ways: int | None) -> None:

@@ -18,7 +18,7 @@ from aiexp.prediction.support import SupportedNumbers, SupportedPictures
 from aiexp.ranges import Length, NonNegativeInt, PositiveFloat, PositiveInt
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.few_shot.adaptation import Adaptation, Parameters
-from aiexp.task.few_shot.encoder import encoder, image_shape
+from aiexp.task.few_shot.encoder import beside_support, encoder, image_shape
 from aiexp.task.few_shot.report import adaptation_picture, episode_picture, mean_with_interval
 from aiexp.task.report import Better, Evaluation, Table
 
@@ -268,10 +268,15 @@ class MAML(Task):
         return SupportedPictures(*self.image_shape, ways=self.ways) if self.ways else SupportedNumbers()
 
     def predict(self, batch: dict[str, Any]) -> list[Prediction]:
-        """What the learner says after the last of `eval_steps` on the support; asked together is one task."""
-        given = batch["support_x"], batch["support_y"], batch["query_x"]
+        """What the learner says after the last of `eval_steps` on the support.
+
+        Each is asked beside the support alone, so that it does not depend on what else is asked.
+        """
         with torch.inference_mode(False), torch.no_grad(), self.in_float32():
-            outputs = self.adaptation.outputs_after(*given, self.eval_steps[-1:])[0, 0]  # (Q, ways or 1)
+            learned = self.adaptation.adapted(batch["support_x"], batch["support_y"], self.eval_steps[-1])
+            asked = beside_support(batch)  # (Q, K + 1, ...)
+            learned = {name: value.expand(len(asked), *value.shape[1:]) for name, value in learned.items()}
+            outputs = self.adaptation.outputs(learned, asked)[:, -1]  # (Q, ways or 1)
         if self.ways:
             return classified(outputs.softmax(1), batch["class_names"])
         return [Prediction(line=f"{y:.{SHOWN_DIGITS}f}", values={"y": y}) for y in outputs[:, 0].tolist()]

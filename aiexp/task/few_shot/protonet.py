@@ -15,7 +15,7 @@ from aiexp.prediction.network import Network
 from aiexp.prediction.prediction import Prediction, classified
 from aiexp.prediction.support import SupportedPictures
 from aiexp.task.base import OptimizerFactory, Task, Update
-from aiexp.task.few_shot.encoder import encoder, image_shape
+from aiexp.task.few_shot.encoder import beside_support, encoder, image_shape
 from aiexp.task.few_shot.maml import FewShotModel
 from aiexp.task.few_shot.report import episode_picture, mean_with_interval
 from aiexp.task.report import Evaluation
@@ -64,13 +64,13 @@ class ProtoNet(Task):
         accuracy = (scores.detach().argmax(-1) == batch["query_y"]).float().mean()
         yield Update(loss=loss, metrics={"accuracy": accuracy})
 
-    def scores(self, batch: dict[str, Tensor], ways: int | None = None) -> Tensor:
+    def scores(self, batch: dict[str, Tensor]) -> Tensor:
         """(M, Q, ways) float32: minus the squared distance of each query example to each prototype."""
         support, query = batch["support_x"], batch["query_x"]
         features: Tensor = vmap(self.model)(torch.cat([support, query], 1)).float()  # (M, K + Q, D)
         with self.in_float32():
             given, asked = features.split([support.shape[1], query.shape[1]], 1)
-            return -squared_distances(asked, prototypes(given, batch["support_y"], ways or self.ways))
+            return -squared_distances(asked, prototypes(given, batch["support_y"], self.ways))
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compiles the scores, which map the encoder over episodes."""
@@ -101,9 +101,17 @@ class ProtoNet(Task):
         return SupportedPictures(*self.image_shape, ways=None)
 
     def predict(self, batch: dict[str, Any]) -> list[Prediction]:
-        """The class of the nearest prototype; the pictures that are asked together are one episode."""
+        """The class of the nearest prototype.
+
+        Each picture is an episode of its own, so that it does not depend on what else is asked.
+        """
         names: list[str] = batch["class_names"]
-        return classified(self.scores(batch, len(names))[0].softmax(1), names)
+        features: Tensor = vmap(self.model)(beside_support(batch)).float()  # (Q, K + 1, D)
+        with self.in_float32():
+            labels = batch["support_y"].expand(len(features), -1)
+            given = prototypes(features[:, :-1], labels, len(names))
+            scores = -squared_distances(features[:, -1:], given)[:, 0]
+        return classified(scores.softmax(1), names)
 
     def networks(self) -> dict[str, Network]:
         """The encoder."""
