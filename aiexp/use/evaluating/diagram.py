@@ -19,7 +19,10 @@ def reliability_diagram(calibration: Calibration, title: str) -> bytes:
     FigureCanvasAgg(figure)
     axes: Any = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
     draw_bins(axes[0], calibration)
-    axes[0].set_title(title, fontsize=10)
+    error = f"ECE {calibration.error:.4f}"
+    if calibration.error_after is not None:
+        error += f", {calibration.error_after:.4f} at temperature {calibration.temperature:.2f}"
+    axes[0].set_title(f"{title}\n{error}", fontsize=10)
     draw_counts(axes[1], calibration.bins)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
@@ -38,11 +41,6 @@ def draw_bins(axes: Any, calibration: Calibration) -> None:
         linewidth=0.5, label="from accuracy to confidence",
     )  # fmt: skip
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="as sure as right")
-    lines = [f"ECE {calibration.error:.4f}"]
-    if calibration.temperature is not None and calibration.error_after is not None:
-        lines.append(f"{calibration.error_after:.4f} at temperature {calibration.temperature:.2f}")
-    axes.text(0.97, 0.04, "\n".join(lines), transform=axes.transAxes, ha="right", va="bottom", fontsize=9,
-              bbox={"facecolor": "white", "edgecolor": GREY, "boxstyle": "round", "alpha": 0.9})  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
     axes.legend(loc="upper left", fontsize=8, framealpha=0.9)
 

@@ -1,7 +1,7 @@
 """Evaluating trained tasks again, one or several together: the order of events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, final
 
@@ -17,7 +17,7 @@ from aiexp.use.evaluating.candidate import Candidate, check_examples, load_candi
 from aiexp.use.evaluating.changes import WHERE
 from aiexp.use.evaluating.groups import Groups, Keys, by_groups, read_keys
 from aiexp.use.evaluating.resampling import Interval, gain_interval
-from aiexp.use.evaluating.scores import Scores, is_classifier, score, together
+from aiexp.use.evaluating.scores import Scores, check_alike, is_classifier, score, together
 
 FITTING = "eval"  # the split that temperatures are fitted on
 
@@ -100,6 +100,26 @@ class Outcome:
     groups: Groups | None = None
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one candidate was found to be.
+
+    Args:
+        result: How good it is.
+        num_examples: In the split.
+        scores: The answers of a classifier.
+        fitting: Those on the split that temperatures are fitted on.
+        keys: The groups of the examples, of the first candidate.
+    """
+
+    result: Result
+    num_examples: int | None
+    scores: Scores | None
+    fitting: Scores | None
+    keys: Keys | None
+
+
 def evaluate_runs(paths: Sequence[Path], request: Request, say: Say) -> Outcome:
     """Evaluates the tasks of runs, and several classifiers together.
 
@@ -113,31 +133,21 @@ def evaluate_runs(paths: Sequence[Path], request: Request, say: Say) -> Outcome:
     """
     check_split(request.split)
     check_different(paths)
-    results: list[Result] = []
-    scores: list[Scores] = []
-    fitting: list[Scores | None] = []
-    keys: Keys | None = None
-    num_examples: int | None = None
-    for number, path in enumerate(paths):
+    is_ensemble = len(paths) > 1
+    judged: list[Judged] = []
+    for number, path in enumerate(paths, 1):
+        if is_ensemble:
+            say(f"run {number} of {len(paths)}: {path}")
         candidate = load_candidate(path, list(request.words), request.step, say)
-        check_examples(candidate.dataset, request.split)
-        is_needed = bool(request.by or paths[1:])
-        if is_needed or is_classifier(candidate.task):
-            check_classifier(candidate, request)
-            if not number:
-                keys = read_keys(candidate.dataset, request.split, request.by) if request.by else None
-            scores.append(score(candidate, request.split))
-            together(scores)  # fails early
-            fitting.append(fitting_scores(candidate, request.split, scores[-1]))
-        results.append(judged(candidate, request, scores[-1:], fitting[-1:]))
-        num_examples = candidate.dataset.num_examples(request.split)
-    all_together = together(scores) if scores[1:] else scores[0] if scores else None
+        judged.append(judge(candidate, request, judged[:1], is_ensemble=is_ensemble))
+    scores = [one.scores for one in judged if one.scores is not None]
+    keys = judged[0].keys
     return Outcome(
         request=request,
-        num_examples=num_examples,
-        results=results,
-        ensemble=ensemble_of(scores, fitting) if scores[1:] else None,
-        groups=by_groups(all_together, keys) if keys is not None and all_together is not None else None,
+        num_examples=judged[0].num_examples,
+        results=[one.result for one in judged],
+        ensemble=ensemble_of(scores, [one.fitting for one in judged]) if is_ensemble else None,
+        groups=None if keys is None else by_groups(together(scores), keys),
     )
 
 
@@ -159,32 +169,40 @@ def check_classifier(candidate: Candidate, request: Request) -> None:
         )  # fmt: skip
 
 
-def fitting_scores(candidate: Candidate, split: str, scores: Scores) -> Scores | None:
-    """The answers on the split that a temperature is fitted on; None where that has no examples."""
-    if split == FITTING:
-        return scores
-    return score(candidate, FITTING) if candidate.dataset.num_examples(FITTING) else None
+def judge(candidate: Candidate, request: Request, first: list[Judged], *, is_ensemble: bool) -> Judged:
+    """What a candidate is found to be.
 
+    Args:
+        candidate: With its data.
+        request: What is asked for.
+        first: What the first of several was found to be; empty for that.
+        is_ensemble: Whether there are several.
 
-def judged(
-    candidate: Candidate, request: Request, scores: list[Scores], fitting: list[Scores | None]
-) -> Result:
-    """The task's own evaluation, and its calibration if it is a classifier."""
-    run, split = candidate.run, request.split
-    named = evaluate(run.task, candidate.dataset, split, run.hardware, report=True)
-    ended: dict[str, float] = run.directory.read_json(STATUS).get("metrics") or {}
-    return Result(
-        run=run.directory.path,
-        step=run.step,
-        evaluation=Evaluation(
-            metrics=unnamed(named.metrics, split),
-            better=unnamed(named.better, split),
-            pictures=unnamed(named.pictures, split),
-            tables=unnamed(named.tables, split),
-        ),
+    Raises:
+        AiexpError: it is not fit for what is asked for.
+    """
+    task, dataset, split = candidate.task, candidate.dataset, request.split
+    check_examples(dataset, split)
+    if is_ensemble or request.by:
+        check_classifier(candidate, request)
+    keys = read_keys(dataset, split, request.by) if request.by and not first else None
+    scores = score(candidate, split) if is_classifier(task) else None
+    if scores is not None and first and first[0].scores is not None:
+        check_alike(scores, first[0].scores)
+    fitting = scores if split == FITTING else None
+    if scores is not None and split != FITTING and dataset.num_examples(FITTING):
+        fitting = score(candidate, FITTING)
+    named = evaluate(task, dataset, split, candidate.run.hardware, report=True)
+    directory = candidate.run.directory
+    ended: dict[str, float] = directory.read_json(STATUS).get("metrics") or {}
+    result = Result(
+        run=directory.path,
+        step=candidate.run.step,
+        evaluation=Evaluation(**{f.name: unnamed(getattr(named, f.name), split) for f in fields(named)}),
         at_the_end=unnamed(ended, split),
-        calibration=calibrate(scores[0], fitting[0], FITTING) if scores else None,
+        calibration=None if scores is None else calibrate(scores, fitting, FITTING),
     )
+    return Judged(result, dataset.num_examples(split), scores, fitting, keys)
 
 
 def unnamed(values: dict[str, Any], split: str) -> dict[str, Any]:

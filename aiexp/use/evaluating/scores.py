@@ -124,24 +124,24 @@ def _digest(dataset: Any, split: str) -> str:
     return ""
 
 
-def together(all_scores: Sequence[Scores]) -> Scores:
-    """The answers of an ensemble: means of the probabilities.
+def check_alike(scores: Scores, first: Scores) -> None:
+    """Raises `ConfigError` where two classifiers are not of the same classes, or not asked the same."""
+    if scores.class_names != first.class_names:
+        raise ConfigError(
+            f"{scores.name} tells other classes apart than {first.name}", where=WHERE,
+            fix="an ensemble is of runs with the same classes in the same order",
+        )  # fmt: skip
+    if scores.examples != first.examples or not np.array_equal(scores.labels, first.labels):
+        raise ConfigError(
+            f"{scores.name} has other examples than {first.name}", where=WHERE,
+            fix="runs on the same data; or dataset=NAME, for all of them",
+        )  # fmt: skip
 
-    Raises:
-        ConfigError: they are not of the same classes, or not about the same examples.
-    """
-    first = all_scores[0]
-    for scores in all_scores:
-        if scores.class_names != first.class_names:
-            raise ConfigError(
-                f"{scores.name} tells other classes apart than {first.name}", where=WHERE,
-                fix="an ensemble is of runs with the same classes in the same order",
-            )  # fmt: skip
-        if scores.examples != first.examples or not np.array_equal(scores.labels, first.labels):
-            raise ConfigError(
-                f"{scores.name} has other examples than {first.name}", where=WHERE,
-                fix="runs on the same data; or dataset=NAME, for all of them",
-            )  # fmt: skip
+
+def together(all_scores: Sequence[Scores]) -> Scores:
+    """The answers of an ensemble: means of the probabilities; of one alone its own."""
+    if not all_scores[1:]:
+        return all_scores[0]
     mean = np.mean([scores.probabilities for scores in all_scores], axis=0)
     logits = np.log(np.maximum(mean, np.finfo(np.float64).tiny))
-    return replace(first, name=f"ensemble of {len(all_scores)}", logits=logits)
+    return replace(all_scores[0], name=f"ensemble of {len(all_scores)}", logits=logits)

@@ -31,7 +31,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluated(*runs: Path, **request: Any) -> Outcome:
     said: list[str] = []
     outcome = evaluate_runs(runs, Request(**request), said.append)
-    assert said == []
+    assert len(said) == (len(runs) if runs[1:] else 0)
     assert all(len(line) <= WIDTH for line in shown(outcome).splitlines())
     return outcome
 
