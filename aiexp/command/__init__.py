@@ -11,6 +11,7 @@ COMMANDS = {
     "sweep": "check a W&B sweep file and register it (aiexp run -m sweeps here)",
     "resume": "continue a stopped run exactly where it stopped",
     "predict": "what a trained task says of new texts, pictures, episodes, ...",
+    "explain": "why it answers so: what each word, pixel or number adds",
     "export": "its networks as ONNX, torch.export, Hugging Face or plain weights",
     "serve": "answer over HTTP what trained tasks say, with a page to try it",
     "data": "data sets and pretrained weights: list, fetch, path",
