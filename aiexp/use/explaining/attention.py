@@ -29,7 +29,7 @@ class Watching(TorchFunctionMode):
         self.tokens, self.inside = tokens, False
         self.maps: list[Tensor] = []  # (S, T) means over heads
 
-    def __torch_function__(  # noqa: D105
+    def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}

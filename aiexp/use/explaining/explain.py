@@ -97,7 +97,9 @@ class Explaining:
             outputs = self.subject.outputs(batch)
         wanted = self.request.target
         count = outputs.shape[-1]
-        number = self.subject.number(wanted, count) if wanted else int(outputs[0].argmax())
+        wanted = wanted or str(prediction.values.get("label", ""))  # in the precision of predictions
+        is_named = wanted in self.subject.names or self.request.target
+        number = self.subject.number(wanted, count) if is_named else int(outputs[0].argmax())
         name = self.subject.name(number)
         asked = Asked(batch=batch, outputs=lambda b: self.subject.outputs(b)[:, number].float(), name=name)
         notes = self.explainer.notes(value)
@@ -172,5 +174,3 @@ class Folders:
             free = f"{stem}-{number}"
         self.taken.add(free)
         return self.folder / free
-
-

@@ -124,7 +124,7 @@ class Sheet:
             box = (x, x + width * factor, self.y + height * factor, self.y)
             self.axes.imshow(panel.pixels, extent=box, aspect="auto", interpolation="nearest")
             self.text(x, self.y + SIDE + 0.05, panel.caption, color=SOFT)
-        self.y += SIDE + LINE + GAP
+        self.y += SIDE + LINE
 
     def bars(self, part: Part) -> None:
         """The strongest values with a bar each."""
@@ -132,6 +132,6 @@ class Sheet:
         for name, value in part.strongest:
             self.text(MARGIN, self.y, name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "...")
             self.box(2.4, self.y, max(0.01, 3.5 * abs(value) / largest), BAR - 0.08, value)
-            self.text(6.1, self.y, f"{value:+.4g}")
+            self.text(6.1, self.y, f"{value:.4g}")
             self.y += BAR
-        self.y += GAP
+        self.y += GAP if part.strongest else 0.0

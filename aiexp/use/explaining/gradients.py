@@ -10,10 +10,11 @@ from torch import Tensor
 
 from aiexp.errors import HardwareError
 
-FIRST_STEPS, MOST_STEPS = 32, 1024
+FIRST_STEPS, MOST_STEPS = 16, 1024
 SMALL_SHARE = 0.01  # of the difference of outputs: an error that needs no further steps
 SMALL = 1e-4  # an error of an output that is none
-AT_ONCE = 32  # points of the path in a batch
+AT_ONCE = 32  # points of the path in a batch, at most
+NUMBERS_AT_ONCE = 2**21  # of their inputs: 5 texts of 512 tokens in BERT-base take some 2 GB
 
 
 @final
@@ -91,10 +92,11 @@ def integrated_gradients(
     method: Any = IntegratedGradients(function)
     with torch.no_grad():
         output, of_baseline = (float(function(one)) for one in (example, baseline))
+    at_once = max(1, min(AT_ONCE, NUMBERS_AT_ONCE // example.numel()))
     best, steps = None, FIRST_STEPS
     while steps <= MOST_STEPS and not (best is not None and best.is_good):
         values: Tensor = method.attribute(
-            example, baseline, n_steps=steps, internal_batch_size=AT_ONCE
+            example, baseline, n_steps=steps, internal_batch_size=at_once
         ).detach()
         made = Attribution(values=values[0].float().cpu(), output=output, baseline=of_baseline, steps=steps)
         best = made if best is None or made.error < best.error else best

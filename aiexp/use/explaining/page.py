@@ -21,10 +21,10 @@ def page(explanation: Explanation) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}: why</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
         f"style-src 'unsafe-inline'\"><style>{style}</style></head><body>"
         f'<h1>{shown(explanation.prediction.line)}</h1><p class="soft">{name}<br>{shown(explanation.run)}</p>'
-        f"{notes}{bars(explanation.chances)}<p>Explained: <b>{shown(explanation.target)}</b></p>"
+        f"{notes}{bars(explanation.chances, '.4f')}<p>Explained: <b>{shown(explanation.target)}</b></p>"
         f"{parts}</body></html>\n"
     )
 
@@ -50,8 +50,8 @@ def section(part: Part, target: str) -> str:
     if part.attribution is not None:
         a = part.attribution
         pieces.append(
-            f'<p class="soft">Output {a.output:.4f}, of the baseline {a.baseline:.4f}; what is added sums up to '
-            f"{float(a.values.double().sum()):.4f}: completeness error {a.error:.2g}, "
+            f'<p class="soft">Output {a.output:.4f}, of the baseline {a.baseline:.4f}; what is added sums '
+            f"up to {float(a.values.double().sum()):.4f}: completeness error {a.error:.2g}, "
             f"{percent(a.relative_error)} of the difference, with {a.steps} steps.</p>"
         )
     return "".join(pieces) + "</section>"
@@ -80,13 +80,13 @@ def background(value: float, largest: float) -> str:
     return f' style="background:rgba(var(--{"for" if value > 0 else "against"}),{opacity:.2f})"'
 
 
-def bars(values: list[tuple[str, float]]) -> str:
-    """Values with a bar each."""
+def bars(values: list[tuple[str, float]], form: str = ".4g") -> str:
+    """Values with a bar each, their numbers in a form."""
     largest = max((abs(value) for _, value in values), default=0.0)
     rows = "".join(
         f'<span class="name">{shown(name)}</span><span class="bar {"for" if value > 0 else "against"}" '
         f'style="width:{100 * abs(value) / largest if largest else 0:.1f}%"></span>'
-        f'<span class="number">{value:.4g}</span>'
+        f'<span class="number">{value:{form}}</span>'
         for name, value in values
     )
     return f'<div class="bars">{rows}</div>' if rows else ""
@@ -115,6 +115,5 @@ def figure(panel: Panel) -> str:
     Image.fromarray(panel.pixels).save(buffer, format="png", optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode()
     caption = shown(panel.caption)
-    return (
-        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
-    )
+    source = f"data:image/png;base64,{data}"
+    return f'<figure><img alt="{caption}" src="{source}"><figcaption>{caption}</figcaption></figure>'

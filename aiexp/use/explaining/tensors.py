@@ -39,7 +39,7 @@ class TensorExplainer(Explainer):
     def grad_cam(self, asked: Asked) -> Part | None:
         """Of pictures and a network with convolutions."""
         function, example = self.as_floats(asked)
-        layer = last_feature_map(self.task, lambda: function(example)) if example.ndim >= 4 else None
+        layer = last_feature_map(self.task, lambda: function(example)) if self.is_picture(asked) else None
         if layer is None:
             return None
         image = as_image(asked.batch[self.name])
@@ -55,9 +55,9 @@ class TensorExplainer(Explainer):
         """Seen from zeros: a black picture."""
         function, example = self.as_floats(asked)
         attribution = integrated_gradients(function, example, torch.zeros_like(example))
-        is_picture = asked.batch[self.name].dtype == torch.uint8 and example.ndim >= 4
-        zero = "a black picture" if is_picture else "zeros"
-        text = f"What each {'pixel' if is_picture else 'number'} adds to the output of {asked.name}, seen from {zero}."
+        is_picture = self.is_picture(asked)
+        each, zero = ("pixel", "a black picture") if is_picture else ("number", "zeros")
+        text = f"What each {each} adds to the output of {asked.name}, seen from {zero}."
         shown = self.shown(asked, attribution.values, is_picture)
         return Part(
             method="integrated_gradients", title="Integrated gradients", text=text,
@@ -68,18 +68,26 @@ class TensorExplainer(Explainer):
         """The gradient as it is."""
         function, example = self.as_floats(asked)
         slopes = gradient(function, example)
-        is_picture = asked.batch[self.name].dtype == torch.uint8 and example.ndim >= 4
-        text = f"How the output of {asked.name} changes with each {'pixel' if is_picture else 'number'}: its gradient."
+        is_picture = self.is_picture(asked)
+        each = "pixel" if is_picture else "number"
+        text = f"How the output of {asked.name} changes with each {each}: its gradient."
         shown = self.shown(asked, slopes.abs() if is_picture else slopes, is_picture)
         return Part(method="saliency", title="Saliency", text=text, **shown)
+
+    def is_picture(self, asked: Asked) -> bool:
+        """Whether the tensor is pixels, of one picture or of stacked frames."""
+        tensor = asked.batch[self.name]
+        return tensor.dtype == torch.uint8 and tensor.ndim >= 4
 
     def shown(self, asked: Asked, values: Tensor, is_picture: bool) -> dict[str, Any]:
         """Values of pixels as a panel, of numbers by their names."""
         if not is_picture:
-            return {"strongest": strongest(list(zip(names_of(values), values.flatten().tolist(), strict=True)))}
+            return {
+                "strongest": strongest(list(zip(names_of(values), values.flatten().tolist(), strict=True)))
+            }
         image = as_image(asked.batch[self.name])
         heat = flat(values[None])
-        return {"panels": [Panel(pixels=signed(image, heat), caption="pixels")]}
+        return {"panels": [Panel(pixels=signed(image, heat), caption="each pixel")]}
 
     def as_floats(self, asked: Asked) -> tuple[Callable[[Tensor], Tensor], Tensor]:
         """The output as a function of floats, and the input as floats, for which it is the same.
@@ -98,10 +106,14 @@ class TensorExplainer(Explainer):
             wanted = asked.outputs(asked.batch)
             for scale in SCALES:
                 example = tensor.float() * scale
-                if torch.allclose(function(example), wanted, rtol=1e-3, atol=1e-3):
+                try:
+                    made = function(example)
+                except RuntimeError:  # such as a table that takes integers only
+                    break
+                if torch.allclose(made, wanted, rtol=1e-3, atol=1e-3):
                     return function, example
         raise ConfigError(
-            "the network answers otherwise when its integers come as floats, so it has no gradients",
+            "the network does not answer the same when its integers come as floats: it has no gradients",
             where=type(self.task).__name__, fix="let it convert its input by .float()",
         )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Words of a text and the tokens that they were cut into."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -7,6 +8,8 @@ from typing import Any, final
 from tokenizers import Tokenizer
 
 from aiexp.use.explaining.explanation import Word
+
+JOINED = re.compile(r"\w+['\u2019]\w+")  # what tokenizers cut and readers do not: wasn't
 
 
 @final
@@ -65,26 +68,55 @@ def tokenized(tokenizer: Tokenizer, text: str) -> Tokenized:
     """
     encoding: Any = tokenizer.encode(text)
     special = [bool(mask) for mask in encoding.special_tokens_mask]
-    groups: list[list[int]] = []
-    last: int | None = None
-    for place, word in enumerate(encoding.word_ids):
-        is_new = special[place] or word is None or word != last
-        if is_new:
-            groups.append([])
-        groups[-1].append(place)
-        last = None if special[place] else word
+    groups = joined(grouped(encoding, text, special), encoding.offsets, text, special)
     spans: list[tuple[int, int]] = []
     names: list[str] = []
     for group in groups:
-        if special[group[0]]:
-            spans.append((0, 0))
-            names.append(encoding.tokens[group[0]])
-            continue
-        start = min(encoding.offsets[place][0] for place in group)
-        stop = max(encoding.offsets[place][1] for place in group)
-        start += len(text[start:stop]) - len(text[start:stop].lstrip())
-        spans.append((start, stop))
-        names.append(text[start:stop] or encoding.tokens[group[0]])
+        span = (0, 0) if special[group[0]] else written(group, encoding.offsets, text)
+        spans.append(span)
+        names.append(text[slice(*span)] or encoding.tokens[group[0]])
     return Tokenized(
         text=text, ids=list(encoding.ids), special=special, groups=groups, spans=spans, names=names
     )
+
+
+def grouped(encoding: Any, text: str, special: list[bool]) -> list[list[int]]:
+    """Places of the tokens of each word of a tokenizer, and of those that readers take for one."""
+    read = max((stop for _, stop in encoding.offsets), default=0)
+    together = [found.span() for found in JOINED.finditer(text, 0, read)]
+    groups: list[list[int]] = []
+    last: object = None
+    for place, (word, (start, stop)) in enumerate(zip(encoding.word_ids, encoding.offsets, strict=True)):
+        within = next((span for span in together if span[0] < stop and start < span[1]), None)
+        key = None if special[place] else within or word
+        if key is None or key != last:
+            groups.append([])
+        groups[-1].append(place)
+        last = key
+    return groups
+
+
+def joined(groups: list[list[int]], offsets: Any, text: str, special: list[bool]) -> list[list[int]]:
+    """Groups, those of nothing but space together with the word before them, or else after them."""
+
+    def is_space(group: list[int]) -> bool:
+        start, stop = written(group, offsets, text)
+        return not special[group[0]] and start == stop
+
+    made: list[list[int]] = []
+    for group in groups:
+        may_join = bool(made) and not special[made[-1][0]] and not special[group[0]]
+        if may_join and (is_space(group) or is_space(made[-1])):
+            made[-1] += group
+        else:
+            made.append(group)
+    return made
+
+
+def written(group: list[int], offsets: Any, text: str) -> tuple[int, int]:
+    """First and last character of a group of tokens, without the space around them."""
+    start = min(offsets[place][0] for place in group)
+    stop = max(offsets[place][1] for place in group)
+    part = text[start:stop]
+    start = min(stop, start + len(part) - len(part.lstrip()))
+    return start, max(start, stop - (len(part) - len(part.rstrip())))
