@@ -111,7 +111,9 @@ class Explanation:
     def chances(self) -> list[tuple[str, float]]:
         """The numbers of the answer by name, the largest first."""
         found = [value for value in self.prediction.values.values() if isinstance(value, dict)]
-        numbers = {str(k): v for k, v in found[0].items() if isinstance(v, int | float)} if found else {}
+        numbers = (
+            {str(k): float(v) for k, v in found[0].items() if isinstance(v, int | float)} if found else {}
+        )
         return sorted(numbers.items(), key=lambda pair: -pair[1])[:MOST_STRONGEST]
 
     def line(self) -> str:

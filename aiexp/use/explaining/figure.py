@@ -1,21 +1,30 @@
 """An explanation as one PNG, drawn from the top down."""
 
 import io
-import warnings
-from typing import Any, final
+import textwrap
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
 
 from aiexp.text.terminal import visible
 from aiexp.use.explaining.explanation import Explanation, Part
 from aiexp.use.explaining.heat import AGAINST, FOR
 
-# Inches.
-WIDTH, MARGIN = 8.0, 0.3
-LINE, GAP, BAR = 0.28, 0.15, 0.22
-SIDE = 2.4  # of a picture
-DPI = 120
-SIZE = 9.5  # points
-SOFT = "#5c626d"
-LONGEST_LINE, LONGEST_NAME = 96, 24
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
+
+# Pixels.
+WIDTH, MARGIN, GAP = 960, 36, 18
+SMALL, LARGE, TITLE = 16, 20, 24  # heights of letters
+LINE, BAR = 30, 26
+SIDE = 288  # of a picture
+BARS, NUMBERS = 270, 730  # where these begin
+INK, SOFT, PAPER = (0, 0, 0), (92, 98, 109), (255, 255, 255)
+STRONG = 0.75  # of the colour under the strongest word
+LONGEST_NAME, LONGEST_WORD, MOST_LINES = 24, 80, 3  # characters, lines
+
+Color = tuple[int, int, int]
 
 
 def picture(explanation: Explanation) -> bytes:
@@ -25,41 +34,35 @@ def picture(explanation: Explanation) -> bytes:
 
 @final
 class Sheet:
-    """A page of as many inches as are needed, on which one draws from the top down."""
+    """A page on which one writes from the top down, as long as that gets."""
 
     def __init__(self) -> None:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        self.figure = Figure(figsize=(WIDTH, 1), dpi=DPI)
-        self.canvas: Any = FigureCanvasAgg(self.figure)
-        self.axes: Any = self.figure.add_axes((0, 0, 1, 1))
-        self.axes.axis("off")
         self.y = MARGIN
+        self.strokes: list[Callable[[Any, Any], object]] = []  # of the picture, and what draws on it
 
     def draw(self, explanation: Explanation) -> bytes:
         """Everything; returns the PNG."""
-        self.line(explanation.prediction.line, size=14)
+        from PIL import Image, ImageDraw
+
+        self.line(explanation.prediction.line, size=TITLE)
         self.line(f"{explanation.name} ({explanation.run})", color=SOFT)
         for note in explanation.notes:
             self.line(note, color=SOFT)
         self.line(f"explained: {explanation.target}")
         for part in explanation.parts:
             self.part(part)
-        height = self.y + MARGIN
-        self.figure.set_size_inches(WIDTH, height)
-        self.axes.set_xlim(0, WIDTH)
-        self.axes.set_ylim(height, 0)
+        image = Image.new("RGB", (WIDTH, self.y + MARGIN), PAPER)
+        drawing = ImageDraw.Draw(image)
+        for stroke in self.strokes:
+            stroke(image, drawing)
         buffer = io.BytesIO()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph")  # scripts that the font lacks show as boxes
-            self.figure.savefig(buffer, format="png")
+        image.save(buffer, format="png", optimize=True)
         return buffer.getvalue()
 
     def part(self, part: Part) -> None:
         """What one method says."""
         self.y += GAP
-        self.line(part.title, size=12)
+        self.line(part.title, size=LARGE)
         self.line(part.text, color=SOFT)
         if part.words:
             self.words(part)
@@ -69,69 +72,82 @@ class Sheet:
         if part.attribution is not None:
             self.line(part.attribution.line(), color=SOFT)
 
-    def line(self, text: str, *, size: float = SIZE, color: str = "black") -> None:
+    def line(self, text: str, *, size: int = SMALL, color: Color = INK) -> None:
         """Text, in as many lines as it needs, up to three."""
-        import textwrap
-
-        width = int(LONGEST_LINE * SIZE / size)
-        for one in textwrap.wrap(visible(text), width, max_lines=3, placeholder=" ...") or [""]:
+        letters = int((WIDTH - 2 * MARGIN) / (0.56 * size))
+        for one in textwrap.wrap(visible(text), letters, max_lines=MOST_LINES, placeholder=" ..."):
             self.text(MARGIN, self.y, one, size=size, color=color)
-            self.y += LINE * max(1.0, size / 10)
+            self.y += LINE * size // SMALL
 
-    def text(self, x: float, y: float, text: str, *, size: float = SIZE, color: str = "black") -> None:
+    def text(self, x: float, y: float, text: str, *, size: int = SMALL, color: Color = INK) -> None:
         """Text whose upper left corner is here."""
-        self.axes.text(x, y, visible(text), va="top", parse_math=False, size=size, color=color)
+        self.strokes.append(lambda _, on: on.text((x, y), visible(text), fill=color, font=font(size)))
+
+    def box(self, x: float, y: float, width: float, height: float, color: Color) -> None:
+        """A rectangle."""
+        self.strokes.append(lambda _, on: on.rectangle((x, y, x + width, y + height), fill=color))
 
     def words(self, part: Part) -> None:
         """The text, each word on the colour of its value."""
         largest = max((abs(w.value) for w in part.words if not w.is_special), default=0.0) or 1.0
-        x = MARGIN
+        space = font(SMALL).getlength(" ")
+        x: float = MARGIN
         for word in part.words:
-            width = self.width(word.text)
-            x += self.width(" ") if word.before and x > MARGIN else 0.0
+            text = shortened(word.text, LONGEST_WORD)
+            width = font(SMALL).getlength(visible(text))
+            x += space if word.before and x > MARGIN else 0.0
             if (x + width > WIDTH - MARGIN and x > MARGIN) or "\n" in word.before:
                 x, self.y = MARGIN, self.y + LINE
-            share = 0.0 if word.is_special else min(1.0, abs(word.value) / largest)
-            self.box(x, self.y - 0.02, width, LINE - 0.06, word.value, alpha=0.75 * share)
-            self.text(x, self.y + 0.02, word.text, color=SOFT if word.is_special else "black")
-            x += width + 0.02
+            share = 0.0 if word.is_special else STRONG * abs(word.value) / largest
+            self.box(x - 1, self.y - 2, width + 2, LINE - 7, blended(word.value, share))
+            self.text(x, self.y, text, color=SOFT if word.is_special else INK)
+            x += width + 2
         self.y += LINE + GAP
-
-    def width(self, text: str) -> float:
-        """Of a text in inches."""
-        from matplotlib.font_manager import FontProperties
-
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph")
-            measured = self.canvas.get_renderer().get_text_width_height_descent(
-                visible(text), FontProperties(size=SIZE), False
-            )
-        return measured[0] / DPI
-
-    def box(self, x: float, y: float, width: float, height: float, value: float, alpha: float = 1.0) -> None:
-        """A rectangle in the colour of a value's sign."""
-        from matplotlib.patches import Rectangle
-
-        color = [part / 255 for part in (FOR if value > 0 else AGAINST)]
-        self.axes.add_patch(Rectangle((x, y), width, height, color=color, alpha=alpha, linewidth=0))
 
     def panels(self, part: Part) -> None:
         """Pictures side by side."""
+        from PIL import Image
+
         for number, panel in enumerate(part.panels):
-            x = MARGIN + number * (SIDE + GAP)
-            height, width = panel.pixels.shape[:2]
-            factor = SIDE / max(height, width)
-            box = (x, x + width * factor, self.y + height * factor, self.y)
-            self.axes.imshow(panel.pixels, extent=box, aspect="auto", interpolation="nearest")
-            self.text(x, self.y + SIDE + 0.05, panel.caption, color=SOFT)
+            place = MARGIN + number * (SIDE + GAP), self.y
+            large = Image.fromarray(panel.pixels)
+            factor = SIDE / max(large.size)
+            large = large.resize(
+                (round(large.width * factor), round(large.height * factor)), Image.Resampling.NEAREST
+            )
+            self.strokes.append(lambda on, _, large=large, place=place: on.paste(large, place))
+            self.text(place[0], self.y + SIDE + 4, panel.caption, color=SOFT)
         self.y += SIDE + LINE
 
     def bars(self, part: Part) -> None:
         """The strongest values with a bar each."""
         largest = max((abs(value) for _, value in part.strongest), default=0.0) or 1.0
         for name, value in part.strongest:
-            self.text(MARGIN, self.y, name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "...")
-            self.box(2.4, self.y, max(0.01, 3.5 * abs(value) / largest), BAR - 0.08, value)
-            self.text(6.1, self.y, f"{value:.4g}")
+            self.text(MARGIN, self.y, shortened(name, LONGEST_NAME))
+            width = max(1.0, (NUMBERS - BARS - GAP) * abs(value) / largest)
+            self.box(BARS, self.y + 2, width, BAR - 10, blended(value, 1.0))
+            self.text(NUMBERS, self.y, f"{value:.4g}")
             self.y += BAR
-        self.y += GAP if part.strongest else 0.0
+        self.y += GAP if part.strongest else 0
+
+
+def blended(value: float, share: float) -> Color:
+    """So much of the colour of a value's sign, on paper."""
+    color = FOR if value > 0 else AGAINST
+    red, green, blue = (round(p + share * (c - p)) for p, c in zip(PAPER, color, strict=True))
+    return red, green, blue
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most so many characters."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+@cache
+def font(size: int) -> "FreeTypeFont":
+    """That of matplotlib, which has more scripts than Pillow's; what it lacks shows as boxes."""
+    import matplotlib
+    from PIL import ImageFont
+
+    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return ImageFont.truetype(path, size)

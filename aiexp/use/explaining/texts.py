@@ -122,7 +122,11 @@ def embedding_of(task: nn.Module, ids: Tensor, call: Callable[[], object]) -> nn
 @contextmanager
 def replaced(layer: nn.Module, output: Tensor) -> Generator[None]:
     """A body in which a layer returns this."""
-    handle = layer.register_forward_hook(lambda *_: output)
+
+    def give(_: nn.Module, __: Any, ___: Any) -> Tensor:
+        return output
+
+    handle = layer.register_forward_hook(give)
     try:
         yield
     finally:

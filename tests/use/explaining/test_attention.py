@@ -47,8 +47,11 @@ def test_maps_of_a_model_of_transformers_equal_its_own(kind: str) -> None:
     from transformers import RobertaConfig, RobertaModel
 
     torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    config = RobertaConfig(vocab_size=50, max_position_embeddings=40, attn_implementation=kind, **sizes)
+    make: Any = RobertaConfig
+    config = make(
+        vocab_size=50, max_position_embeddings=40, hidden_size=16, num_hidden_layers=2,
+        num_attention_heads=2, intermediate_size=32, attn_implementation=kind,
+    )  # fmt: skip
     model: Any = RobertaModel(config).eval()
     ids, mask = torch.randint(5, 50, (1, 9)), torch.ones(1, 9, dtype=torch.long)
     maps = attention_maps(lambda: model(input_ids=ids, attention_mask=mask), 9)

@@ -65,14 +65,15 @@ def test_words_add_up_to_the_output_and_files_are_whole(
 
 def test_outputs_are_those_of_the_task_and_each_class_can_be_asked_for(texts: Path) -> None:
     run = load_run(texts)
-    inputs = run.task.inputs()
+    task: Any = run.task
+    inputs = task.inputs()
     value = "a warm and fine film"
-    logits = run.task.logits(inputs.collate(inputs.prepare([value])))[0]
-    for number, name in enumerate(run.task.class_names):
+    logits = task.logits(inputs.collate(inputs.prepare([value])))[0]
+    for number, name in enumerate(task.class_names):
         by_name, by_number = explained(run, value, target=name), explained(run, value, target=str(number))
         assert by_name.parts[0].attribution.output == pytest.approx(logits[number].item(), abs=1e-5)
         assert by_name.parts[0].words == by_number.parts[0].words
-    assert explained(run, value).target == run.task.class_names[int(logits.argmax())]
+    assert explained(run, value).target == task.class_names[int(logits.argmax())]
 
 
 def test_a_text_that_is_cut_says_so(texts: Path) -> None:
@@ -233,26 +234,19 @@ def test_frames_are_explained_where_pixels_are_scaled_by_their_type(tmp_path: Pa
 
 
 class Looks(nn.Module):
-    """Looks pixels up: it has no gradient."""
+    """Looks pixels up in a table: it has no gradient."""
 
     def __init__(self) -> None:
         super().__init__()
         self.table = nn.Embedding(256, 2)
 
     def forward(self, observations: Tensor) -> Tensor:
-        return self.table(observations.int()[:, 0, 0, 0])
+        first = observations[:, 0, 0, 0]
+        return self.table(first.long() if first.dtype == torch.uint8 else first)
 
 
 def test_a_network_without_gradients_is_said_to_have_none(tmp_path: Path) -> None:
-    class Strict(Looks):
-        def forward(self, observations: Tensor) -> Tensor:
-            return self.table(
-                observations[:, 0, 0, 0].to(torch.int64)
-                if observations.dtype == torch.uint8
-                else observations
-            )
-
-    run = loaded(tmp_path, Acts(Strict(), Numbers(2, 8, 8, dtype=torch.uint8)).requires_grad_(False))
+    run = loaded(tmp_path, Acts(Looks(), Numbers(2, 8, 8, dtype=torch.uint8)).requires_grad_(False))
     with pytest.raises(ConfigError, match="does not answer the same when its integers come as floats"):
         explained(run, torch.zeros(2, 8, 8).tolist())
 

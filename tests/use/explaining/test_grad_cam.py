@@ -12,9 +12,8 @@ class LooksAtTheUpperLeft(nn.Module):
 
     def __init__(self, *, mirrors: bool = False, in_place: bool = False) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(1, 4, 3, padding=1)
+        self.conv = nn.Conv2d(1, 4, 3, padding=1, bias=False)
         nn.init.constant_(self.conv.weight, 0.1)
-        nn.init.zeros_(self.conv.bias)
         self.act = nn.ReLU(inplace=in_place)
         self.mirrors = mirrors
 
