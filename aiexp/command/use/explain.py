@@ -14,7 +14,8 @@ Why a classifier, or a network that values actions, answers as it does: what
 each word, pixel or number adds to the output of a class. INPUT is as for
 aiexp predict. For each one a page, a picture and the numbers are written to
 explanations/ in the run; a line says the answer, what is strongest, and by how
-much the parts miss the whole (the completeness error).
+much the parts miss the whole (the completeness error). Of an episode (a seed)
+its most decided moment is explained.
 
   integrated_gradients  what each part adds, compared with padding, black or 0
   grad_cam              where the last feature map speaks for the class (pictures)

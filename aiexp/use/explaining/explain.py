@@ -2,24 +2,28 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import torch
+from torch import Tensor
 
 from aiexp.errors import AiexpError, ConfigError, DataError
 from aiexp.prediction.inputs import Inputs
+from aiexp.prediction.prediction import Prediction
 from aiexp.prediction.texts import Texts
 from aiexp.storage.files import storage_errors, write_bytes, write_json, write_text
 from aiexp.task.base import Task
 from aiexp.task.contract import misfits
 from aiexp.use.explaining.explainer import Asked, Explainer
-from aiexp.use.explaining.explanation import Explanation
+from aiexp.use.explaining.explanation import MOST_STRONGEST, Explanation
 from aiexp.use.explaining.figure import picture
 from aiexp.use.explaining.gradients import check_captum
+from aiexp.use.explaining.moments import Moments
 from aiexp.use.explaining.page import page
-from aiexp.use.explaining.subject import Subject, subject_of
+from aiexp.use.explaining.subject import CLASS, Subject, subject_of
 from aiexp.use.explaining.tensors import TensorExplainer
 from aiexp.use.explaining.texts import TextExplainer
 from aiexp.use.predicting import predict_batch
@@ -91,25 +95,44 @@ class Explaining:
         if isinstance(made, AiexpError):
             raise DataError(made.what, where=item.name, fix=made.fix)
         task = self.run.task
-        prediction = predict_batch(self.run, self.inputs, [made])[0]
-        batch: dict[str, Any] = task.to_device(self.inputs.collate([made]))
+        notes = self.explainer.notes(value)
+        prediction, batch = self.predicted(made, notes)
         with torch.no_grad(), misfits():
-            outputs = self.subject.outputs(batch)
-        wanted = self.request.target
-        count = outputs.shape[-1]
-        wanted = wanted or str(prediction.values.get("label", ""))  # in the precision of predictions
-        is_named = wanted in self.subject.names or self.request.target
-        number = self.subject.number(wanted, count) if is_named else int(outputs[0].argmax())
+            outputs = self.subject.outputs(batch)[0].float()
+        number = self.number(prediction, outputs)
         name = self.subject.name(number)
         asked = Asked(batch=batch, outputs=lambda b: self.subject.outputs(b)[:, number].float(), name=name)
-        notes = self.explainer.notes(value)
         parts = [part for method in self.methods if (part := self.explainer.part(method, asked))]
         if not parts:
             raise nothing_for(self.methods[0], task)
         return Explanation(
             name=item.name, run=f"{self.run.directory.path.name}, step {self.run.step}",
-            prediction=prediction, target=name, parts=parts, notes=notes,
+            prediction=prediction, chances=self.chances(outputs), target=name, parts=parts, notes=notes,
         )  # fmt: skip
+
+    def predicted(self, example: Any, notes: list[str]) -> tuple[Prediction, dict[str, Any]]:
+        """The answer to an example, and a batch of what is explained: of an episode one moment."""
+        network = self.subject.network
+        with Moments(network[0]) if network else nullcontext() as moments:
+            prediction = predict_batch(self.run, self.inputs, [example])[0]
+        batch: dict[str, Any] = self.run.task.to_device(self.inputs.collate([example]))
+        if network and moments and moments.observation is not None:
+            notes.append(moments.line())
+            batch[network[1]] = moments.observation.clone()  # no longer one of inference mode
+        return prediction, batch
+
+    def number(self, prediction: Prediction, outputs: Tensor) -> int:
+        """The output that is explained."""
+        if self.request.target:
+            return self.subject.number(self.request.target, len(outputs))
+        label = prediction.values.get("label")  # in the precision of predictions
+        return self.subject.names.index(label) if label in self.subject.names else int(outputs.argmax())
+
+    def chances(self, outputs: Tensor) -> list[tuple[str, float]]:
+        """Probabilities of classes, or values of actions; the largest first."""
+        numbers = outputs.softmax(0) if self.subject.noun == CLASS else outputs
+        values, places = numbers.topk(min(MOST_STRONGEST, len(numbers)))
+        return list(zip(map(self.subject.name, places.tolist()), values.tolist(), strict=True))
 
 
 def explainer_of(task: Task, inputs: Inputs) -> Explainer:

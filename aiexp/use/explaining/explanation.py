@@ -95,6 +95,7 @@ class Explanation:
         name: Of the input.
         run: Name of the run, with the step.
         prediction: The answer.
+        chances: Probabilities of classes or values of actions by name, the largest first.
         target: The output that is explained: "class positive".
         parts: Of each method.
         notes: What there is to know beside, such as that a text was cut.
@@ -103,18 +104,10 @@ class Explanation:
     name: str
     run: str
     prediction: Prediction
+    chances: list[tuple[str, float]]
     target: str
     parts: list[Part]
     notes: list[str] = field(default_factory=lambda: [])
-
-    @property
-    def chances(self) -> list[tuple[str, float]]:
-        """The numbers of the answer by name, the largest first."""
-        found = [value for value in self.prediction.values.values() if isinstance(value, dict)]
-        numbers = (
-            {str(k): float(v) for k, v in found[0].items() if isinstance(v, int | float)} if found else {}
-        )
-        return sorted(numbers.items(), key=lambda pair: -pair[1])[:MOST_STRONGEST]
 
     def line(self) -> str:
         """For the terminal: the answer, what is strongest, the check."""

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from aiexp.errors import ConfigError, nearest
-from aiexp.prediction.network import Network
 from aiexp.task.base import Task
 
 MOST_NAMED = 12
+CLASS, ACTION = "class", "action"
 VALUES = "values"  # the output of a network that values actions
 
 Function = Callable[[Tensor], Tensor]
@@ -25,11 +25,13 @@ class Subject:
         outputs: (B, C) float32 of a batch, whose tensors may be floats where they are pixels otherwise.
         names: C of them; empty where they are numbers.
         noun: What one of them is: "class", "action".
+        network: The module behind it, and its tensor's name in a batch, where a task plays with it.
     """
 
     outputs: Callable[[dict[str, Tensor]], Tensor]
     names: list[str]
     noun: str
+    network: tuple[nn.Module, str] | None = None
 
     def name(self, number: int) -> str:
         """What an output is called."""
@@ -60,7 +62,7 @@ def subject_of(task: Task) -> Subject:
     """
     if type(task).logits is not Task.logits:
         names: list[str] = list(getattr(task, "class_names", []))
-        return Subject(outputs=task.logits, names=names, noun="class")
+        return Subject(outputs=task.logits, names=names, noun=CLASS)
     networks = [] if type(task).networks is Task.networks else list(task.networks().values())
     valuing = [n for n in networks if len(n.inputs) == 1 and n.outputs == (VALUES,)]
     if len(valuing) != 1:
@@ -69,15 +71,5 @@ def subject_of(task: Task) -> Subject:
             f"{name} is no classifier, and has no network that values actions: there is nothing to explain",
             where="aiexp explain", fix="a run whose task has `logits`: aiexp/task/base.py",
         )  # fmt: skip
-    return Subject(outputs=_outputs_of(valuing[0]), names=[], noun="action")
-
-
-def _outputs_of(network: Network) -> Callable[[dict[str, Tensor]], Tensor]:
-    """A network of one tensor as a function of a batch."""
-    (name,) = network.inputs
-
-    def outputs(batch: dict[str, Tensor]) -> Tensor:
-        made: Any = network.module(batch[name])
-        return made[0] if isinstance(made, tuple) else made
-
-    return outputs
+    (name,), module = valuing[0].inputs, valuing[0].module
+    return Subject(outputs=lambda b: module(b[name]), names=[], noun=ACTION, network=(module, name))

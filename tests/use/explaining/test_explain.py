@@ -213,6 +213,28 @@ def test_numbers_of_an_observation_are_weighed_for_the_best_action(tmp_path: Pat
         explained(run, [[0.0] * 4], method="grad_cam")
 
 
+class Plays(Acts):
+    """Is given no observation, and plays an episode of three."""
+
+    def predict(self, batch: Any) -> list[Prediction]:
+        self.network(batch["observations"])
+        for number in (1.0, 3.0, 2.0):
+            self.network(torch.full((1, 1, 4), number))
+        return [Prediction(line="return 3", values={"return": 3})]
+
+
+def test_of_an_episode_the_most_decided_moment_is_explained(tmp_path: Path) -> None:
+    layer = nn.Linear(4, 2, bias=False)
+    layer.weight.data = torch.tensor([[0.0] * 4, [1.0, 0.0, 0.0, 0.0]])
+    run = loaded(tmp_path, Plays(nn.Sequential(nn.Flatten(), layer), Numbers(1, 4)).requires_grad_(False))
+    made = explained(run, [[0.0] * 4])
+    assert made.notes == [
+        "Explained is the step of the episode at which the best action leads most: step 2 of 3, by 3."
+    ]
+    assert made.parts[0].strongest == [("number 0", pytest.approx(3.0))]
+    assert made.chances == [("action 1", 3.0), ("action 0", 0.0)]
+
+
 class Frames(nn.Module):
     """Scales pixels only if they come as integers, as our networks for observations do."""
 

@@ -37,7 +37,8 @@ def explanation(text: str) -> Explanation:
     return Explanation(
         name=text,
         run=text,
-        prediction=Prediction(line=text, values={"label": text, "probabilities": {text: 0.9, "b": 0.1}}),
+        prediction=Prediction(line=text, values={"label": text}),
+        chances=[(text, 0.9), ("b", 0.1)],
         target=text,
         parts=[gradients, attention, Part(method="grad_cam", title="Grad-CAM", text=text, panels=panels)],
         notes=[text],
