@@ -18,7 +18,7 @@ much the parts miss the whole (the completeness error). Of an episode (a seed)
 its most decided moment is explained.
 
   integrated_gradients  what each part adds, compared with padding, black or 0
-  grad_cam              where the last feature map speaks for the class (pictures)
+  grad_cam              where the last feature map speaks for it (pictures)
   saliency              the gradient of the output (pictures, numbers)
   attention             which words a transformer looks at (texts)
 
