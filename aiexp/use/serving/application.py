@@ -76,6 +76,7 @@ def listed(one: ServedRun) -> dict[str, Any]:
         "step": one.run.step,
         "input": one.inputs.noun,
         "schema": one.inputs.schema,
+        "settings": dict(one.inputs.remote_options),
         "most_inputs": one.limits.inputs,
         "most_bytes": one.limits.bytes,
     }

@@ -8,6 +8,7 @@ from typing import final
 
 from aiexp.errors import AiexpError
 from aiexp.limits import limit_error
+from aiexp.prediction.inputs import Inputs
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import STATUS
 from aiexp.rundir.state import UNDER_WAY, State
@@ -53,7 +54,7 @@ class Watch:
                 raise
             self._tell(f"{Path(path).name} cannot take over: {problem.what}")
             return False
-        if model.inputs.schema != self._served.inputs.schema:
+        if asked(model.inputs) != asked(self._served.inputs):
             self._tell(f"{Path(path).name} does not take over: it takes {model.inputs.noun}")
             return False
         self._served.replace(model)
@@ -74,6 +75,11 @@ class Watch:
         if line != self._told:
             self._told = line
             self._say(f"{self._served.name}: {line}")
+
+
+def asked(inputs: Inputs) -> object:
+    """What requests are read by; another run answers only to the same."""
+    return inputs.schema, inputs.remote_options
 
 
 @final
