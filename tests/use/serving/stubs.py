@@ -148,7 +148,7 @@ class Brightness(Stub):
 
     def logits(self, batch: Any) -> Tensor:
         mean = batch["images"].float().mean((1, 2, 3)) / 255
-        return torch.stack([1 - mean, mean], 1)
+        return torch.stack([1 - mean, mean], 1).clamp(1e-9).log()
 
     predict = Task.predict
 

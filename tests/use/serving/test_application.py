@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from aiexp.use.serving.limits import Limits, limits_for
+from aiexp.use.serving.page import asset, headers, page
 from aiexp.use.serving.server import own_hosts
 from tests.use.serving.stubs import (
     JSON,
@@ -289,3 +290,20 @@ def test_files_may_be_larger_than_texts() -> None:
         limits_for({"type": "object", "properties": {"a": {"contentEncoding": "base64"}}}).bytes
         > limits_for(Words.schema).bytes
     )
+
+
+def test_the_pages_are_whole_and_only_their_own_code_runs(tmp_path: Path) -> None:
+    async def body(client: httpx.AsyncClient) -> list[httpx.Response]:
+        return [await client.get(path) for path in ("/", "/docs", "/redoc")]
+
+    front, docs, redoc = asking(body, make_model(Stub(), tmp_path, "a_run"))
+    assert (front.status_code, docs.status_code, redoc.status_code) == (200, 200, 404)
+    assert front.text == page()
+    assert "@@" not in front.text + docs.text
+    assert "POST /runs/toy/predict" in docs.text
+    for response in (front, docs):
+        assert not re.search(r"https?://|//cdn", response.text.replace("http://www.w3.org", ""))
+        assert response.headers["content-security-policy"] == headers()["content-security-policy"]
+    assert "'unsafe" not in headers()["content-security-policy"]
+    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+        assert word not in asset("page.js")
