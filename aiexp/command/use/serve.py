@@ -28,7 +28,7 @@ FLAGS = Flags(
     Flag("--port", "where it listens (8000); 0 takes any that is free", value="N"),
     Flag("--host", "where it listens (127.0.0.1)", value="HOST"),
     Flag("--allow-remote", "let other machines in; anyone who reaches it can use it"),
-    Flag("--follow", "RUN is a link that moves (outputs/latest): change over once the new run has ended"),
+    Flag("--follow", "RUN is a link that moves (outputs/latest): change over once the new run has finished"),
     TRUST,
 )  # fmt: skip
 
