@@ -1,5 +1,6 @@
 """The flags of a command, declared once: parsing, lines of the help page and completion come from there."""
 
+import re
 import textwrap
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 
 from aiexp.errors import ConfigError, nearest
 
+_NUMBER = re.compile(r"-\.?\d")
 _INDENT = " " * 24
 
 
@@ -71,7 +73,7 @@ class Flags:
     def parse(self, argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """The words that are no flags; and the flags, without dashes, with their values ("" for switches).
 
-        Flags stand anywhere; of one typed twice the last counts, and stands where it was typed last.
+        Flags stand anywhere before a word "--", and a negative number is a word; of one typed twice the last counts, and stands where it was typed last.
 
         Raises:
             ConfigError: an unknown flag, or one with a wrong value or without its value.
@@ -82,7 +84,10 @@ class Flags:
         while rest:
             word = rest.popleft()
             name, equals, value = word.partition("=")
-            if not word.startswith("-") or word == "-":
+            if word == "--":  # a text may begin with dashes
+                words += rest
+                break
+            if not word.startswith("-") or word == "-" or _NUMBER.match(word):
                 words.append(word)
                 continue
             flag = self._by_name.get(name)

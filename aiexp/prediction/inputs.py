@@ -42,7 +42,7 @@ class Inputs(ABC):
         for name in options:
             if name not in self.options:
                 known = ", ".join(f"--{option}" for option in self.options) or "no settings"
-                raise ConfigError(f"inputs that are {self.noun}s take no --{name}", fix=f"they take {known}")
+                raise ConfigError(f"for {self.noun} there is no --{name}", fix=f"there are {known}")
 
     def made(self) -> Iterator[Any] | None:
         """Inputs that nobody has to give, such as seeds; None where they must be given."""

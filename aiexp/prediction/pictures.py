@@ -13,11 +13,12 @@ from torch import Tensor
 
 from aiexp.dataset.image.file import SUFFIXES, decode, quiet_pillow
 from aiexp.dataset.image.picture import FilePicture, Picture, file_pictures
-from aiexp.errors import AiexpError, DataError
+from aiexp.errors import AiexpError, ConfigError, DataError
 from aiexp.prediction.inputs import Inputs, Json, refused
 from aiexp.prediction.network import Port
 
 THREADS = 4
+DIRECTIONS = ("a_to_b", "b_to_a")
 
 
 @final
@@ -46,7 +47,6 @@ class HeldPicture:
         return self.data[start:stop]
 
 
-@final
 class PictureInputs(Inputs):
     """Pictures: paths of files, their bytes, or pixels of the right size.
 
@@ -112,6 +112,34 @@ class PictureInputs(Inputs):
                 f"an array of {pixels.dtype} {pixels.shape} is no picture here", fix=f"uint8 {wanted}"
             )
         return pixels
+
+
+@final
+class TranslatedPictures(PictureInputs):
+    """Pictures of one of two kinds, to be made into the other.
+
+    Args:
+        image_size: As of `PictureInputs`.
+        channels: As of `PictureInputs`.
+    """
+
+    options = ("direction",)
+
+    def __init__(self, image_size: int, channels: int) -> None:
+        super().__init__(image_size, channels)
+        self.direction = DIRECTIONS[0]
+
+    def configure(self, **options: Any) -> None:
+        """Takes `direction`: "a_to_b" (the default) or "b_to_a"."""
+        super().configure(**options)
+        direction = options.get("direction", self.direction)
+        if direction not in DIRECTIONS:
+            raise ConfigError(f"--direction is {direction}", fix=" or ".join(DIRECTIONS))
+        self.direction = direction
+
+    def collate(self, examples: Sequence[NDArray[np.uint8]]) -> dict[str, Any]:
+        """Images (B, C, H, W) uint8, and the direction."""
+        return super().collate(examples) | {"direction": self.direction}
 
 
 def encoded(value: Any) -> Picture:

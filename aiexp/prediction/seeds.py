@@ -1,7 +1,7 @@
 """Seeds as inputs: of noise to make a picture from, of an episode to play."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar
 
 from aiexp.errors import ConfigError, DataError
 from aiexp.prediction.inputs import Inputs, Json, refused
@@ -10,7 +10,6 @@ LARGEST_SEED = 2**31 - 1
 MOST = 10_000_000
 
 
-@final
 class Seeds(Inputs):
     """Whole numbers from 0 on, each the seed of one sample; a batch is the list of them.
 
@@ -38,17 +37,19 @@ class Seeds(Inputs):
 
     def prepare(self, values: Sequence[Any]) -> list[Any]:
         """The numbers; text of digits is one."""
-        return [_seed(value) for value in values]
+        return [read_seed(value) for value in values]
 
-    def collate(self, examples: Sequence[int]) -> list[int]:
+    def collate(self, examples: Sequence[Any]) -> Any:
         """The seeds."""
         return list(examples)
 
 
-def _seed(value: Any) -> int | DataError:
+def read_seed(value: Any) -> int | DataError:
     """A seed, or why it is none."""
     if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 12:
         value = int(value)
+    if isinstance(value, str):
+        return DataError(f"'{value[:40]}' is no seed", fix=f"a whole number, 0 to {LARGEST_SEED}")
     if not isinstance(value, int) or isinstance(value, bool):
         return refused(Seeds.noun, value)
     return (

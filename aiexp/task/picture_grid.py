@@ -65,6 +65,16 @@ def pictures(images: Tensor) -> "list[Picture]":
     return [Image.fromarray(a[:, :, 0] if a.shape[2] == 1 else a) for a in arrays]
 
 
+def pngs(images: Tensor) -> list[bytes]:
+    """A PNG for each of (N, C, H, W) uint8 or float in [0, 1], of its own size."""
+    files: list[bytes] = []
+    for picture in pictures(images):
+        buffer = io.BytesIO()
+        picture.save(buffer, format="png")
+        files.append(buffer.getvalue())
+    return files
+
+
 def write(draw: "ImageDraw", position: tuple[int, int], line: str, mode: str) -> None:
     """A line of text in the font that Pillow carries, which lacks some scripts: those show as boxes."""
     ink: Any = INK if mode == "L" else (INK,) * 3

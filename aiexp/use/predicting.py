@@ -75,8 +75,10 @@ def predict_batch(run: "LoadedRun", inputs: Inputs, examples: list[Any]) -> list
 
     from aiexp.task.contract import broken, misfits
 
+    # Made outside of inference mode: a task that adapts to its inputs takes gradients.
+    batch = run.task.to_device(inputs.collate(examples))
     with torch.inference_mode(), run.hardware.autocast(), misfits():
-        made: Any = run.task.predict(run.task.to_device(inputs.collate(examples)))
+        made: Any = run.task.predict(batch)
     if not isinstance(made, list) or len(made) != len(examples):
         got = f"{len(made)} answers" if isinstance(made, list) else f"a {type(made).__name__}"
         what = f"returned {got} to {len(examples)} inputs"

@@ -152,5 +152,5 @@ def _column(columns: Sequence[str], inputs: Inputs, column: str, where: str) -> 
 
 
 def named(values: Iterable[Any]) -> Iterator[Item]:
-    """Values that come from no file, named by their number."""
-    return (Item(str(number), value) for number, value in enumerate(values))
+    """Values that come from no file, such as seeds."""
+    return (Item(str(value), value) for value in values)

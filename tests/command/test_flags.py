@@ -30,6 +30,8 @@ FLAGS = Flags(
         ("--html outputs", ["outputs"], {"html": "page.html"}),
         ("--html my.html outputs", ["outputs"], {"html": "my.html"}),
         ("--html=elsewhere", [], {"html": "elsewhere"}),
+        ("-1.5 -.5 -y", ["-1.5", "-.5"], {"yes": ""}),
+        ("-y a -- --no -x", ["a", "--no", "-x"], {"yes": ""}),
         ("--html --yes", [], {"html": "page.html", "yes": ""}),
     ],
 )

@@ -55,6 +55,8 @@ class Environments:
         HardwareError: a package that the environment needs is not installed.
     """
 
+    is_generated = True  # nothing is read, so a run need not remember it
+
     def __init__(
         self,
         *,

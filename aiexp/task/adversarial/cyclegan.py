@@ -9,11 +9,15 @@ from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset, UnpairedData
 from aiexp.errors import ConfigError
+from aiexp.prediction.network import Network
+from aiexp.prediction.pictures import DIRECTIONS, TranslatedPictures
+from aiexp.prediction.prediction import Prediction
 from aiexp.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, Share
 from aiexp.task.adversarial.image_pool import ImagePool
 from aiexp.task.adversarial.moving_average import MovingAverage
 from aiexp.task.adversarial.translation_report import Translations, better_distances, joined, mean_distances
 from aiexp.task.base import OptimizerFactory, Task, Update
+from aiexp.task.picture_grid import pngs
 from aiexp.task.report import Evaluation
 from aiexp.world.world import World
 
@@ -100,6 +104,7 @@ class CycleGAN(Task):
         self.optimizers, self.augmentation = optimizers, augmentation
         self.cycle_weight, self.identity_weight = cycle_weight, identity_weight
         self.num_pictures = num_pictures
+        self.image_shape = dataset.image_size, dataset.channels
         self.pools = {"a": ImagePool(pool_size), "b": ImagePool(pool_size)}
 
     def drawn(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -193,11 +198,40 @@ class CycleGAN(Task):
         metrics = mean_distances(list(distances))
         return Evaluation(metrics=metrics, better=better_distances(metrics), pictures=pictures)
 
+    def best_generators(self) -> dict[str, nn.Module]:
+        """By direction the averaged generators, or without them the trained ones."""
+        generators = [
+            self.averaged_ab or self.model.generator_ab,
+            self.averaged_ba or self.model.generator_ba,
+        ]
+        return dict(zip(DIRECTIONS, generators, strict=True))
+
+    def inputs(self) -> TranslatedPictures:
+        """Pictures of one kind, and the direction."""
+        return TranslatedPictures(*self.image_shape)
+
+    def predict(self, batch: dict[str, Any]) -> list[Prediction]:
+        """Each picture as one of the other kind."""
+        direction: str = batch["direction"]
+        images = Translator(self.best_generators()[direction])(batch["images"])
+        return [
+            Prediction(line=direction, values={"direction": direction}, pictures={"translation": picture})
+            for picture in pngs(images)
+        ]
+
+    def networks(self) -> dict[str, Network]:
+        """Both generators."""
+        text = "images of the other kind (batch, channels, height, width) in [0, 1]"
+        return {
+            f"generator_{direction}": Network(
+                module=Translator(generator), inputs=self.inputs().ports(), outputs=("images",), text=text
+            )
+            for direction, generator in self.best_generators().items()
+        }
+
     def translations(self, batch: dict[str, Tensor]) -> Translations:
         """Both sides of a batch, there and back again, by the averaged generators if there are any."""
-        generator_ab, generator_ba = self.averaged_ab, self.averaged_ba
-        if generator_ab is None or generator_ba is None:
-            generator_ab, generator_ba = self.model.generator_ab, self.model.generator_ba
+        generator_ab, generator_ba = self.best_generators().values()
         a, b = normalized(batch["a"]), normalized(batch["b"])
         (fake_b,), (fake_a,) = translated(generator_ab, a), translated(generator_ba, b)
         (cycled_a,), (cycled_b,) = translated(generator_ba, fake_b), translated(generator_ab, fake_a)
@@ -218,6 +252,18 @@ class CycleGAN(Task):
     def reshape_state(self, states: list[dict[str, Any]], world: World) -> dict[str, Any]:
         """The pools of one of the ranks: each of them is a sample of what generators made."""
         return states[world.rank % len(states)]
+
+
+class Translator(nn.Module):
+    """A generator from pixels to pixels."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) float32 in [0, 1] of uint8."""
+        return (self.generator(normalized(images)).float() + 1) / 2
 
 
 def normalized(images: Tensor) -> Tensor:

@@ -7,17 +7,22 @@ import torch
 from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset, ImageData
+from aiexp.dataset.recalled import is_recalled
 from aiexp.errors import ConfigError
+from aiexp.prediction.network import Network, Port
+from aiexp.prediction.prediction import Prediction
+from aiexp.prediction.seeds import Seeds
 from aiexp.ranges import NonNegativeFloat, PositiveInt, Share
 from aiexp.task.adversarial.gan_loss import Loss, discriminator_loss, generator_loss, gradient_penalty
 from aiexp.task.adversarial.moving_average import MovingAverage
 from aiexp.task.adversarial.sample_quality import SampleQuality
 from aiexp.task.base import OptimizerFactory, Task, Update
-from aiexp.task.picture_grid import picture_grid
+from aiexp.task.picture_grid import picture_grid, pngs
 from aiexp.task.report import Better, Evaluation
 
 # Tensor letters: B batch, N images, Z latent size, C channels, H height, W width.
 
+SAMPLES = 16  # of a prediction, unless more are asked for
 GRID = 10  # columns and rows of the picture of samples
 GENERATED_AT_ONCE = 500
 BETTER: dict[str, Better] = {"classes_covered": "max", "feature_distance": "min"}
@@ -92,13 +97,14 @@ class GAN(Task):
         self.discriminator: nn.Module = model.discriminator
         self.latent_size: int = model.latent_size
         self._check(model.discriminator_norm)
-        check_images(model, dataset)
         self.averaged = MovingAverage(model.generator, ema_decay) if ema_decay else None
         grid_noise = draw_noise(GRID**2, model.latent_size, GRID_SEED)
         self.grid_noise: Tensor
         self.register_buffer("grid_noise", grid_noise)
         self.quality = quality
-        quality.prepare(dataset)
+        if not is_recalled(dataset):
+            check_images(model, dataset)
+            quality.prepare(dataset)
 
     def _check(self, discriminator_norm: str) -> None:
         """Raises `ConfigError` for values that do not fit each other."""
@@ -177,9 +183,35 @@ class GAN(Task):
 
     def generate(self, noise: Tensor) -> Tensor:
         """(N, C, H, W) uint8 images on the CPU from (N, Z) noise, by the averaged generator if any."""
-        generator = self.averaged if self.averaged is not None else self.generator
-        parts = [generator(z.to(self.device)) for z in noise.split(GENERATED_AT_ONCE)]
+        parts = [self.best_generator(z.to(self.device)) for z in noise.split(GENERATED_AT_ONCE)]
         return torch.cat([((p.float() + 1) * 127.5).round().clamp(0, 255).byte().cpu() for p in parts])
+
+    @property
+    def best_generator(self) -> nn.Module:
+        """The averaged generator if there is one, else the trained one."""
+        return self.averaged if self.averaged is not None else self.generator
+
+    def inputs(self) -> Seeds:
+        """Seeds of noise."""
+        return Seeds(SAMPLES)
+
+    def predict(self, batch: list[int]) -> list[Prediction]:
+        """An image of each seed, always the same for it."""
+        noise = torch.cat([draw_noise(1, self.latent_size, seed) for seed in batch])
+        return [
+            Prediction(line=f"sample {seed}", values={"seed": seed}, pictures={"sample": picture})
+            for seed, picture in zip(batch, pngs(self.generate(noise)), strict=True)
+        ]
+
+    def networks(self) -> dict[str, Network]:
+        """The generator that makes the samples."""
+        noise = Port(sizes=("batch", self.latent_size))
+        text = "images (batch, channels, height, width) in [-1, 1] from noise of N(0, 1)"
+        return {
+            "generator": Network(
+                module=self.best_generator, inputs={"noise": noise}, outputs=("images",), text=text
+            )
+        }
 
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """A picture of samples, always from the same noise, and the quality of other samples."""

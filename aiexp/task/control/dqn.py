@@ -13,12 +13,15 @@ from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset, EnvironmentData
 from aiexp.errors import ConfigError
+from aiexp.prediction.network import Network
+from aiexp.prediction.observations import Observations
+from aiexp.prediction.prediction import SHOWN_DIGITS, Prediction
 from aiexp.ranges import PositiveInt, Probability, Range
 from aiexp.task.base import Metric, OptimizerFactory, Task, Update
 from aiexp.task.control.acting import Actor
 from aiexp.task.control.exploration import Exploration
 from aiexp.task.control.replay import Replay
-from aiexp.task.control.report import Episode, report_episodes, run_episodes
+from aiexp.task.control.report import Episode, play, report_episodes, run_episodes
 from aiexp.task.control.rollout import Rollout
 from aiexp.task.report import Better, Evaluation
 from aiexp.world.world import World
@@ -237,6 +240,46 @@ class DQN(Task):
                 return Evaluation(metrics=metrics, better=BETTER)
             pictures, tables = report_episodes(environments, episodes, self.best_actions)
         return Evaluation(metrics=metrics, better=BETTER, pictures=pictures, tables=tables)
+
+    def inputs(self) -> Observations:
+        """Seeds of episodes to play, or observations."""
+        return Observations(self.dataset.observation_shape, self.dataset.spaces.dtype)
+
+    def predict(self, batch: dict[str, Any]) -> list[Prediction]:
+        """Of an observation the best action and the values of all, of a seed an episode played greedily."""
+        with torch.autocast(self.device.type, enabled=False):
+            values = self.model(batch["observations"]).tolist()
+            return [
+                self.chosen(row) if seed is None else self.played(seed)
+                for row, seed in zip(values, batch["seeds"], strict=True)
+            ]
+
+    def chosen(self, values: list[float]) -> Prediction:
+        """The action of highest value."""
+        best = int(np.argmax(values))
+        action, value = best + self.dataset.spaces.first_action, values[best]
+        return Prediction(
+            line=f"action {action}  {value:.{SHOWN_DIGITS}f}",
+            values={"action": action, "value": value, "values": values},
+        )
+
+    def played(self, seed: int) -> Prediction:
+        """An episode, with an animation if the environment can be drawn."""
+        episode, animation = play(self.dataset, seed, self.best_actions)
+        return Prediction(
+            line=f"return {episode.total:g}  {episode.length} steps, {episode.ended}",
+            values={"seed": seed, "return": episode.total, "length": episode.length, "ended": episode.ended},
+            pictures={} if animation is None else {"episode": animation},
+        )
+
+    def networks(self) -> dict[str, Network]:
+        """The network of action values."""
+        return {
+            "q_network": Network(
+                module=self.model, inputs=self.inputs().ports(), outputs=("values",),
+                text="the value of each action (batch, actions)",
+            )
+        }  # fmt: skip
 
     def describe(self) -> dict[str, Any]:
         """The environment."""

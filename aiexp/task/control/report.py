@@ -115,16 +115,21 @@ def report_episodes(
     """A table of the episodes, and the first of them as an animated picture if it can be drawn."""
     rows: list[list[str | int | float]] = [[e.seed, e.total, e.length, e.ended] for e in episodes]
     tables = {"episodes": Table(columns=["seed", "return", "length", "ended"], rows=rows)}
+    picture = play(dataset, episodes[0].seed, policy)[1]
+    return {} if picture is None else {"episode": picture}, tables
+
+
+def play(dataset: EnvironmentData, seed: int, policy: Policy) -> tuple[Episode, bytes | None]:
+    """The episode from a seed, and an animated GIF of it if it can be drawn."""
     try:
-        picture = record_animation(dataset, episodes[0].seed, policy)
+        return record_animation(dataset, seed, policy)
     except AiexpError as error:  # a picture is no reason to lose the result
         logging.getLogger(__name__).warning("no picture of an episode: %s", error.what)
-        return {}, tables
-    return {"episode": picture}, tables
+        return run_episodes(dataset, [seed], policy)[0], None
 
 
-def record_animation(dataset: EnvironmentData, seed: int, policy: Policy) -> bytes:
-    """An animated GIF of the episode from a seed.
+def record_animation(dataset: EnvironmentData, seed: int, policy: Policy) -> tuple[Episode, bytes]:
+    """The episode from a seed, and an animated GIF of it.
 
     Raises:
         AiexpError: the environment cannot draw itself, or a package for that is missing.
@@ -136,13 +141,13 @@ def record_animation(dataset: EnvironmentData, seed: int, policy: Policy) -> byt
         warnings.simplefilter("ignore")  # of drawing libraries
         env = dataset.make(render_mode="rgb_array")
         try:
-            run_episodes(
+            (episode,) = run_episodes(
                 dataset, [seed], policy, envs=[env], watch=lambda: frames.append(draw(env, dataset.env_id))
             )
         finally:
             env.close()
     fps = float(env.metadata.get("render_fps") or 30)
-    return animate(frames, fps)
+    return episode, animate(frames, fps)
 
 
 def draw(env: Any, env_id: str) -> NDArray[np.uint8]:

@@ -11,9 +11,14 @@ from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset, FewShotData
 from aiexp.errors import ConfigError
+from aiexp.prediction.inputs import Inputs
+from aiexp.prediction.network import Network, Port
+from aiexp.prediction.prediction import SHOWN_DIGITS, Prediction, classified
+from aiexp.prediction.support import SupportedNumbers, SupportedPictures
 from aiexp.ranges import Length, NonNegativeInt, PositiveFloat, PositiveInt
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.few_shot.adaptation import Adaptation, Parameters
+from aiexp.task.few_shot.encoder import beside_support, encoder, image_shape
 from aiexp.task.few_shot.report import adaptation_picture, episode_picture, mean_with_interval
 from aiexp.task.report import Better, Evaluation, Table
 
@@ -88,6 +93,7 @@ class MAML(Task):
     ) -> None:
         super().__init__()
         self.ways = dataset.ways
+        self.image_shape = image_shape(dataset) if self.ways else (0, 0)
         check(eval_steps)
         if baseline is not None and self.ways:
             raise ConfigError(
@@ -256,6 +262,32 @@ class MAML(Task):
             values = [metrics[f"{n}_{steps}{end}"] for n in names for end in ("", "_interval")]
             rows.append([steps, *(round(v, 5) for v in values), *([rates[number]] if rates else [])])
         return Table(columns=[*columns, *(["baseline_lr"] if rates else [])], rows=rows)
+
+    def inputs(self) -> Inputs:
+        """Pictures of as many classes as in training, or numbers; a few of them are given."""
+        return SupportedPictures(*self.image_shape, ways=self.ways) if self.ways else SupportedNumbers()
+
+    def predict(self, batch: dict[str, Any]) -> list[Prediction]:
+        """What the learner says after the last of `eval_steps` on the support.
+
+        Each is asked beside the support alone, so that it does not depend on what else is asked.
+        """
+        with torch.inference_mode(False), torch.no_grad(), self.in_float32():
+            learned = self.adaptation.adapted(batch["support_x"], batch["support_y"], self.eval_steps[-1])
+            asked = beside_support(batch)  # (Q, K + 1, ...)
+            learned = {name: value.expand(len(asked), *value.shape[1:]) for name, value in learned.items()}
+            outputs = self.adaptation.outputs(learned, asked)[:, -1]  # (Q, ways or 1)
+        if self.ways:
+            return classified(outputs.softmax(1), batch["class_names"])
+        return [Prediction(line=f"{y:.{SHOWN_DIGITS}f}", values={"y": y}) for y in outputs[:, 0].tolist()]
+
+    def networks(self) -> dict[str, Network]:
+        """The learner before it adapts."""
+        if self.ways:
+            return {"learner": encoder(self.learner, *self.image_shape)}
+        return {
+            "learner": Network(module=self.learner, inputs={"x": Port(sizes=("batch", 1))}, outputs=("y",))
+        }
 
     def in_float32(self) -> AbstractContextManager[Any]:
         """A context without the trainer's lower precision."""

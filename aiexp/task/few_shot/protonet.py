@@ -11,7 +11,11 @@ from torch.func import vmap  # pyright: ignore[reportUnknownVariableType]
 
 from aiexp.dataset.base import Dataset, FewShotData
 from aiexp.errors import ConfigError
+from aiexp.prediction.network import Network
+from aiexp.prediction.prediction import Prediction, classified
+from aiexp.prediction.support import SupportedPictures
 from aiexp.task.base import OptimizerFactory, Task, Update
+from aiexp.task.few_shot.encoder import beside_support, encoder, image_shape
 from aiexp.task.few_shot.maml import FewShotModel
 from aiexp.task.few_shot.report import episode_picture, mean_with_interval
 from aiexp.task.report import Evaluation
@@ -44,7 +48,7 @@ class ProtoNet(Task):
 
     def __init__(self, *, model: FewShotModel, dataset: FewShotData, optimizer: OptimizerFactory) -> None:
         super().__init__()
-        self.ways = dataset.ways
+        self.ways, self.image_shape = dataset.ways, image_shape(dataset)
         if not self.ways:
             raise ConfigError(
                 "prototypes are those of classes, and the data have none", where="dataset",
@@ -91,6 +95,27 @@ class ProtoNet(Task):
         hits, losses = (torch.cat(tensors) for tensors in zip(*self.gathered(parts), strict=True))
         metrics = mean_with_interval("accuracy", hits) | {"loss": losses.mean().item()}
         return Evaluation(metrics=metrics, better={"accuracy": "max", "loss": "min"}, pictures=pictures)
+
+    def inputs(self) -> SupportedPictures:
+        """Pictures of any number of classes, of which a few are given."""
+        return SupportedPictures(*self.image_shape, ways=None)
+
+    def predict(self, batch: dict[str, Any]) -> list[Prediction]:
+        """The class of the nearest prototype.
+
+        Each picture is an episode of its own, so that it does not depend on what else is asked.
+        """
+        names: list[str] = batch["class_names"]
+        features: Tensor = vmap(self.model)(beside_support(batch)).float()  # (Q, K + 1, D)
+        with self.in_float32():
+            labels = batch["support_y"].expand(len(features), -1)
+            given = prototypes(features[:, :-1], labels, len(names))
+            scores = -squared_distances(features[:, -1:], given)[:, 0]
+        return classified(scores.softmax(1), names)
+
+    def networks(self) -> dict[str, Network]:
+        """The encoder."""
+        return {"encoder": encoder(self.model, *self.image_shape)}
 
     def in_float32(self) -> AbstractContextManager[Any]:
         """A context without the trainer's lower precision."""

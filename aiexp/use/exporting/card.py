@@ -158,8 +158,9 @@ def _data(run: "LoadedRun", fetched: Sequence[str]) -> str:
     lines += [f"- {name}: {find_entry(name).what}. Licence: {find_entry(name).licence}." for name in fetched]
     if not fetched:
         lines.append("- Its licence is not known to aiexp: whoever passes this on has to say it.")
-    values = {value for key, value in flatten(run.config).items() if key.startswith("model.")}
-    for name in sorted({value for value in values if isinstance(value, str)} & ENTRIES.keys() - set(fetched)):
+    values = [value for key, value in flatten(run.config).items() if key.startswith("model.")]
+    names = {value for value in values if isinstance(value, str)}
+    for name in sorted(names & ENTRIES.keys() - set(fetched)):
         entry = find_entry(name)
         lines.append(f"- pretrained weights, {name}: {entry.what}. Licence: {entry.licence}.")
     return "\n".join([lines[0], "", *lines[1:]])
