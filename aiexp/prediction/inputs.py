@@ -23,8 +23,6 @@ class Inputs(ABC):
     suffixes: ClassVar[frozenset[str]] = frozenset()
     # Whether a word of the command line that names no file is an input by itself.
     is_word: ClassVar[bool] = False
-    # Whether an answer depends on the other inputs of its batch, so that those of two people never share one.
-    is_apart: ClassVar[bool] = False
     # Names of settings that the kind takes beside its inputs, which are flags of `aiexp predict`.
     options: ClassVar[tuple[str, ...]] = ()
     # JSON schemas of those settings that may come with a request over a network: what it gives is a value,

@@ -15,7 +15,7 @@ from aiexp.prediction.inputs import Inputs
 from aiexp.prediction.prediction import Prediction
 from aiexp.use.predicting import predict_batch
 from aiexp.use.serving.question import Question
-from aiexp.use.serving.refusal import Refusal, bad_inputs, said
+from aiexp.use.serving.refusal import Refusal, bad_inputs
 
 if TYPE_CHECKING:
     from aiexp.runs.loaded import LoadedRun
@@ -167,12 +167,11 @@ class Batcher:
 def grouped(model: Model, jobs: Sequence[Job]) -> Iterator[tuple[Model, list[Job]]]:
     """Jobs that may share a batch, and the model with their settings.
 
-    Settings are of `Inputs`, so those with others have inputs of their own; so have all where answers depend
-    on what is asked together.
+    Settings are of `Inputs`, so those with others have inputs of their own.
     """
-    by_key: dict[Any, list[Job]] = defaultdict(list)
+    by_key: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
-        by_key[job if model.inputs.is_apart else job.question.key].append(job)
+        by_key[job.question.key].append(job)
     for group in by_key.values():
         settings = group[0].question.settings
         if not settings:
@@ -182,7 +181,7 @@ def grouped(model: Model, jobs: Sequence[Job]) -> Iterator[tuple[Model, list[Job
         try:
             inputs.configure(**settings)
         except AiexpError as error:
-            settle([(job, Refusal(422, f"settings: {said(error)}")) for job in group])
+            settle([(job, Refusal(422, f"settings: {error.what}")) for job in group])
         else:
             yield Model(model.run, inputs), group
 
@@ -194,7 +193,8 @@ def ready(model: Model, jobs: Sequence[Job]) -> list[Entry]:
     try:
         examples = iter(model.inputs.prepare([value for job in jobs for value in job.question.values]))
     except AiexpError as error:  # of all of them: a setting is missing
-        settle([(job, Refusal(422, said(error))) for job in jobs])
+        known = ", ".join(model.inputs.remote_options)
+        settle([(job, Refusal(422, f"{error.what}: say so in settings ({known})")) for job in jobs])
         return []
     entries: list[Entry] = []
     for job in jobs:

@@ -103,7 +103,7 @@ def decoded(value: Any, schema: Mapping[str, Any]) -> Any:
     """A JSON value with bytes in place of base64; a text must never reach a task that takes it for a path.
 
     Raises:
-        DataError: it is no base64, or no list or object where one is wanted.
+        DataError: it is no base64, none of the values there are, or no list or object where one is wanted.
     """
     if schema.get("contentEncoding") == "base64":
         if not isinstance(value, str):
@@ -112,6 +112,8 @@ def decoded(value: Any, schema: Mapping[str, Any]) -> Any:
             return base64.b64decode(value, validate=True)
         except (ValueError, binascii.Error) as error:
             raise DataError("this is no base64") from error
+    if value not in schema.get("enum", [value]):
+        raise DataError(f"this is none of {', '.join(map(str, schema['enum']))}")
     kind = schema.get("type", "")
     if not isinstance(value, CONTAINERS.get(kind, object)):
         raise DataError(f"this is a {type(value).__name__}, and an {kind} is wanted")

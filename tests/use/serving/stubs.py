@@ -69,12 +69,6 @@ class Louder(Words):
         return [example + self.mark for example in examples]
 
 
-class Apart(Words):
-    """Texts whose answers depend on each other."""
-
-    is_apart = True
-
-
 class Supported(PictureInputs):
     """Pictures beside which a few of each class are given."""
 

@@ -11,7 +11,7 @@ from aiexp.errors import ConfigError
 from aiexp.use.serving.batcher import Answered, Batcher, Entry, Job, batches
 from aiexp.use.serving.question import Question
 from aiexp.use.serving.refusal import Refusal
-from tests.use.serving.stubs import Apart, Louder, Stub, Words, make_model
+from tests.use.serving.stubs import Louder, Stub, make_model
 
 
 def labels(answered: Answered) -> list[str]:
@@ -177,25 +177,17 @@ def test_requests_with_different_settings_share_no_batch(tmp_path: Path) -> None
     assert [labels(a) for a in [*good, last]] == [["a"], ["b!"], ["c"], ["d?"], ["f!"]]
     assert task.seen == [["x"], ["a", "c"], ["b!", "f!"], ["d?"]]
     assert isinstance(refused, Refusal)
-    assert (refused.status, refused.detail) == (422, "settings: there is no such mark (! or ?)")
-    batcher.close()
-
-
-def test_inputs_that_look_at_each_other_stay_with_their_request(tmp_path: Path) -> None:
-    task = Stub(make_inputs=Apart)
-    batcher = Batcher(make_model(task, tmp_path), most=8)
-    together(batcher, task, (["a", "b"], {}), (["c"], {}))
-    assert task.seen == [["x"], ["a", "b"], ["c"]]
+    assert (refused.status, refused.detail) == (422, "settings: there is no such mark")
     batcher.close()
 
 
 def test_what_is_wrong_with_all_inputs_is_a_refusal(tmp_path: Path) -> None:
-    class Needy(Words):
+    class Needy(Louder):
         def prepare(self, values: Sequence[Any]) -> list[Any]:
             raise ConfigError("a mark is wanted", fix="--mark")
 
     batcher = Batcher(make_model(Stub(make_inputs=Needy), tmp_path), most=8)
-    with pytest.raises(Refusal, match="a mark is wanted"):
+    with pytest.raises(Refusal, match=r"a mark is wanted: say so in settings \(mark\)"):
         asyncio.run(ask(batcher, ["a"]))
     batcher.close()
 
