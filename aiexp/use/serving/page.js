@@ -11,6 +11,7 @@ function make(tag, properties = {}, ...children) {
 }
 
 const short = (text, most = MOST_SHOWN) => (text.length > most ? text.slice(0, most - 1) + "\u2026" : text);
+const title = text => text[0].toUpperCase() + text.slice(1);
 const urls = new WeakMap();
 const urlOf = file => urls.get(file) ?? (urls.set(file, URL.createObjectURL(file)), urls.get(file));
 const isFile = schema => schema.contentEncoding === "base64";
@@ -107,7 +108,7 @@ function fieldFor(schema, noun, most) {
   if (isFile(schema)) return fileField("input", "Pictures");
   if (schema.type === "integer") return seedField(schema, most);
   if (schema.type === "string") return textField(noun);
-  return valuesField("input", noun.replace(/^an? /, ""), schema.type === "number" ? "0.5" : "7 or [0.1, 0.2]");
+  return valuesField("input", title(noun.replace(/^an? /, "")), schema.type === "number" ? "0.5" : "7 or [0.1, 0.2]");
 }
 
 // ---- settings: `read()` gives a value, or undefined for what is not set
@@ -116,10 +117,10 @@ function settingFor(name, schema) {
   const id = "setting-" + name, per = schema.additionalProperties;
   if (schema.enum) {
     const box = make("select", {id}, ...schema.enum.map(value => new Option(value, value)));
-    return {element: make("p", {}, make("label", {htmlFor: id, textContent: name}), " ", box), read: () => box.value};
+    return {element: make("p", {}, make("label", {htmlFor: id, textContent: title(name)}), " ", box), read: () => box.value};
   }
   if (per && per.items && isFile(per.items)) return classesSetting(name);
-  const values = valuesField(id, name, schema.type === "array" ? "[0.5, 1.0]" : "a JSON value");
+  const values = valuesField(id, title(name), schema.type === "array" ? "[0.5, 1.0]" : "a JSON value");
   return {element: values.element, read() {
     const read = values.read().map(one => one.value);
     return schema.type === "array" ? read : read[0];
@@ -131,17 +132,17 @@ function classesSetting(name) {
   const add = make("button", {type: "button", textContent: "Add a class"});
   const addRow = () => {
     const number = rows.length + 1;
-    const title = make("input", {id: `${name}-${number}`, value: "class " + number});
+    const label = make("input", {id: `${name}-${number}`, value: "class " + number});
     const files = fileField(`${name}-files-${number}`, "its pictures");
-    rows.push({title, files});
-    list.append(make("p", {}, make("label", {htmlFor: title.id, textContent: "Class"}), " ", title), files.element);
+    rows.push({label, files});
+    list.append(make("p", {}, make("label", {htmlFor: label.id, textContent: "Class"}), " ", label), files.element);
   };
   add.addEventListener("click", addRow);
   addRow();
   addRow();
-  return {element: make("fieldset", {}, make("legend", {textContent: name}), list, add), async read() {
+  return {element: make("fieldset", {}, make("legend", {textContent: title(name)}), list, add), async read() {
     const made = {};
-    for (const row of rows) made[row.title.value] = (await row.files.read()).map(one => one.value);
+    for (const row of rows) made[row.label.value] = (await row.files.read()).map(one => one.value);
     return made;
   }};
 }
@@ -251,17 +252,19 @@ function bars(probabilities) {
 const percent = value => (100 * value).toFixed(1) + " %";
 
 function figures(pictures, name) {
-  return make("div", {className: "pictures"}, ...Object.entries(pictures).map(([title, data]) => {
+  return make("div", {className: "pictures"}, ...Object.entries(pictures).map(([picture, data]) => {
     const kind = data.startsWith("R0lG") ? "gif" : "png", source = `data:image/${kind};base64,${data}`;
-    const link = make("a", {href: source, download: `${name} ${title}.${kind}`, textContent: "save"});
-    return make("figure", {}, make("img", {src: source, alt: `${title} of ${name}`}), make("figcaption", {}, title + " ", link));
+    const link = make("a", {href: source, download: `${name} ${picture}.${kind}`, textContent: "save"});
+    return make("figure", {}, make("img", {src: source, alt: `${picture} of ${name}`}), make("figcaption", {}, picture + " ", link));
   }));
 }
+
+const rounded = (_, value) => (typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value);
 
 function list(values) {
   return make("dl", {}, ...Object.entries(values).flatMap(([name, value]) => [
     make("dt", {textContent: name}),
-    make("dd", {textContent: typeof value === "string" ? value : short(JSON.stringify(value))}),
+    make("dd", {textContent: typeof value === "string" ? value : short(JSON.stringify(value, rounded))}),
   ]));
 }
 
