@@ -63,7 +63,7 @@ def _same(value: Any) -> Any:
 def _refuse(name: str, *_: Any, **__: Any) -> Any:
     raise MissingExamplesError(
         f"the task asks its data set for {name}, and a trained task is built without examples",
-        where=f"dataset.{name}", fix="skip that where is_recalled(dataset) (aiexp.dataset.recalled)",
+        where=f"the data set's {name}", fix="skip that where is_recalled(dataset) (aiexp.dataset.recalled)",
     )  # fmt: skip
 
 

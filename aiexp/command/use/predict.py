@@ -24,7 +24,7 @@ with --column, a text file with an input a line, - for lines of stdin, or,
 for tasks on texts, the text itself.
 
   aiexp predict outputs/latest "a film to remember"
-  aiexp predict outputs/latest reviews.csv --column review --format csv --out answers.csv
+  aiexp predict outputs/latest reviews.csv --column review --out answers.csv
   aiexp predict outputs/latest photos/            (a task on pictures)
   aiexp predict outputs/latest --count 64 --seed 0 --out samples/       (a GAN)
 """
