@@ -3,6 +3,7 @@
 torch is imported inside `train`, after what can fail without it has been checked and signals are heard.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
     from aiexp.hardware.hardware import Hardware
     from aiexp.session.pruning import Pruning
 
+Tell = Callable[[RunDirectory], object]
 
-def run(composed: Composed, job: Job | None = None) -> int:
-    """Runs a composed config in a new run directory; returns the exit code 0 or raises."""
+
+def run(composed: Composed, job: Job | None = None, tell: Tell = lambda _: None) -> int:
+    """Runs a composed config in a new run directory, told to `tell`; returns the exit code 0 or raises."""
     config = cast(dict[str, Any], followed(OmegaConf.to_container(composed.config, resolve=True)))
     check_starts(config)
     from aiexp.rundir.environment import describe_environment
@@ -45,6 +48,7 @@ def run(composed: Composed, job: Job | None = None) -> int:
     environment = describe_environment() if job is None else job.environment
     with StopSignal() as stop:  # from now on there is something that has to know how it ended
         directory = make_directory(composed, config, job, environment)
+        tell(directory)
         with directory.starting():
             node = Node() if job is None else job.node
             if hardware.devices > 1 or not node.is_alone:

@@ -13,6 +13,8 @@ COMMANDS = {
     "branch": "go on from a checkpoint with another setting, as a new run",
     "reproduce": "train a run's first steps again and compare them bit for bit",
     "predict": "what a trained task says of new texts, pictures, episodes, ...",
+    "evaluate": "how good: again, on other data, several together, group by group",
+    "explain": "why it answers so: what each word, pixel or number adds",
     "export": "its networks as ONNX, torch.export, Hugging Face or plain weights",
     "serve": "answer over HTTP what trained tasks say, with a page to try it",
     "data": "data sets and pretrained weights: list, fetch, path",

@@ -1,4 +1,4 @@
-"""KEY=VALUE on top of a recorded config, as `aiexp resume` and `aiexp branch` take it."""
+"""KEY=VALUE on top of a recorded config, as `aiexp resume`, `branch` and `evaluate` take it."""
 
 import copy
 import os

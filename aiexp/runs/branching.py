@@ -108,7 +108,7 @@ def changed_settings(parent: RunDirectory, old: dict[str, Any], new: dict[str, A
     from aiexp.runs.loaded import made_hardware, made_task
     from aiexp.trainer.schedule import set_initial_rates
 
-    made_hardware(new)
+    made_hardware(new, {})
     random = random_state()
     try:
         before, after = (made_task(parent, config, say) for config in (old, new))

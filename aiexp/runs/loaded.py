@@ -1,5 +1,6 @@
 """A run's trained task, built again from its directory alone: to predict, explain, export, serve."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -43,7 +44,14 @@ class LoadedRun:
     step: int
 
 
-def load_run(path: Path, *, step: int | None = None, say: Say | None = None) -> LoadedRun:
+def load_run(
+    path: Path,
+    *,
+    step: int | None = None,
+    say: Say | None = None,
+    hardware: Mapping[str, Any] | None = None,
+    lend: Callable[[dict[str, Any]], Any] | None = None,
+) -> LoadedRun:
     """The trained task of a run; neither its data nor its pretrained model need be there any more.
 
     Random numbers of the process are left alone.
@@ -53,6 +61,8 @@ def load_run(path: Path, *, step: int | None = None, say: Say | None = None) -> 
             read, nothing is unpickled.
         step: Of the checkpoint; None is the best one, or the newest where there is none.
         say: Hears what there is to know: an unfinished run, a damaged checkpoint.
+        hardware: Settings in place of those of the run.
+        lend: Makes of the config a data set that the task makes ready (tokenizes), to be evaluated on.
 
     Raises:
         CheckpointError: no run, no checkpoint, or none that is intact.
@@ -65,28 +75,34 @@ def load_run(path: Path, *, step: int | None = None, say: Say | None = None) -> 
     directory = RunDirectory.open(path)
     with own_code_of(directory.path):
         config = validate(directory.read_config(), source=str(directory.path / CONFIG))
-        hardware = made_hardware(config)
+        device = made_hardware(config, hardware or {})
         random = random_state()
         try:
-            task = made_task(directory, config, say)
+            task = made_task(directory, config, say, lend(config) if lend else None)
         finally:
             load_random_state(random)  # its first weights were drawn in vain
     number = load_weights(task, directory, step, say)
     task.eval().requires_grad_(False)
-    hardware.prepare(task)
-    return LoadedRun(directory=directory, config=config, hardware=hardware, task=task, step=number)
+    device.prepare(task)
+    return LoadedRun(directory=directory, config=config, hardware=device, task=task, step=number)
 
 
-def made_hardware(config: dict[str, Any]) -> "Hardware":
-    """The hardware of a config as far as it is here, for one process."""
-    hardware: Hardware = build({**config["hardware"], **ALONE})
+def made_hardware(config: dict[str, Any], settings: Mapping[str, Any]) -> "Hardware":
+    """The hardware of a config as far as it is here, for one process, with some settings of it changed."""
+    hardware: Hardware = build({**config["hardware"], **ALONE, **settings})
     hardware.set_environment()  # before torch is imported
     hardware.start()
     return hardware
 
 
-def made_task(directory: RunDirectory, config: dict[str, Any], say: Say) -> "Task":
+def made_task(directory: RunDirectory, config: dict[str, Any], say: Say, lent: Any = None) -> "Task":
     """The task without its weights: from what the run remembers, else from its data set.
+
+    Args:
+        directory: Of the run.
+        config: Of the run.
+        say: Hears if the data set has to be read.
+        lent: See `Recalled`.
 
     Raises:
         AiexpError: the run remembers nothing, or the task cannot be built.
@@ -96,7 +112,7 @@ def made_task(directory: RunDirectory, config: dict[str, Any], say: Say) -> "Tas
         if remembered.get("generated"):
             return build_task(config, build(config["dataset"]))
         try:
-            return build_task(config, Recalled(remembered))
+            return build_task(config, Recalled(remembered, lent))
         except MissingExamplesError as error:
             missing = error
     try:
