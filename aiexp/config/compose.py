@@ -8,7 +8,7 @@ from aiexp.config.composed import Composed, prepare
 from aiexp.config.folders import PRIMARY, ConfDirs, conf_dirs, shown
 from aiexp.config.hydra_settings import check_override, is_hydra_setting
 from aiexp.config.problem import raise_all
-from aiexp.config.start import spelled_out
+from aiexp.config.start import shorten, spelled_out
 from aiexp.errors import AiexpError, SecurityError
 
 Merged = dict[tuple[str, ...], DictConfig]
@@ -49,6 +49,7 @@ def compose(overrides: list[str], *, config_dir: str | None = None, merged: Merg
                 apply(override, full)
             except Exception as error:
                 errors.append(explain(error, dirs, where=f"command line: {override.input_line}"))
+    shorten(full)
     typed = [o for o in overrides if not is_hydra_setting(o)]
     composed, more = check_composed(full, typed, dirs)
     raise_all(errors + more)

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
+from omegaconf import DictConfig, OmegaConf
+
 from aiexp.config.problem import Problem
 
 KEY, ALL, STRICT = "start_from", "run", "strict"
@@ -23,6 +25,13 @@ def spelled_out(override: str) -> str:
     if found["network"] is None and found["value"].strip() == "null":
         return override
     return f"++{KEY}{found['network'] or f'.{ALL}'}={found['value']}"
+
+
+def shorten(config: DictConfig) -> None:
+    """Writes a run for all networks, and nothing else, as the value of the key itself."""
+    value = OmegaConf.select(config, KEY, throw_on_resolution_failure=False)
+    if isinstance(value, DictConfig) and list(value) == [ALL]:
+        config[KEY] = value[ALL]
 
 
 def starts(config: Mapping[str, Any]) -> dict[str, str]:

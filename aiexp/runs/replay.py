@@ -1,5 +1,6 @@
 """The first steps of a run trained again, and the numbers compared with its own. Nothing is written."""
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast, final
@@ -9,7 +10,7 @@ from aiexp.config.start import starts, typed
 from aiexp.errors import CheckpointError, ConfigError, DataError
 from aiexp.experiment import Experiment
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.file import CHECKPOINTS, ENVIRONMENT, METRICS
+from aiexp.rundir.file import CHECKPOINTS, ENVIRONMENT, METRICS, MODEL, TRAINED_BY
 from aiexp.rundir.metrics import read_metrics
 from aiexp.session.stop import StopSignal
 from aiexp.world.world import World
@@ -152,12 +153,25 @@ def check_origin(directory: RunDirectory, experiment: Experiment, started: list[
             "the data set is not the one that this run was trained on", where=f"dataset={choice}",
             fix="restore its files",
         )  # fmt: skip
-    for then, now in zip(recorded.get("started_from") or [], started, strict=False):
+    pairs = [
+        (then, now, typed(now["network"] or "", now["path"]))
+        for then, now in zip(recorded.get("started_from") or [], started, strict=False)
+    ]
+    path = directory.path / MODEL / TRAINED_BY
+    if path.is_file() and TRAINED_BY in experiment.carried:
+        then, now = (json.loads(text) for text in (path.read_bytes(), experiment.carried[TRAINED_BY]))
+        pairs.append((then, now, f"model.path={now['path']}"))
+    for then, now, where in pairs:
         if then.get("sha256") != now["sha256"]:
             raise CheckpointError(
-                f"it has other weights than this run started from: those of step {then.get('step')} then, of "
-                f"step {now['step']} now", where=typed(now["network"] or "", now["path"]),
+                f"it has other weights than this run started from: {named(then)} then, {named(now)} now",
+                where=where, fix="restore that run's checkpoint",
             )  # fmt: skip
+
+
+def named(origin: dict[str, Any]) -> str:
+    """Weights by their step and the beginning of their sha256."""
+    return f"step {origin.get('step')} ({str(origin.get('sha256'))[:8]})"
 
 
 def replay(

@@ -59,6 +59,21 @@ def test_such_a_run_is_resumed_used_and_taken_without_the_first_one(home: Path, 
     assert same_encoder(train_again(home, parent, "model=minilm", f"model.path={run}", STILL), parent)
 
 
+def test_it_is_reproduced_from_the_same_weights_only(home: Path, parent: Path) -> None:
+    copy = Path(shutil.copytree(parent, home / "other_copy"))
+    run = train_again(home, parent, "model=minilm", f"model.path={copy}", "trainer.log_every=1")
+    ended = aiexp(home, "reproduce", str(run))
+    assert (ended.code, "identical until step 3" in ended.stdout) == (0, True), ended.stderr
+    shutil.rmtree(copy)
+    ended = aiexp(home, "reproduce", str(run))
+    assert (ended.code, "there is no folder" in ended.stderr) == (3, True)
+    other = train_again(home, parent, "seed=5")
+    shutil.copytree(other, copy)
+    ended = aiexp(home, "reproduce", str(run))
+    assert (ended.code, "other weights than this run started from: step" in ended.stderr) == (4, True)
+    assert f"model.path={copy} | fix: restore" in ended.stderr
+
+
 def test_a_folder_of_a_pretrained_model_too(home: Path, parent: Path) -> None:
     save_bert(load_run(parent).task.model, home / "pretrained")
     run = train_again(home, parent, "model=minilm", "model.path=pretrained", STILL)

@@ -50,7 +50,7 @@ def test_a_run_starts_from_a_link_to_the_newest_run_and_says_which_that_was(home
     (started,) = json.loads((run / "environment.json").read_text())["started_from"]
     assert started == trained.record() | {"network": None, "taken": len(trained.weights), "left": []}
     assert started["sha256"]
-    assert RunDirectory(run).read_config()["start_from"] == {"run": str(parent.relative_to(home))}
+    assert RunDirectory(run).read_config()["start_from"] == str(parent.relative_to(home))
     assert f"weights of {parent.relative_to(home)}, step 4" in (run / "run.log").read_text()
 
 
@@ -95,7 +95,7 @@ def test_a_resumed_run_needs_its_parent_no_more(home: Path, parent: Path) -> Non
         ("start_from=nowhere", 4, "no such run directory | start_from=nowhere"),
         ("start_from=pictures", 4, "not a run directory"),
         ("start_from.modle={parent}", 2, "the task has no network 'modle'. Did you mean 'model'?"),
-        ("start_from=3", 2, "'start_from.run' is 3, not a run directory"),
+        ("start_from=3", 2, "'start_from' is 3, not a run directory"),
         ("start_from.strict=maybe", 2, "'start_from.strict' is 'maybe', not true or false"),
         ("start_form={parent}", 2, "Did you mean 'start_from'?"),
     ],
@@ -126,6 +126,7 @@ def test_keys_add_up_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         found = compose(["task=mnist_cnn", *typed]).config.start_from
         assert found == {"run": "a", "strict": False, "head": "b"}
     assert compose(["task=mnist_cnn"]).config.start_from is None
+    assert compose(["task=mnist_cnn", "start_from=a"]).config.start_from == "a"
     with pytest.raises((ConfigError, ConfigErrors), match=r"'start_from.head' is \[1\]"):
         compose(["task=mnist_cnn", "start_from.head=[1]"])
 
