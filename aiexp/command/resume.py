@@ -6,14 +6,14 @@ from pathlib import Path
 from aiexp.command.flags import TRUST, Flags
 from aiexp.command.help import page
 from aiexp.config.validate import validate
-from aiexp.errors import CheckpointError, ConfigError
-from aiexp.rundir.assignments import apply_overrides, is_path
+from aiexp.errors import CheckpointError
+from aiexp.rundir.assigned import assigned, one_path, refuse_masked
 from aiexp.rundir.changes import check_changes, flatten
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, STATUS, TYPED
 from aiexp.rundir.state import State
 from aiexp.sweep.definition import DEFINITION
-from aiexp.text.secrets import MASK, redact
+from aiexp.text.secrets import redact
 from aiexp.text.terminal import out, out_lines
 from aiexp.world.torchrun import is_torchrun
 
@@ -49,13 +49,7 @@ def main(argv: list[str]) -> int:
         out_lines(page("resume"))
         return 2
     words, _ = FLAGS.parse(argv)
-    paths = [word for word in words if is_path(word)]
-    overrides = [word for word in words if word not in paths]
-    if len(paths) != 1:
-        raise ConfigError(
-            f"aiexp resume takes one run or sweep, not {len(paths)}", fix="aiexp resume outputs/latest"
-        )
-    path = paths[0]
+    path, overrides = one_path(words, "aiexp resume")
     if os.path.isfile(os.path.join(path, DEFINITION)):
         from aiexp.sweep.sweep import resume_sweep
 
@@ -82,7 +76,7 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
     from aiexp.session.stop import StopSignal
 
     old = validate(directory.read_config(), source=str(directory.path / CONFIG))
-    config = apply_overrides(old, overrides, "aiexp resume")
+    config = assigned(old, overrides, "aiexp resume")
     state = State(directory.read(STATUS).get("state") or State.STARTING)
     if "task" not in directory.read_typed()[0]:
         raise CheckpointError(f"{TYPED} names no task", where=str(directory.path / TYPED))
@@ -91,13 +85,7 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
     if state in ENDED and all(before.get(key) == after.get(key) for key in LONGER):
         out(f"{ENDED[state]}: {path}")
         return 0
-    masked = [key for key, value in after.items() if isinstance(value, str) and MASK in value]
-    if masked:
-        raise ConfigError(
-            f"'{masked[0]}' was masked as a secret when the run was recorded",
-            where=str(directory.path / CONFIG),
-            fix=f"give it again: aiexp resume {path} {masked[0]}=VALUE",
-        )
+    refuse_masked(config, str(directory.path / CONFIG), f"aiexp resume {path}")
     validate(config, source="aiexp resume")
     if is_torchrun():
         join(config, lambda: directory, train, overrides)

@@ -5,25 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from aiexp.checkpoint.store import CheckpointStore
 from aiexp.config.objects.build import build
 from aiexp.config.validate import validate
 from aiexp.dataset.recalled import MissingExamplesError, Recalled
-from aiexp.errors import AiexpError, CheckpointError, ConfigError, OtherFormatError, reason_of
+from aiexp.errors import AiexpError, ConfigError, reason_of
 from aiexp.experiment import build_task
 from aiexp.model.carried import carried_by
 from aiexp.rundir.code.own_code import own_code_of
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.file import CHECKPOINTS, CONFIG, DATA, MODEL, STATUS
-from aiexp.rundir.state import State
+from aiexp.rundir.file import CONFIG, DATA, MODEL
+from aiexp.rundir.weights import Say, checkpoint_path, learned
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from aiexp.hardware.hardware import Hardware
     from aiexp.task.base import Task
 
-Say = Callable[[str], object]
 # Of a run on several devices, or on another machine: it is used by one process, on what there is.
 ALONE = {"devices": 1, "device": "auto", "parallel": "ddp", "compile": False}
 
@@ -133,49 +129,13 @@ def load_weights(task: "Task", directory: RunDirectory, step: int | None, say: S
         CheckpointError: there is none, or none that is intact.
         ConfigError: they do not fit.
     """
-    store = CheckpointStore(directory.path / CHECKPOINTS)
-    steps, status = store.steps(), directory.read_json(STATUS)
-    if step is not None and step not in steps:
-        there = ", ".join(map(str, steps)) or "none"
-        raise CheckpointError(
-            f"the run has no checkpoint of step {step}", where=str(directory.path), fix=f"there are {there}"
-        )
-    if not steps:
-        raise CheckpointError(
-            "the run has no checkpoint yet", where=str(directory.path),
-            fix="let it train until its first one (trainer.checkpoint.every)",
-        )  # fmt: skip
-    best = status.get("best_step")
-    wanted = step if step is not None else best if best in steps else steps[-1]
-    state = State(status.get("state") or State.STARTING)
-    if state is not State.FINISHED and step is None:
-        kind = "best" if wanted == best else "newest"
-        say(f"the run is {state}: its {kind} checkpoint so far is used, step {wanted}")
-    others = [] if step is not None else [number for number in reversed(steps) if number != wanted]
-    weights, number = intact_weights(store, [wanted, *others], say)
+    run = learned(directory, step=step, say=say)
     try:
-        task.load_state_dict(weights)
+        task.load_state_dict(dict(run.weights))
     except RuntimeError as error:
         raise ConfigError(
-            f"the weights do not fit the task: {reason_of(error)}", where=str(store.path(number)),
+            f"the weights do not fit the task: {reason_of(error)}",
+            where=str(checkpoint_path(directory, run.step)),
             fix="use them with the aiexp and the code that trained them",
         ) from error  # fmt: skip
-    return number
-
-
-def intact_weights(store: CheckpointStore, steps: list[int], say: Say) -> tuple[dict[str, "Tensor"], int]:
-    """The weights of the first of these steps whose checkpoint is intact, and that step.
-
-    Raises:
-        CheckpointError: none is; it says what is wrong with the last.
-    """
-    for number in steps:
-        try:
-            return store.load_weights(number), number
-        except OtherFormatError:
-            raise
-        except CheckpointError as error:
-            if number == steps[-1]:
-                raise
-            say(f"step {number}: {error.what}; another checkpoint is used")
-    raise CheckpointError("there is no checkpoint", where=str(store.directory))
+    return run.step

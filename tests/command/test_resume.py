@@ -4,7 +4,7 @@ import pytest
 
 from aiexp.command.resume import main
 from aiexp.errors import CheckpointError
-from aiexp.rundir.assignments import is_path
+from aiexp.rundir.assigned import is_path
 
 
 @pytest.mark.parametrize("word", ["outputs/latest", "latest", "toy/2026_tracker=none_1a", "/x/lr=1_2b"])

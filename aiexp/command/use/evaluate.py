@@ -5,7 +5,7 @@ from pathlib import Path
 
 from aiexp.command.flags import TRUST, Flag, Flags, whole
 from aiexp.errors import CheckpointError
-from aiexp.rundir.assignments import is_path
+from aiexp.rundir.assigned import is_path
 from aiexp.text.terminal import out, out_lines, say
 
 HELP = """\

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from aiexp.config.compose import compose
 from aiexp.config.validate import validate
 from aiexp.errors import ConfigError
-from aiexp.rundir.assignments import apply_overrides
+from aiexp.rundir.assigned import assigned
 from aiexp.rundir.changes import is_below
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, DATA
@@ -77,7 +77,7 @@ def _part(name: str, stored: dict[str, Any], words: list[str], directory: RunDir
     """A group of the config with what was typed about it: of the run, or of another option of the group."""
     own = [word for word in words if is_below(_key(word), (name,))]
     if name not in map(_key, own):
-        return apply_overrides(stored, own, WHERE)[name]
+        return assigned(stored, own, WHERE)[name]
     choices, typed = directory.read_typed()
     left_out = (*FREE, "task", "tracker", "outputs", "hydra")
     typed = [word for word in typed if not is_below(_key(word), left_out) and MASK not in word]
