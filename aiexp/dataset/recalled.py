@@ -27,7 +27,7 @@ class Recalled:
     """
 
     def __init__(self, remembered: dict[str, Any], lent: Any = None) -> None:
-        self._lent = lent
+        self._lent, self.has_examples = lent, lent is not None
         self._answers: dict[str, Any] = remembered.get("answers") or {}
         self._methods: list[str] = remembered.get("methods") or []
         self._examples: dict[str, Any] = remembered.get("examples") or {}
@@ -72,8 +72,8 @@ class MissingExamplesError(DataError):
 
 
 def is_recalled(dataset: Any) -> bool:
-    """Whether a data set has no examples, since the task is built to be used, not to be trained."""
-    return isinstance(dataset, Recalled)
+    """Whether a data set has no examples, since the task is built to be used, not trained or evaluated."""
+    return isinstance(dataset, Recalled) and not dataset.has_examples
 
 
 def remember(dataset: Any) -> dict[str, Any]:

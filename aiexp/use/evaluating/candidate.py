@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from aiexp.checkpoint.state import load_random_state, random_state
 from aiexp.config.objects.build import build
+from aiexp.config.start import starts
 from aiexp.config.validate import validate
 from aiexp.dataset.splits import check_split
 from aiexp.errors import ConfigError, DataError
@@ -15,6 +16,7 @@ from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, DATA, ENVIRONMENT
 from aiexp.runs.loaded import LoadedRun, Say, load_run, made_hardware, made_task
 from aiexp.task.contract import check_dataset
+from aiexp.trainer.starting import start
 from aiexp.use.evaluating.changes import WHERE, Changes, read_changes
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ def load_candidate(path: Path, words: list[str], step: int | None, say: Say) -> 
 
 
 def untrained(directory: RunDirectory, changes: Changes, lend: Any, say: Say, held: list[Any]) -> LoadedRun:
-    """The task of a run as it was before its first step: pretrained weights, and first ones of its seed.
+    """The task of a run before its first step: weights it started from, pretrained, or first of its seed.
 
     Args:
         directory: Of the run.
@@ -109,6 +111,8 @@ def untrained(directory: RunDirectory, changes: Changes, lend: Any, say: Say, he
             config = validate(directory.read_config(), source=str(directory.path / CONFIG))
             hardware = made_hardware(config, changes.hardware)
             experiment = Experiment.of(config, hardware)
+            if starts(config):
+                start(experiment.task, config, say)
             if changes.words:
                 made_task(directory, config, say, lend(config))  # makes the data ready
             else:

@@ -24,6 +24,7 @@ def reliability_diagram(calibration: Calibration, title: str) -> bytes:
         error += f", {calibration.error_after:.4f} at temperature {calibration.temperature:.2f}"
     axes[0].set_title(f"{title}\n{error}", fontsize=10)
     draw_counts(axes[1], calibration.bins)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)  # no bar lies under it
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     return buffer.getvalue()
@@ -42,7 +43,6 @@ def draw_bins(axes: Any, calibration: Calibration) -> None:
     )  # fmt: skip
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="as sure as right")
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
-    axes.legend(loc="upper left", fontsize=8, framealpha=0.9)
 
 
 def draw_counts(axes: Any, bins: list[Bin]) -> None:

@@ -135,7 +135,7 @@ def groups_lines(groups: Groups) -> list[str]:
     smallest = groups.smallest
     return [
         *aligned(rows),
-        "Intervals: 95 %, by resampling the examples. Difference: largest less smallest.",
+        "95 % intervals: of shares Wilson's, of all else by resampling the examples.",
         f"Smallest group: {cut(smallest.name, LONGEST_NAME)}, {smallest.count:,} examples.",
     ]
 

@@ -71,6 +71,13 @@ def test_untrained_is_what_a_run_without_learning_ends_with(make: Any, tmp_path:
         assert result.evaluation.metrics == pytest.approx(ended_with(run, "test"), abs=1e-6)
 
 
+def test_before_training_a_task_has_the_weights_that_it_started_from(texts: Path, tmp_path: Path) -> None:
+    run = texts_run(tmp_path, "task.optimizer.lr=0.0", f"start_from={texts}")
+    (result,) = evaluate_runs([run], Request(step=0), print).results
+    assert result.evaluation.metrics == pytest.approx(ended_with(run, "test"), abs=1e-6)
+    assert result.evaluation.metrics == pytest.approx(ended_with(texts, "test"), abs=1e-6)
+
+
 def test_another_step_is_another_task(texts: Path) -> None:
     (last,) = evaluated(texts, step=4).results
     assert last.step == 4
