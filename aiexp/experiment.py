@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, final
 
 from aiexp.config.objects.build import build
+from aiexp.config.start import starts
 from aiexp.model.carried import collecting
 
 if TYPE_CHECKING:
@@ -66,6 +67,22 @@ class Experiment:
         if made.world.rank:  # dropout and noise of its own; the leader's are those of a run alone
             seed_everything(made.world.own_seed(config["seed"]))
         return cls(hardware=made, trainer=trainer, dataset=dataset, task=task, carried=carried)
+
+    def start(self, config: dict[str, Any], session: "Session | Follower") -> None:
+        """Takes the weights that a new run starts from; those of one that goes on are in its checkpoint.
+
+        Args:
+            config: Checked and resolved.
+            session: Records which they were.
+
+        Raises:
+            AiexpError: there are none, or they do not fit.
+        """
+        if not starts(config) or session.world.from_leader(session.checkpoints.steps()):
+            return
+        from aiexp.trainer.starting import start
+
+        session.record_start(start(self.task, config, session.say))
 
     def fit(self, session: "Session | Follower") -> dict[str, float]:
         """Trains to the end; see `Trainer.fit`."""

@@ -3,17 +3,21 @@
 torch is imported inside `train`, after what can fail without it has been checked and signals are heard.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import OmegaConf
 
+from aiexp.checkpoint.manifest import saved_steps
 from aiexp.config.composed import Composed
 from aiexp.config.objects.address import addresses
 from aiexp.config.objects.build import build
 from aiexp.experiment import Experiment
 from aiexp.rundir.code.own_code import record_imports, record_targets
 from aiexp.rundir.directory import RunDirectory, slug
+from aiexp.rundir.file import CHECKPOINTS, MODEL, TRAINED_BY
+from aiexp.rundir.weights import check_starts, followed
 from aiexp.session.follower import Follower
 from aiexp.session.imports import import_behind
 from aiexp.session.job import Job
@@ -29,10 +33,13 @@ if TYPE_CHECKING:
     from aiexp.hardware.hardware import Hardware
     from aiexp.session.pruning import Pruning
 
+Tell = Callable[[RunDirectory], object]
 
-def run(composed: Composed, job: Job | None = None) -> int:
-    """Runs a composed config in a new run directory; returns the exit code 0 or raises."""
-    config = cast(dict[str, Any], OmegaConf.to_container(composed.config, resolve=True))
+
+def run(composed: Composed, job: Job | None = None, tell: Tell = lambda _: None) -> int:
+    """Runs a composed config in a new run directory, told to `tell`; returns the exit code 0 or raises."""
+    config = cast(dict[str, Any], followed(OmegaConf.to_container(composed.config, resolve=True)))
+    check_starts(config)
     from aiexp.rundir.environment import describe_environment
 
     if job is None and is_torchrun():
@@ -41,6 +48,7 @@ def run(composed: Composed, job: Job | None = None) -> int:
     environment = describe_environment() if job is None else job.environment
     with StopSignal() as stop:  # from now on there is something that has to know how it ended
         directory = make_directory(composed, config, job, environment)
+        tell(directory)
         with directory.starting():
             node = Node() if job is None else job.node
             if hardware.devices > 1 or not node.is_alone:
@@ -77,7 +85,8 @@ def train(
         with stop.interruptible():  # nothing is lost before the first step
             hardware.set_environment()
             import_behind()
-            experiment = Experiment.of(config, hardware)
+            experiment = Experiment.of(on_its_own(config, session), hardware)
+            experiment.start(config, session)
             session.follow(build(config["tracker"]), experiment, changes or [])
         if world.is_leader:
             for line in record_imports(directory.path, is_start=True):
@@ -87,6 +96,16 @@ def train(
             record_imports(directory.path, is_start=False)
         session.finish(metrics)
     return 0
+
+
+def on_its_own(config: dict[str, Any], session: Session | Follower) -> dict[str, Any]:
+    """The config of a run that goes on from a checkpoint without the run whose network it began with."""
+    path = session.directory.path
+    model = config.get("model") or {}
+    key = next((key for key in ("path", "name") if model.get(key) is not None), None)
+    if key is None or not (path / MODEL / TRAINED_BY).exists() or not saved_steps(path / CHECKPOINTS):
+        return config
+    return {**config, "model": {**model, key: str(path)}}
 
 
 def make_directory(

@@ -73,7 +73,8 @@ class Flags:
     def parse(self, argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """The words that are no flags; and the flags, without dashes, with their values ("" for switches).
 
-        Flags stand anywhere before a word "--", and a negative number is a word; of one typed twice the last counts, and stands where it was typed last.
+        Flags stand anywhere before a word "--"; a negative number is a word. Of a flag typed twice
+        the last counts, and stands where it was typed last.
 
         Raises:
             ConfigError: an unknown flag, or one with a wrong value or without its value.

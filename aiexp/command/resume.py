@@ -1,23 +1,19 @@
 """`aiexp resume RUN|SWEEP [KEY=VALUE ...]`: continue a run, or a sweep, exactly where it stopped."""
 
-import copy
 import os
 from pathlib import Path
-from typing import Any, cast
-
-import yaml
-from omegaconf._utils import get_yaml_loader
 
 from aiexp.command.flags import TRUST, Flags
 from aiexp.command.help import page
 from aiexp.config.validate import validate
-from aiexp.errors import CheckpointError, ConfigError, nearest, reason_of
+from aiexp.errors import CheckpointError
+from aiexp.rundir.assigned import assigned, one_path, refuse_masked
 from aiexp.rundir.changes import check_changes, flatten
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, STATUS, TYPED
 from aiexp.rundir.state import State
 from aiexp.sweep.definition import DEFINITION
-from aiexp.text.secrets import MASK, redact
+from aiexp.text.secrets import redact
 from aiexp.text.terminal import out, out_lines
 from aiexp.world.torchrun import is_torchrun
 
@@ -53,13 +49,7 @@ def main(argv: list[str]) -> int:
         out_lines(page("resume"))
         return 2
     words, _ = FLAGS.parse(argv)
-    paths = [word for word in words if is_path(word)]
-    overrides = [word for word in words if word not in paths]
-    if len(paths) != 1:
-        raise ConfigError(
-            f"aiexp resume takes one run or sweep, not {len(paths)}", fix="aiexp resume outputs/latest"
-        )
-    path = paths[0]
+    path, overrides = one_path(words, "aiexp resume")
     if os.path.isfile(os.path.join(path, DEFINITION)):
         from aiexp.sweep.sweep import resume_sweep
 
@@ -86,7 +76,7 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
     from aiexp.session.stop import StopSignal
 
     old = validate(directory.read_config(), source=str(directory.path / CONFIG))
-    config = apply_overrides(old, overrides)
+    config = assigned(old, overrides, "aiexp resume")
     state = State(directory.read(STATUS).get("state") or State.STARTING)
     if "task" not in directory.read_typed()[0]:
         raise CheckpointError(f"{TYPED} names no task", where=str(directory.path / TYPED))
@@ -95,13 +85,7 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
     if state in ENDED and all(before.get(key) == after.get(key) for key in LONGER):
         out(f"{ENDED[state]}: {path}")
         return 0
-    masked = [key for key, value in after.items() if isinstance(value, str) and MASK in value]
-    if masked:
-        raise ConfigError(
-            f"'{masked[0]}' was masked as a secret when the run was recorded",
-            where=str(directory.path / CONFIG),
-            fix=f"give it again: aiexp resume {path} {masked[0]}=VALUE",
-        )
+    refuse_masked(config, str(directory.path / CONFIG), f"aiexp resume {path}")
     validate(config, source="aiexp resume")
     if is_torchrun():
         join(config, lambda: directory, train, overrides)
@@ -110,56 +94,3 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
         if hardware.devices > 1:
             return launch(directory, config, hardware, stop, overrides)
         return train(directory, config, hardware, stop, overrides)
-
-
-def is_path(word: str) -> bool:
-    """Whether a word names a run and is no KEY=VALUE: names of run directories hold `=` too."""
-    key, equals, _ = word.partition("=")
-    return not equals or os.sep in key or os.path.isdir(word)
-
-
-def _read_value(text: str) -> Any:
-    """What the text of a value stands for, read as a config file is (so that 1e-4 is a number).
-
-    Raises:
-        ConfigError: it is not YAML.
-    """
-    try:
-        return yaml.load(text, Loader=get_yaml_loader())  # noqa: S506  a safe loader with YAML 1.2 numbers
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"'{text[:100]}' cannot be read: {reason_of(error)}", where="aiexp resume"
-        ) from error
-
-
-def apply_overrides(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """`config` with `key=value` assignments made; only keys that exist can be assigned.
-
-    Raises:
-        ConfigError: not an assignment, or no such key.
-    """
-    config = copy.deepcopy(config)
-    known = flatten(config)
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals:
-            raise ConfigError(f"'{override}' is not KEY=VALUE", where="aiexp resume")
-        if key not in known:
-            raise ConfigError(f"unknown key '{key}'.{nearest(key, known)}", where="aiexp resume")
-        assign(config, key, _read_value(value))
-    return config
-
-
-def assign(node: dict[Any, Any], key: str, value: Any) -> bool:
-    """Gives a dotted key, as `flatten` names it, another value; false if it is not there.
-
-    YAML has keys that are numbers or hold dots, so the key cannot simply be taken apart.
-    """
-    for name, inner in node.items():
-        if str(name) == key:
-            node[name] = value
-            return True
-        rest = key.removeprefix(f"{name}.")
-        if rest != key and isinstance(inner, dict) and assign(cast(dict[Any, Any], inner), rest, value):
-            return True
-    return False

@@ -8,6 +8,7 @@ from aiexp.config.composed import Composed, prepare
 from aiexp.config.folders import PRIMARY, ConfDirs, conf_dirs, shown
 from aiexp.config.hydra_settings import check_override, is_hydra_setting
 from aiexp.config.problem import raise_all
+from aiexp.config.start import spelled_out
 from aiexp.errors import AiexpError, SecurityError
 
 Merged = dict[tuple[str, ...], DictConfig]
@@ -34,7 +35,7 @@ def compose(overrides: list[str], *, config_dir: str | None = None, merged: Merg
     prepare()
     check_hydra_settings(overrides, dirs)
     errors: list[AiexpError] = []
-    groups, keys = split(parse(overrides, errors), dirs, errors)
+    groups, keys = split(parse([spelled_out(o) for o in overrides], errors), dirs, errors)
     try:
         full = merge_options(groups, dirs, {} if merged is None else merged)
     except Exception as error:

@@ -23,9 +23,11 @@ class Recalled:
 
     Args:
         remembered: What `remember` returned of the real one.
+        lent: A data set with examples that the task makes ready: it is asked what is not remembered.
     """
 
-    def __init__(self, remembered: dict[str, Any]) -> None:
+    def __init__(self, remembered: dict[str, Any], lent: Any = None) -> None:
+        self._lent = lent
         self._answers: dict[str, Any] = remembered.get("answers") or {}
         self._methods: list[str] = remembered.get("methods") or []
         self._examples: dict[str, Any] = remembered.get("examples") or {}
@@ -37,8 +39,10 @@ class Recalled:
         """Examples that the real one had in `split`."""
         return self._examples.get(split)
 
-    def tokenize(self, *_: Any, **__: Any) -> None:
-        """There is nothing to tokenize."""
+    def tokenize(self, *args: Any, **kwargs: Any) -> None:
+        """There is nothing to tokenize, but what is lent."""
+        if hasattr(self._lent, "tokenize"):
+            self._lent.tokenize(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -48,7 +52,7 @@ class Recalled:
             value: Any = np.array(answer) if isinstance(answer, list) else answer
             return partial(_same, value)
         if name in self._methods:
-            return partial(_refuse, name)
+            return getattr(self._lent, name, partial(_refuse, name))
         raise AttributeError(f"the data set of this run has no '{name}', or none that could be written down")
 
 

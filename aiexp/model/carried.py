@@ -3,7 +3,7 @@
 With them its network is built again where the pretrained model is not; the weights are those of a checkpoint.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -29,12 +29,15 @@ def collecting() -> Generator[dict[str, bytes]]:
 
 def carry(folder: Path, patterns: Sequence[str]) -> None:
     """Lets a run carry files of a model's folder, unless they are larger than descriptions are."""
-    files = _collected.get()
-    if files is None or is_carried():
-        return
-    for path in sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}):
-        if path.stat().st_size <= MOST_BYTES:
-            files[path.name] = path.read_bytes()
+    paths = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    carry_files({path.name: path.read_bytes() for path in paths if path.stat().st_size <= MOST_BYTES})
+
+
+def carry_files(files: Mapping[str, bytes]) -> None:
+    """Lets a run carry such files, by their names."""
+    collected = _collected.get()
+    if collected is not None and not is_carried():
+        collected.update(files)
 
 
 @contextmanager

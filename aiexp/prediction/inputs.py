@@ -1,7 +1,7 @@
 """The contract of a kind of inputs: texts, pictures, seeds, ..."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from aiexp.errors import ConfigError, DataError
@@ -25,6 +25,9 @@ class Inputs(ABC):
     is_word: ClassVar[bool] = False
     # Names of settings that the kind takes beside its inputs, which are flags of `aiexp predict`.
     options: ClassVar[tuple[str, ...]] = ()
+    # JSON schemas of those settings that may come with a request over a network: what it gives is a value,
+    # never a path of this machine.
+    remote_options: ClassVar[Mapping[str, Json]] = {}
     # JSON schema of a value.
     schema: ClassVar[Json]
 

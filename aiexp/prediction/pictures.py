@@ -1,6 +1,6 @@
 """Pictures as inputs, decoded as those of a folder to train on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,6 +124,9 @@ class TranslatedPictures(PictureInputs):
     """
 
     options = ("direction",)
+    remote_options: ClassVar[Mapping[str, Json]] = {
+        "direction": {"type": "string", "enum": list(DIRECTIONS), "default": DIRECTIONS[0]}
+    }
 
     def __init__(self, image_size: int, channels: int) -> None:
         super().__init__(image_size, channels)

@@ -32,6 +32,14 @@ class SupportedPictures(PictureInputs):
     """
 
     options = ("support",)
+    remote_options: ClassVar[Mapping[str, Json]] = {
+        "support": {
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": PictureInputs.schema, "minItems": 1},
+            "minProperties": 2,
+            "description": "pictures of each class, by its name",
+        }
+    }
 
     def __init__(self, image_size: int, channels: int, ways: int | None) -> None:
         super().__init__(image_size, channels)
@@ -103,6 +111,14 @@ class SupportedNumbers(Inputs):
     is_word = True
     options = ("support",)
     schema: ClassVar[Json] = {"type": "number"}
+    remote_options: ClassVar[Mapping[str, Json]] = {
+        "support": {
+            "type": "array",
+            "items": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+            "minItems": 1,
+            "description": "pairs x, y",
+        }
+    }
 
     def __init__(self) -> None:
         self._support: Tensor | None = None  # (K, 2)

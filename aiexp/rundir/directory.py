@@ -221,7 +221,8 @@ class RunDirectory:
             if model:
                 (self.path / MODEL).mkdir(exist_ok=True)
             for name, content in model.items():
-                write_bytes(self.path / MODEL / name, content)
+                if not (self.path / MODEL / name).exists():  # what it began with stays what it was
+                    write_bytes(self.path / MODEL / name, content)
 
     def point_latest(self, outputs: Path) -> None:
         """Makes `outputs/latest` a link to this run; a folder that cannot hold links is left alone."""

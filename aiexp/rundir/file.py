@@ -33,6 +33,7 @@ FORMAT = 1  # in status.json; a change that an older aiexp would misread gets th
 
 DATA = "dataset.json"  # what the task took from its data set
 MODEL = "model"  # small files of its pretrained model, such as the tokenizer
+TRAINED_BY = "trained_by.json"  # among them: the run whose network it began with
 FLAT, GIT_DIFF, LOCK = "config.json", "git.diff", ".lock"
 CHECKPOINTS, FIGURES, LOG, ERROR_LOG = "checkpoints", "figures", "run.log", "error.log"
 RANKS = "ranks"  # of a run on several devices: what each process but the leader has said
@@ -87,6 +88,8 @@ STORED: dict[str, StoredFile] = {
             parameters=whole(0),
             task=_ANY_MAP,
             tracker=_ANY_MAP,
+            started_from=list_of(_ANY_MAP),
+            parent=_ANY_MAP,
             sweep=text,
             differs=list_of(text),
         )

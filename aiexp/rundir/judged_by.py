@@ -5,9 +5,9 @@ status.json). Names are not guessed from, but for a loss, which is what training
 """
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, Literal
 
-from aiexp.task.report import Better
+Better = Literal["max", "min"]  # which values of a metric are better: large ones or small ones
 
 SPLITS = ("test/", "eval/", "train/")
 

@@ -7,7 +7,7 @@ says why, a folder that is no run is passed over.
 import hashlib
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,8 @@ def read_record(path: Path, *, is_sealed: bool = False) -> RunRecord:
             path=path, name=path.name, task=_task_of(path, sweep), state=State.DAMAGED, sweep=sweep,
             problem=error.what,
         )  # fmt: skip
+    environment = read_or_empty(path / ENVIRONMENT)
+    config |= lineage(environment)
     seed, seconds = config.get("seed"), status.get("seconds")
     metrics = status.get("metrics") or last_metrics(path / METRICS)
     return RunRecord(
@@ -139,10 +141,20 @@ def read_record(path: Path, *, is_sealed: bool = False) -> RunRecord:
         sweep=sweep,
         seed=seed if isinstance(seed, int) else None,
         better=status.get("better", {}),
-        hardware=read_or_empty(path / ENVIRONMENT).get("hardware") or {},
+        hardware=environment.get("hardware") or {},
         code=code_digest(path),
         problem=status.get("error", ""),
     )
+
+
+def lineage(environment: Mapping[str, Any]) -> dict[str, str]:
+    """What a run's config does not say of how it was trained: as a key of it, for runs that branched off.
+
+    Args:
+        environment: Content of its environment.json.
+    """
+    history: list[str] = (environment.get("parent") or {}).get("history") or []
+    return {"branched": "; ".join(map(str, history))} if history else {}
 
 
 def _read_config(path: Path) -> tuple[dict[str, Any], dict[str, str], list[str]]:

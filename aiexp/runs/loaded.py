@@ -1,29 +1,25 @@
 """A run's trained task, built again from its directory alone: to predict, explain, export, serve."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from aiexp.checkpoint.store import CheckpointStore
 from aiexp.config.objects.build import build
 from aiexp.config.validate import validate
 from aiexp.dataset.recalled import MissingExamplesError, Recalled
-from aiexp.errors import AiexpError, CheckpointError, ConfigError, OtherFormatError, reason_of
+from aiexp.errors import AiexpError, ConfigError, reason_of
 from aiexp.experiment import build_task
 from aiexp.model.carried import carried_by
 from aiexp.rundir.code.own_code import own_code_of
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.file import CHECKPOINTS, CONFIG, DATA, MODEL, STATUS
-from aiexp.rundir.state import State
+from aiexp.rundir.file import CONFIG, DATA, MODEL
+from aiexp.rundir.weights import Say, checkpoint_path, learned
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from aiexp.hardware.hardware import Hardware
     from aiexp.task.base import Task
 
-Say = Callable[[str], object]
 # Of a run on several devices, or on another machine: it is used by one process, on what there is.
 ALONE = {"devices": 1, "device": "auto", "parallel": "ddp", "compile": False}
 
@@ -48,7 +44,14 @@ class LoadedRun:
     step: int
 
 
-def load_run(path: Path, *, step: int | None = None, say: Say | None = None) -> LoadedRun:
+def load_run(
+    path: Path,
+    *,
+    step: int | None = None,
+    say: Say | None = None,
+    hardware: Mapping[str, Any] | None = None,
+    lend: Callable[[dict[str, Any]], Any] | None = None,
+) -> LoadedRun:
     """The trained task of a run; neither its data nor its pretrained model need be there any more.
 
     Random numbers of the process are left alone.
@@ -58,6 +61,8 @@ def load_run(path: Path, *, step: int | None = None, say: Say | None = None) -> 
             read, nothing is unpickled.
         step: Of the checkpoint; None is the best one, or the newest where there is none.
         say: Hears what there is to know: an unfinished run, a damaged checkpoint.
+        hardware: Settings in place of those of the run.
+        lend: Makes of the config a data set that the task makes ready (tokenizes), to be evaluated on.
 
     Raises:
         CheckpointError: no run, no checkpoint, or none that is intact.
@@ -70,28 +75,34 @@ def load_run(path: Path, *, step: int | None = None, say: Say | None = None) -> 
     directory = RunDirectory.open(path)
     with own_code_of(directory.path):
         config = validate(directory.read_config(), source=str(directory.path / CONFIG))
-        hardware = made_hardware(config)
+        device = made_hardware(config, hardware or {})
         random = random_state()
         try:
-            task = made_task(directory, config, say)
+            task = made_task(directory, config, say, lend(config) if lend else None)
         finally:
             load_random_state(random)  # its first weights were drawn in vain
     number = load_weights(task, directory, step, say)
     task.eval().requires_grad_(False)
-    hardware.prepare(task)
-    return LoadedRun(directory=directory, config=config, hardware=hardware, task=task, step=number)
+    device.prepare(task)
+    return LoadedRun(directory=directory, config=config, hardware=device, task=task, step=number)
 
 
-def made_hardware(config: dict[str, Any]) -> "Hardware":
-    """The hardware of a config as far as it is here, for one process."""
-    hardware: Hardware = build({**config["hardware"], **ALONE})
+def made_hardware(config: dict[str, Any], settings: Mapping[str, Any]) -> "Hardware":
+    """The hardware of a config as far as it is here, for one process, with some settings of it changed."""
+    hardware: Hardware = build({**config["hardware"], **ALONE, **settings})
     hardware.set_environment()  # before torch is imported
     hardware.start()
     return hardware
 
 
-def made_task(directory: RunDirectory, config: dict[str, Any], say: Say) -> "Task":
+def made_task(directory: RunDirectory, config: dict[str, Any], say: Say, lent: Any = None) -> "Task":
     """The task without its weights: from what the run remembers, else from its data set.
+
+    Args:
+        directory: Of the run.
+        config: Of the run.
+        say: Hears if the data set has to be read.
+        lent: See `Recalled`.
 
     Raises:
         AiexpError: the run remembers nothing, or the task cannot be built.
@@ -101,7 +112,7 @@ def made_task(directory: RunDirectory, config: dict[str, Any], say: Say) -> "Tas
         if remembered.get("generated"):
             return build_task(config, build(config["dataset"]))
         try:
-            return build_task(config, Recalled(remembered))
+            return build_task(config, Recalled(remembered, lent))
         except MissingExamplesError as error:
             missing = error
     try:
@@ -118,49 +129,13 @@ def load_weights(task: "Task", directory: RunDirectory, step: int | None, say: S
         CheckpointError: there is none, or none that is intact.
         ConfigError: they do not fit.
     """
-    store = CheckpointStore(directory.path / CHECKPOINTS)
-    steps, status = store.steps(), directory.read_json(STATUS)
-    if step is not None and step not in steps:
-        there = ", ".join(map(str, steps)) or "none"
-        raise CheckpointError(
-            f"the run has no checkpoint of step {step}", where=str(directory.path), fix=f"there are {there}"
-        )
-    if not steps:
-        raise CheckpointError(
-            "the run has no checkpoint yet", where=str(directory.path),
-            fix="let it train until its first one (trainer.checkpoint.every)",
-        )  # fmt: skip
-    best = status.get("best_step")
-    wanted = step if step is not None else best if best in steps else steps[-1]
-    state = State(status.get("state") or State.STARTING)
-    if state is not State.FINISHED and step is None:
-        kind = "best" if wanted == best else "newest"
-        say(f"the run is {state}: its {kind} checkpoint so far is used, step {wanted}")
-    others = [] if step is not None else [number for number in reversed(steps) if number != wanted]
-    weights, number = intact_weights(store, [wanted, *others], say)
+    run = learned(directory, step=step, say=say)
     try:
-        task.load_state_dict(weights)
+        task.load_state_dict(dict(run.weights))
     except RuntimeError as error:
         raise ConfigError(
-            f"the weights do not fit the task: {reason_of(error)}", where=str(store.path(number)),
+            f"the weights do not fit the task: {reason_of(error)}",
+            where=str(checkpoint_path(directory, run.step)),
             fix="use them with the aiexp and the code that trained them",
         ) from error  # fmt: skip
-    return number
-
-
-def intact_weights(store: CheckpointStore, steps: list[int], say: Say) -> tuple[dict[str, "Tensor"], int]:
-    """The weights of the first of these steps whose checkpoint is intact, and that step.
-
-    Raises:
-        CheckpointError: none is; it says what is wrong with the last.
-    """
-    for number in steps:
-        try:
-            return store.load_weights(number), number
-        except OtherFormatError:
-            raise
-        except CheckpointError as error:
-            if number == steps[-1]:
-                raise
-            say(f"step {number}: {error.what}; another checkpoint is used")
-    raise CheckpointError("there is no checkpoint", where=str(store.directory))
+    return run.step

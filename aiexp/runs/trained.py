@@ -6,16 +6,15 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from aiexp.checkpoint.manifest import weights_digest
 from aiexp.checkpoint.state import load_random_state, random_state
-from aiexp.checkpoint.store import CheckpointStore
 from aiexp.config.validate import validate
 from aiexp.dataset.base import ImageData
 from aiexp.errors import AiexpError, ConfigError, reason_of
 from aiexp.experiment import build_task
 from aiexp.rundir.code.own_code import own_code_of
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.file import CHECKPOINTS, CONFIG, ENVIRONMENT, STATUS
+from aiexp.rundir.file import CONFIG, ENVIRONMENT
+from aiexp.rundir.weights import learned
 from aiexp.runs.standard_classifier import RUN_KEY, standard_classifier
 from aiexp.task.adversarial.sample_quality import Judgement
 
@@ -80,23 +79,16 @@ def load(path: Path, dataset: ImageData) -> tuple[Any, str]:
         config = validate(directory.read_config(), source=str(directory.path / CONFIG))
         check(config, directory, dataset)
         task = build_task(config, dataset)
-    store = CheckpointStore(directory.path / CHECKPOINTS)
-    step = directory.read_json(STATUS).get("best_step")
-    if step not in store.steps():
-        step, problems = store.newest_valid()
-        if step is None:
-            what = problems[0].what if problems else "it has no checkpoint"
-            raise ConfigError(what, where=f"{RUN_KEY}={path}", fix="name a finished run")
-    weights, _ = store.load(step)
+    run = learned(directory)
     try:
-        task.load_state_dict(weights)
+        task.load_state_dict(dict(run.weights))
     except RuntimeError as error:
         raise ConfigError(
             f"the weights do not fit: {reason_of(error)}", where=f"{RUN_KEY}={path}",
             fix="name a run on images of this size and these classes",
         ) from error  # fmt: skip
     task.eval().requires_grad_(False)
-    return task, weights_digest(store.path(step))
+    return task, run.record()["sha256"]
 
 
 def check(config: dict[str, Any], directory: RunDirectory, dataset: ImageData) -> None:

@@ -62,6 +62,9 @@ class Follower:
 
         check_same_data(self.world, checked_fingerprint(experiment.dataset))
 
+    def record_start(self, runs: list[dict[str, Any]]) -> None:
+        """Nothing: the leader does it."""
+
     def begin(self, step: int, total_steps: int) -> None:
         """Nothing, as all that follows: the leader does it."""
 

@@ -193,6 +193,10 @@ class Session:
             tracker=self._tracker.start(info),
         )
 
+    def record_start(self, runs: list[dict[str, Any]]) -> None:
+        """Writes down the runs whose weights this one starts from."""
+        self.directory.write_environment(started_from=runs)
+
     def begin(self, step: int, total_steps: int) -> None:
         """Training begins at `step`."""
         self.directory.write_status(step=step, total_steps=total_steps)

@@ -15,6 +15,7 @@ from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.config.loader import chooses
 from aiexp.errors import CheckpointError, ConfigError, Stopped, SweepError
 from aiexp.rundir.directory import RunDirectory, new_name, refuse_odd_files
+from aiexp.rundir.weights import followed_word
 from aiexp.storage.files import storage_errors
 from aiexp.sweep.definition import DEFINITION, Definition
 from aiexp.sweep.grid import devices_of, targets_of
@@ -67,7 +68,7 @@ def prepare_sweep(
             fix="aiexp run -m ... hardware.devices=N, without torchrun",
         )  # fmt: skip
     dirs = conf_dirs(config_dir)
-    overrides = with_launcher(overrides, dirs)
+    overrides = [followed_word(word) for word in with_launcher(overrides, dirs)]
     check_settings(overrides, dirs)
     merged: Merged = {}
     axes, first = check_sweep(overrides, config_dir=config_dir, merged=merged)

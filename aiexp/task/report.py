@@ -1,9 +1,8 @@
 """What an evaluation returns: numbers, and for the final one pictures and tables."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
-Better = Literal["max", "min"]  # which values of a metric are better: large ones or small ones
+from aiexp.rundir.judged_by import Better as Better
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import ENVIRONMENT
+from aiexp.rundir.record import lineage
 from aiexp.tracker.base import RunInfo, telling_name
 
 
@@ -28,6 +29,6 @@ def describe_run(directory: RunDirectory, config: dict[str, Any], described: dic
         name=telling_name(choices["task"], environment.get("differs", overrides)),
         group=environment.get("sweep"),
         tags=[choices[group] for group in ("task", "model", "dataset") if group in choices],
-        config=config | described,
+        config=config | described | lineage(environment),
         previous=environment.get("tracker") or ({"id": known} if known else None),
     )

@@ -1,8 +1,9 @@
 """Learning-rate schedules: a factor on every optimizer's own learning rate."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Any, Literal, final
 
 from aiexp.ranges import NonNegativeFloat, Probability
 
@@ -41,3 +42,10 @@ class Schedule:
 def in_steps(length: float, total_steps: int) -> int:
     """A length given as a share of all steps (below 1) or as a number of steps, in steps."""
     return round(length * total_steps) if length < 1 else round(length)
+
+
+def set_initial_rates(optimizers: Mapping[str, Any]) -> None:
+    """Writes into each group of new optimizers the learning rate that a schedule is a factor of."""
+    for optimizer in optimizers.values():
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"] * group.get("lr_scale", 1.0))

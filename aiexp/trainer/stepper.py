@@ -22,7 +22,7 @@ from aiexp.task.contract import (
 )
 from aiexp.trainer.captures import Captures
 from aiexp.trainer.finiteness import AtOnce, Finiteness, Later
-from aiexp.trainer.schedule import Schedule
+from aiexp.trainer.schedule import Schedule, set_initial_rates
 from aiexp.trainer.sharding import clipped, fitted_moments
 from aiexp.trainer.together import Window as Totals
 from aiexp.trainer.together import check_alike, merged, synced
@@ -74,9 +74,7 @@ class Stepper:
         self.autocast = hardware.autocast()
         self.optimizers = checked_optimizers(task)
         self.parameters = {name: trainable(o) for name, o in self.optimizers.items()}
-        for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group.setdefault("initial_lr", group["lr"] * group.get("lr_scale", 1.0))
+        set_initial_rates(self.optimizers)
         self.scaler = torch.amp.GradScaler("cuda") if hardware.precision == "fp16" else None
         self.world = hardware.world
         is_gpu, is_scaled = self.device.type == "cuda", self.scaler is not None

@@ -44,7 +44,7 @@ def read_items(words: Sequence[str], inputs: Inputs, column: str) -> Iterator[It
         path = Path(word).expanduser()
         if word == "-":
             yield from _lines(sys.stdin, "stdin", inputs)
-        elif _exists(path):
+        elif word.strip() and _exists(path):
             yield from _from_path(path, inputs, column)
         elif inputs.is_word:
             yield Item(word if len(word) <= 40 else word[:37] + "...", word)
@@ -68,15 +68,26 @@ def _from_path(path: Path, inputs: Inputs, column: str) -> Iterator[Item]:
     elif path.suffix.lower() in TABLES:
         yield from _rows(path, inputs, column)
     else:
-        with path.open("rb") as raw:
-            head = raw.read(4096)
-        if b"\0" in head:
+        if b"\0" in _head(path):
             raise DataError(
                 "this is no text file", where=str(path),
                 fix=f"{inputs.noun}, or a table: {', '.join(sorted(TABLES))}",
             )  # fmt: skip
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as lines:
             yield from _lines(lines, str(path), inputs)
+
+
+def _head(path: Path) -> bytes:
+    """The beginning of a file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(4096)
+    except OSError as error:
+        raise DataError(f"the file cannot be read: {error.strerror}", where=str(path)) from error
 
 
 def _from_folder(path: Path, inputs: Inputs) -> Iterator[Item]:
@@ -96,8 +107,11 @@ def _from_folder(path: Path, inputs: Inputs) -> Iterator[Item]:
 
 def _walk(path: Path) -> Iterator[str]:
     """Files below a folder, sorted folder by folder."""
-    with os.scandir(path) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
+    try:
+        with os.scandir(path) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"the folder cannot be listed: {error.strerror}", where=str(path)) from error
     for entry in ordered:
         if is_hidden(entry.name):
             continue

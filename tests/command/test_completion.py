@@ -26,7 +26,7 @@ def test_completion(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     run = lab.root / "outputs/toy/2026_run"
     run.mkdir(parents=True)
     (run / "status.json").write_text(json.dumps({"state": "finished"}))
-    assert complete(capsys, "aiexp r") == ["run", "resume", "runs"]
+    assert complete(capsys, "aiexp r") == ["run", "resume", "reproduce", "runs"]
     assert {"task=toy", "task=other"} <= set(complete(capsys, "aiexp run task="))
     assert complete(capsys, "aiexp run -m model=small,la") == ["model=small,large"]
     assert complete(capsys, "aiexp run trai") == ["trainer=", "trainer."]

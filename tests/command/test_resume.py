@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from aiexp.command.resume import is_path, main
+from aiexp.command.resume import main
 from aiexp.errors import CheckpointError
+from aiexp.rundir.assigned import is_path
 
 
 @pytest.mark.parametrize("word", ["outputs/latest", "latest", "toy/2026_tracker=none_1a", "/x/lr=1_2b"])

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from aiexp.command.resume import apply_overrides
 from aiexp.config.compose import compose
 from aiexp.config.validate import validate
+from aiexp.rundir.assigned import assigned
 from aiexp.rundir.changes import check_changes
 from aiexp.rundir.directory import RunDirectory
 from aiexp.text.secrets import redact
@@ -78,14 +78,14 @@ def test_any_config_survives_a_run_directory(lab: Lab) -> None:
         config = {**base, "anything": {any_key(source): any_value(source, 3) for _ in range(6)}}
         directory.write_config(redact(config), {}, [])
         old = validate(directory.read_config())
-        again = apply_overrides(old, [])
+        again = assigned(old, [], "aiexp resume")
         assert exactly(again) == exactly(config), f"number {number}"
         assert check_changes(old, redact(again)) == []
 
 
 def test_an_override_finds_its_key_and_changes_nothing_else() -> None:
     config = {"b": {10: {"x": 1, "w.v": 2}, "10.x": 3}, "a": {"z": 1, "y": "1e-4"}}
-    changed = apply_overrides(config, ["b.10.w.v=1e-4", "a.z='1e-4'"])
+    changed = assigned(config, ["b.10.w.v=1e-4", "a.z='1e-4'"], "aiexp resume")
     expected = {"b": {10: {"x": 1, "w.v": 1e-4}, "10.x": 3}, "a": {"z": "1e-4", "y": "1e-4"}}
     assert exactly(changed) == exactly(expected)
     assert config["a"] == {"z": 1, "y": "1e-4"}

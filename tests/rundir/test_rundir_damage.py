@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,9 @@ def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
 def test_a_damaged_file_is_an_answer_of_one_line(
     runs: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aiexp.run.train", lambda *_: 0)  # resuming as far as the files of the run are read
+    monkeypatch.setattr(
+        import_module("aiexp.run"), "train", lambda *_: 0
+    )  # resuming as far as the files of the run are read
     draw = random.Random(name)
     allowed = {0, 4, 10} | ({2} if name == "config.yaml" else set())  # a wrong value of the user's own
     copy_run(runs / "whole", tmp_path / "runs/whole")

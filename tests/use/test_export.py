@@ -17,19 +17,8 @@ from aiexp.errors import AiexpError, ConfigError, StorageError
 from aiexp.runs.loaded import load_run
 from aiexp.use.exporting.export import FORMS, Request, export
 from aiexp.use.exporting.weights_form import load_weights
-from tests.use.trained_runs import pictures_run, texts_run
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return texts_run(tmp_path_factory.mktemp("texts"))
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pictures_run(tmp_path_factory.mktemp("pictures"))
 
 
 def exported(run: Path, form: str, folder: Path, *, quantize: bool = False) -> tuple[Any, Path, list[str]]:

@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 
 from aiexp import cli
+from aiexp.rundir.directory import RunDirectory
 from aiexp.runs.loaded import LoadedRun
-from tests.forks import in_fork
+from tests.forks import Ended, in_fork
 from tests.task.images import draw
 from tests.toys import make_hardware, new_run
 
@@ -19,15 +20,38 @@ QUICK = [
 ]  # fmt: skip
 
 
-def train(folder: Path, *words: str) -> Path:
-    """Trains in a fork, in `folder`; returns the run directory."""
+def aiexp(folder: Path, *words: str) -> Ended:
+    """`aiexp WORDS` in a fork, in `folder`."""
 
     def body() -> int:
         os.chdir(folder)
-        sys.argv = ["aiexp", "run"]
-        return cli.main(["run", *words, *QUICK])
+        sys.argv = ["aiexp", *words]
+        return cli.main(list(words))
 
-    ended = in_fork(body, folder, seconds=120)
+    return in_fork(body, folder, seconds=120)
+
+
+def train(folder: Path, *words: str) -> Path:
+    """Trains in a fork, in `folder`; returns the run directory."""
+    ended = aiexp(folder, "run", *words, *QUICK)
+    assert ended.code == 0, ended.stderr
+    return (folder / "outputs/latest").resolve()
+
+
+def command_of(run: Path) -> list[str]:
+    """What was typed to train a run."""
+    typed = RunDirectory(run).read_typed()[1]
+    return ["run", *typed]
+
+
+def again(folder: Path, run: Path, *words: str) -> Ended:
+    """The command of a run once more, with other words behind."""
+    return aiexp(folder, *command_of(run), *words)
+
+
+def train_again(folder: Path, run: Path, *words: str) -> Path:
+    """The same, which has to end well; returns the run directory."""
+    ended = again(folder, run, *words)
     assert ended.code == 0, ended.stderr
     return (folder / "outputs/latest").resolve()
 

@@ -46,6 +46,8 @@ def check(config: DictConfig, *, resume: bool = False, nodes: int = 1) -> Bill:
         AiexpError: what a run would raise; with `resume` also every way in which a resumed run would differ.
     """
     from aiexp.experiment import Experiment
+    from aiexp.rundir.weights import followed
+    from aiexp.trainer.starting import start
 
     plain = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     asked = plain["hardware"]["devices"]
@@ -53,6 +55,7 @@ def check(config: DictConfig, *, resume: bool = False, nodes: int = 1) -> Bill:
         plain["hardware"]["devices"] = 1
     experiment = Experiment.of(plain)
     ranks = nodes * (experiment.hardware.devices if asked == "all" else int(asked))
+    start(experiment.task, followed(plain), out)
     say("hardware", experiment.hardware.describe())
     say("dataset", described_sizes(experiment.sizes))
     say("model", _describe_parameters(experiment.num_parameters))

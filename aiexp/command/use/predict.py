@@ -85,9 +85,9 @@ def open_writer(flags: dict[str, str], run: Path, opened: ExitStack) -> "Writer"
     pictures = run / "predictions"
     if target is not None:
         path = Path(target).expanduser()
-        if path.suffix and not path.is_dir():
-            with storage_errors("opening the file of answers", path, "--out FILE"):
-                stream = opened.enter_context(path.open("w", encoding="utf-8", newline=""))
+        if (path.suffix or path.exists()) and not path.is_dir():
+            opened.enter_context(storage_errors("writing answers", path, "--out FILE"))
+            stream = opened.enter_context(path.open("w", encoding="utf-8", newline=""))
             pictures = path.with_suffix("")
         else:
             pictures = path

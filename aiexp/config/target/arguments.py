@@ -6,6 +6,8 @@ from typing import Any, cast
 from aiexp.config.folders import GROUPS
 from aiexp.config.problem import Problem
 from aiexp.config.resolve import UNREADABLE
+from aiexp.config.start import KEY as START_FROM
+from aiexp.config.start import start_problems
 from aiexp.config.target.allowed import check_target
 from aiexp.config.target.requirement import check_requirements
 from aiexp.config.target.signature import Parameter, Signature
@@ -47,7 +49,7 @@ def check_values(values: dict[str, Any], extra_groups: Iterable[str] = ()) -> li
 
 def _top_level(values: dict[str, Any], extra: set[str]) -> list[Problem]:
     """Unknown keys beside the groups, and the values of those that are known."""
-    allowed = [*GROUPS, *_TOP_LEVEL, *sorted(extra)]
+    allowed = [*GROUPS, *_TOP_LEVEL, START_FROM, *sorted(extra)]
     problems = [
         Problem(key=k, what=f"unknown key '{k}'.{nearest(k, allowed)}", fix=f"keys are {' '.join(allowed)}")
         for k in values
@@ -61,7 +63,8 @@ def _top_level(values: dict[str, Any], extra: set[str]) -> list[Problem]:
         problems.append(Problem(key="seed", what=f"'seed' is {seed!r}, not a whole number >= 0 and < 2**63"))
     if outputs is not UNREADABLE and (not isinstance(outputs, str) or not outputs.strip() or "\0" in outputs):
         problems.append(Problem(key="outputs", what=f"'outputs' is {outputs!r}, not the path of a folder"))
-    return problems
+    start = values.get(START_FROM)
+    return problems if start is UNREADABLE else problems + start_problems(start)
 
 
 def _node(node: dict[str, Any], key: str, group: str | None, config: dict[str, Any]) -> list[Problem]:

@@ -1,8 +1,8 @@
 """A text-classification data set: labelled texts in splits, batched by length."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Unpack, final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Unpack, final
 
 import numpy as np
 import torch
@@ -65,6 +65,7 @@ class TextDataset:
         splits: Examples of "train" and, where they exist, "eval" and "test".
         class_names: Name of each class; a label is an index into it.
         source: File or data set, for messages.
+        column: The cells of a column of the table that stored examples were read from, by row.
         batching: See `TextBatching`.
 
     Raises:
@@ -77,8 +78,10 @@ class TextDataset:
         splits: Mapping[str, LabelledTexts],
         class_names: list[str],
         source: str,
+        column: Callable[[str], Sequence[Any]] | None = None,
         **batching: Unpack[TextBatching],
     ) -> None:
+        self._column = column
         self._splits = {name: _limited(splits.get(name, NO_EXAMPLES), batching["limit"]) for name in SPLITS}
         check_splits(self._splits, class_names, source)
         self.class_names = list(class_names)
@@ -102,6 +105,18 @@ class TextDataset:
     def labels(self, split: str) -> NDArray[np.int64]:
         """(N,) the labels of `split`, in the order of `index`."""
         return self._examples(split).labels
+
+    def column(self, split: str, name: str) -> list[Any]:
+        """(N,) what another column says of the examples of `split`, in the order of `index`.
+
+        Raises:
+            DataError: there is no such column.
+        """
+        examples = self._examples(split)
+        if self._column is None or not isinstance(examples, StoredExamples):
+            raise DataError(f"the texts have no column '{name}': they are not read from a table")
+        cells = self._column(name)
+        return [cells[row] for row in examples.rows[np.arange(len(examples))].tolist()]
 
     def class_counts(self) -> NDArray[np.int64]:
         """(num_classes,) training examples of each class."""
@@ -257,4 +272,6 @@ def stored(
         StorageError: the data folder is full or cannot be written.
     """
     examples, class_names = stored_examples(source, {"eval": eval_fraction, "test": test_fraction})
-    return TextDataset(splits=examples, class_names=class_names, source=source.name, **batching)
+    return TextDataset(
+        splits=examples, class_names=class_names, source=source.name, column=source.column, **batching
+    )

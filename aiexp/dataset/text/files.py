@@ -44,9 +44,9 @@ def text_files(
     given = {"train": train_file, "eval": eval_file, "test": test_file}
     paths = {split: Path(name).expanduser() for split, name in given.items() if name is not None}
 
-    def read(split: str) -> Iterator[Rows]:
-        skip = on_bad_sample == "skip"
-        return read_table(paths[split], text_column, label_column, skip_bad=skip, key=f"{split}_file")
+    def read(split: str, other: str | None = None) -> Iterator[Rows]:
+        skip, key = on_bad_sample == "skip", f"{split}_file"
+        return read_table(paths[split], text_column, label_column, skip_bad=skip, key=key, other=other)
 
     for split, path in paths.items():
         check_file(path, f"{split}_file={path}")
@@ -61,6 +61,9 @@ def text_files(
             content=content,
             splits={split: partial(read, split) for split in paths},
             class_names=class_names,
+            column=lambda name: [
+                cell for split in paths for rows in read(split, name) for cell in rows.others
+            ],
         ),
         **batching,
     )

@@ -99,7 +99,7 @@ def hub(
     }
     columns, places = (text_column, label_column), {split: f"{name} [{chosen[split]}]" for split in given}
     for split, table in given.items():
-        _check_columns(table, text_column, label_column, places[split])
+        _check_columns(table, {"text_column": text_column, "label_column": label_column}, places[split])
     class_names = class_names or _feature_names(given["train"], label_column)
     if is_stream:
         identity = json.dumps([name, config, files, chosen, columns])
@@ -119,6 +119,7 @@ def hub(
             },
             class_names=class_names,
             texts=ColumnTexts(list(given.values()), text_column),
+            column=partial(_column, given, places),
         ),
         **shared,
     )
@@ -289,15 +290,23 @@ def _files(data_files: Mapping[str, list[str]], folder: Path) -> list[Any]:
     return found
 
 
-def _check_columns(table: Any, text_column: str, label_column: str, source: str) -> None:
+def _check_columns(table: Any, wanted: Mapping[str, str], source: str) -> None:
+    """Raises `DataError` where a table lacks one of the columns that config keys name."""
     columns: list[str] = table.column_names or list(next(iter(table), {}))
-    for key, column in (("text_column", text_column), ("label_column", label_column)):
+    for key, column in wanted.items():
         if column not in columns:
             raise DataError(
                 f"there is no column '{column}': columns are {', '.join(columns)}.{nearest(column, columns)}",
                 where=source,
                 fix=f"{key}=<one of them>",
             )
+
+
+def _column(given: Mapping[str, Any], places: Mapping[str, str], name: str) -> list[Any]:
+    """A column of all splits, one behind the other."""
+    for split, table in given.items():
+        _check_columns(table, {"column": name}, places[split])
+    return [cell for table in given.values() for cell in table[name]]
 
 
 def _rows(table: Any, text_column: str, label_column: str, where: str) -> Iterator[Rows]:

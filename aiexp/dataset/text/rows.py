@@ -25,6 +25,7 @@ class Rows:
     Args:
         texts: (N,) strings, never empty.
         labels: (N,) whole numbers or names.
+        others: (N,) cells of one more column, if it was asked for.
         numbers: (N,) line or row of each, from 1.
         where: How `place` says it: "reviews.csv:{}".
     """
@@ -32,6 +33,7 @@ class Rows:
     where: str
     texts: list[str] = field(default_factory=list[str])
     labels: list[int | str] = field(default_factory=list[int | str])
+    others: list[Any] = field(default_factory=list[Any])
     numbers: Sequence[int] = field(default_factory=list[int])
 
     def place(self, row: int) -> str:
@@ -40,7 +42,7 @@ class Rows:
 
 
 def read_table(
-    path: Path, text_column: str, label_column: str, *, skip_bad: bool, key: str
+    path: Path, text_column: str, label_column: str, *, skip_bad: bool, key: str, other: str | None = None
 ) -> Iterator[Rows]:
     """The rows of a file with their labels, a part at a time, each part anew.
 
@@ -50,13 +52,17 @@ def read_table(
         label_column: Column with the class.
         skip_bad: Leave out rows that cannot be used and log how many, instead of an error at the end.
         key: Config key that named the file, for messages.
+        other: One more column that is wanted.
 
     Raises:
         DataError: the file or a row of it cannot be used; names file and line.
     """
     where = f"{key}={path}"
-    table = open_table(path, where, (text_column, label_column))
-    for column_key, column in (("text_column", text_column), ("label_column", label_column)):
+    wanted = {"text_column": text_column, "label_column": label_column}
+    if other is not None:
+        wanted["column"] = other
+    table = open_table(path, where, list(dict.fromkeys(wanted.values())))
+    for column_key, column in wanted.items():
         if column not in table.columns:
             shown, fix = ", ".join(table.columns), f"{column_key}=<one of the columns>"
             if separator := _other_separator(table.columns, {text_column, label_column}):
@@ -66,7 +72,7 @@ def read_table(
                 where=where, fix=fix,
             )  # fmt: skip
     places = f"{path.name}:{{}}" if table.unit == "line" else f"{path.name}: row {{}}"
-    columns = (table.columns.index(text_column), table.columns.index(label_column))
+    columns = [table.columns.index(column) for column in wanted.values()]
     bad = _BadRows(path, where, text_column, skip_bad)
     yield from _parts(table.records, columns, places, bad)
     bad.judge()
@@ -83,11 +89,9 @@ def _other_separator(columns: list[str], wanted: set[str]) -> str | None:
     return next(cuts, None)
 
 
-def _parts(
-    records: Iterable[Record], columns: tuple[int, int], where: str, bad: "_BadRows"
-) -> Iterator[Rows]:
+def _parts(records: Iterable[Record], columns: list[int], where: str, bad: "_BadRows") -> Iterator[Rows]:
     """The good rows in parts; the others are told to `bad`."""
-    text_at, label_at = columns
+    text_at, label_at, *others_at = columns
     label_of: dict[Any, int | str] = {}  # of names that were seen: most rows have one
     numbers: list[int] = []
     rows, characters = Rows(where=where, numbers=numbers), 0
@@ -104,6 +108,7 @@ def _parts(
             continue
         rows.texts.append(text)
         rows.labels.append(label)
+        rows.others += [cells[at] for at in others_at]
         numbers.append(number)
         characters += len(text)
         if len(numbers) == _PART_ROWS or characters > _PART_CHARACTERS:

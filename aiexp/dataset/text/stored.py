@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,7 @@ class RowSource:
             something to prepare.
         class_names: In the order of their numbers, None for those that occur in "train".
         texts: The texts by row where the source keeps them itself; None to store a copy.
+        column: The cells of any column, of the rows of all splits one behind the other.
     """
 
     name: str
@@ -49,6 +50,7 @@ class RowSource:
     splits: Mapping[str, Callable[[], Iterator[Rows]]]
     class_names: list[str] | None
     texts: Texts | None = None
+    column: Callable[[str], Sequence[Any]] | None = None
 
 
 def stored_examples(

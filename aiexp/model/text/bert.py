@@ -3,9 +3,10 @@
 Tensor letters: `B` batch, `T` tokens, `H` hidden size, `N` heads, `D` head size.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from aiexp.errors import ConfigError
+from aiexp.model.carried import carry_files
 from aiexp.model.layer.dropout import dropout, dropout_add
 from aiexp.model.text.attention import attend, attend_apart
 from aiexp.model.text.tokenizer import letter_pair_tokenizer
@@ -22,6 +24,20 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
     "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "relu": F.relu,
+}
+
+FIELDS = {  # of Shape: its name in config.json
+    "vocab_size": "vocab_size",
+    "hidden_size": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "intermediate_size": "intermediate_size",
+    "max_tokens": "max_position_embeddings",
+    "type_vocab_size": "type_vocab_size",
+    "activation": "hidden_act",
+    "layer_norm_eps": "layer_norm_eps",
+    "initializer_range": "initializer_range",
+    "pad_token_id": "pad_token_id",
 }
 
 
@@ -244,4 +260,13 @@ def random_bert(
         intermediate_size=intermediate_size,
         max_tokens=max_tokens,
     )
-    return Bert(shape, tokenizer=tokenizer, dropout=dropout, attention_dropout=attention_dropout)
+    bert = Bert(shape, tokenizer=tokenizer, dropout=dropout, attention_dropout=attention_dropout)
+    description = json.dumps({"model_type": "bert", **sizes(bert)}, indent=2)
+    carry_files({"config.json": description.encode(), "tokenizer.json": tokenizer.to_str().encode()})
+    return bert
+
+
+def sizes(bert: Bert) -> dict[str, Any]:
+    """What config.json says of a `Bert` in Hugging Face's layout."""
+    dropout = {"hidden_dropout_prob": bert.dropout, "attention_probs_dropout_prob": bert.attention_dropout}
+    return {theirs: getattr(bert.shape, ours) for ours, theirs in FIELDS.items()} | dropout

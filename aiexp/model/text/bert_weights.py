@@ -25,9 +25,11 @@ from torch import Tensor
 
 from aiexp.errors import DataError, SecurityError
 from aiexp.model.carried import carried_folder, carry, is_carried
-from aiexp.model.text.bert import ACTIVATIONS, Bert, Shape
+from aiexp.model.text.bert import ACTIVATIONS, FIELDS, Bert, Shape
 from aiexp.model.text.tokenizer import load_tokenizer
+from aiexp.model.trained import trained_network
 from aiexp.source.fetch import fetch
+from aiexp.storage.mark import is_run_directory
 
 PARTS = {  # order matters: the longer of two names that share a beginning comes first
     "embedding.word.": ["embeddings.word_embeddings."],
@@ -44,41 +46,43 @@ PARTS = {  # order matters: the longer of two names that share a beginning comes
 }
 DESCRIPTION = ("config.json", "tokenizer.json", "vocab.txt", "tokenizer_config.json")
 MAX_CONFIG_BYTES = 1_000_000
-FIELDS = {  # of Shape: its name in config.json
-    "vocab_size": "vocab_size",
-    "hidden_size": "hidden_size",
-    "num_layers": "num_hidden_layers",
-    "num_heads": "num_attention_heads",
-    "intermediate_size": "intermediate_size",
-    "max_tokens": "max_position_embeddings",
-    "type_vocab_size": "type_vocab_size",
-    "activation": "hidden_act",
-    "layer_norm_eps": "layer_norm_eps",
-    "initializer_range": "initializer_range",
-    "pad_token_id": "pad_token_id",
-}
 OPTIONAL = ("type_vocab_size", "activation", "layer_norm_eps", "initializer_range", "pad_token_id")
 
 
-def fetched_bert(*, source: str, dropout: float | None, attention_dropout: float | None) -> Bert:
-    """A pretrained `Bert` from a source that `aiexp data list` shows.
+def fetched_bert(
+    *, source: str, path: str | None, dropout: float | None, attention_dropout: float | None
+) -> Bert:
+    """A pretrained `Bert` from a source that `aiexp data list` shows, or of your own.
 
     Args:
         source: Name of the weights in `aiexp data list`.
+        path: A run that has trained one, or a folder in Hugging Face's layout, instead; None for the source.
         dropout: Probability of dropping a hidden unit, [0, 1); None takes the one of the pretrained model.
         attention_dropout: Probability of dropping an attention weight, [0, 1); None as above.
 
     Raises:
         DataError: nothing could be fetched, or it is damaged or no BERT.
     """
-    return load_bert(carried_folder() or fetch(source), dropout=dropout, attention_dropout=attention_dropout)
+    folder = carried_folder() or (fetch(source) if path is None else own_folder(path))
+    return load_bert(folder, dropout=dropout, attention_dropout=attention_dropout)
+
+
+def own_folder(path: str) -> Path:
+    """The folder that a user names; raises `DataError` if there is none."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise DataError(
+            f"there is no folder '{path}'", where="path", fix="name a run, or a folder of a model"
+        )
+    return folder
 
 
 def load_bert(folder: Path, *, dropout: float | None, attention_dropout: float | None) -> Bert:
     """The `Bert` in a folder of Hugging Face's layout; sizes only when the default device is "meta".
 
     Args:
-        folder: Holds config.json, model.safetensors and tokenizer.json or vocab.txt.
+        folder: Holds config.json, model.safetensors and tokenizer.json or vocab.txt; or a run that has
+            trained a `Bert`.
         dropout: As in `fetched_bert`.
         attention_dropout: As in `fetched_bert`.
 
@@ -86,31 +90,44 @@ def load_bert(folder: Path, *, dropout: float | None, attention_dropout: float |
         DataError: a file is missing or damaged, or the weights do not fit the config.
         SecurityError: the folder has pickled weights only.
     """
-    config = read_config(folder)
+    trained = None
+    if is_run_directory(folder):
+        trained = trained_network(folder)
+        folder = trained.folder
+    model = _without_weights(folder, dropout, attention_dropout)
     carry(folder, DESCRIPTION)
+    if is_carried():
+        return model.to_empty(device="cpu")
+    if torch.get_default_device().type == "meta":  # only sizes are asked for
+        return model
+    if trained is not None:
+        _put(model, dict(trained.weights), trained.folder.parent)
+        return model
+    path = weights_file(folder)
+    try:
+        theirs = load_file(path)
+    except SafetensorError as error:
+        raise DataError(
+            f"the weights are damaged: {error}", where=str(path), fix="fetch them again"
+        ) from None
+    _assign(model, theirs, path)
+    return model
+
+
+def _without_weights(folder: Path, dropout: float | None, attention_dropout: float | None) -> Bert:
+    """The `Bert` that the files in a folder describe, on the meta device."""
+    config = read_config(folder)
     if dropout is None:
         dropout = float(config.get("hidden_dropout_prob", 0.1))
     if attention_dropout is None:
         attention_dropout = float(config.get("attention_probs_dropout_prob", 0.1))
-    counting_only = torch.get_default_device().type == "meta"
     with torch.device("meta"):  # the drawn weights would be thrown away
-        model = Bert(
+        return Bert(
             _shape(config, folder / "config.json"),
             tokenizer=load_tokenizer(folder),
             dropout=dropout,
             attention_dropout=attention_dropout,
         )
-    if is_carried():
-        return model.to_empty(device="cpu")
-    path = weights_file(folder)
-    if not counting_only:
-        try:
-            _assign(model, load_file(path), path)
-        except SafetensorError as error:
-            raise DataError(
-                f"the weights are damaged: {error}", where=str(path), fix="fetch them again"
-            ) from None
-    return model
 
 
 def weights_file(folder: Path) -> Path:
@@ -160,6 +177,14 @@ def _assign(model: Bert, theirs: dict[str, Tensor], path: Path) -> None:
     if missing:
         raise DataError(f"{len(missing)} weights are missing: {first_names(missing)}", where=str(path))
     state = {name: torch.cat([theirs[key] for key in their_names(name)]).float() for name in expected}
+    _put(model, state, path)
+
+
+def _put(model: Bert, state: dict[str, Tensor], where: Path) -> None:
+    """Puts tensors under our names into a model built on the meta device."""
+    expected = model.state_dict()
+    if missing := [name for name in expected if name not in state]:
+        raise DataError(f"{len(missing)} weights are missing: {first_names(missing)}", where=str(where))
     wrong = [
         f"{name} {tuple(state[name].shape)} for {tuple(value.shape)}"
         for name, value in expected.items()
@@ -167,9 +192,9 @@ def _assign(model: Bert, theirs: dict[str, Tensor], path: Path) -> None:
     ]
     if wrong:
         raise DataError(
-            f"{len(wrong)} weights have a shape unlike config.json's: {first_names(wrong)}", where=str(path)
+            f"{len(wrong)} weights have a shape unlike config.json's: {first_names(wrong)}", where=str(where)
         )
-    model.load_state_dict(state, assign=True)
+    model.load_state_dict({name: state[name] for name in expected}, assign=True)
     model.requires_grad_(True)
 
 

@@ -11,12 +11,14 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from aiexp.errors import DataError, SecurityError
+from aiexp.errors import DataError, SecurityError, reason_of
 from aiexp.model.carried import carried_folder, carry, is_carried
 from aiexp.model.text.bert import Bert
 from aiexp.model.text.bert_weights import first_names, load_bert, read_config, weights_file
+from aiexp.model.trained import trained_network
 from aiexp.ranges import Share
 from aiexp.source.download import is_offline
+from aiexp.storage.mark import is_run_directory
 
 FILES = [
     "config.json",
@@ -37,7 +39,8 @@ def hub_bert(
     """Our `Bert` with weights from the hub; `transformers` is not imported.
 
     Args:
-        name: `owner/name` on the hub, or a local folder with config.json and model.safetensors.
+        name: `owner/name` on the hub, or a local folder with config.json and model.safetensors, or a run that
+            has trained a BERT.
         revision: Commit, tag or branch; None is the newest. Ignored for a folder.
         dropout: Probability of dropping a hidden unit, [0, 1); None takes the model's own.
         attention_dropout: Probability of dropping an attention weight, [0, 1); None takes the model's own.
@@ -56,7 +59,7 @@ class HubEncoder(nn.Module):
     Importing `transformers` takes several seconds; `model=minilm` and `model=bert_base` do without.
 
     Args:
-        name: `owner/name` on the hub, or a local folder.
+        name: `owner/name` on the hub, a local folder, or a run that has trained such an encoder.
         revision: Commit, tag or branch; None is the newest. Ignored for a folder.
         dropout: Probability of dropping a hidden unit, [0, 1); None takes the model's own.
         attention_dropout: Probability of dropping an attention weight, [0, 1); None takes the model's own.
@@ -75,7 +78,10 @@ class HubEncoder(nn.Module):
 
         transformers_logging.disable_progress_bar()
         folder = find_folder(name, revision)
-        if not is_carried():
+        trained = trained_network(folder) if is_run_directory(folder) else None
+        if trained is not None:
+            folder = trained.folder
+        elif not is_carried():
             _refuse_unsafe(folder)
         carry(folder, [name for name in FILES if "safetensors" not in name])
         try:
@@ -83,7 +89,7 @@ class HubEncoder(nn.Module):
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             _set_dropout(config, HIDDEN_DROPOUT, dropout)
             _set_dropout(config, ATTENTION_DROPOUT, attention_dropout)
-            self.model = _load(folder, config)
+            self.model = _load(folder, config, is_bare=is_carried() or trained is not None)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise DataError(f"transformers cannot load the model: {error}", where=str(folder)) from error
         self.tokenizer = _backend(tokenizer, folder)
@@ -94,6 +100,14 @@ class HubEncoder(nn.Module):
         self.pooler: nn.Module | None = getattr(self.model, "pooler", None)
         if self.pooler is not None:
             self.model.pooler = None
+        if trained is not None:
+            try:
+                self.load_state_dict(dict(trained.weights))
+            except RuntimeError as error:
+                raise DataError(
+                    f"the run has trained another network: {reason_of(error)}", where=f"name={name}",
+                    fix="for a run of model=minilm or bert_tiny: model=minilm model.path=RUN",
+                ) from error  # fmt: skip
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Hidden states: (B, T) int64 ids and (B, T) bool mask to (B, T, H)."""
@@ -176,11 +190,11 @@ def _refuse_unsafe(folder: Path) -> None:
         )
 
 
-def _load(folder: Path, config: Any) -> Any:
-    """The model, its weights in float32 however they are stored; none when only sizes are asked for."""
+def _load(folder: Path, config: Any, *, is_bare: bool) -> Any:
+    """The model, its weights in float32 however they are stored; none if bare, or if sizes are asked for."""
     from transformers import AutoModel
 
-    if torch.get_default_device().type == "meta" or is_carried():
+    if torch.get_default_device().type == "meta" or is_bare:
         return AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
     model, found = AutoModel.from_pretrained(
         folder,

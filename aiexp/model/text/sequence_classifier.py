@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from aiexp.dataset.text.ragged import pad_id
 from aiexp.errors import ConfigError, reason_of
-from aiexp.model.text.bert import ACTIVATIONS, Bert
-from aiexp.model.text.bert_weights import FIELDS, first_names, their_names
+from aiexp.model.text.bert import Bert, sizes
+from aiexp.model.text.bert_weights import first_names, their_names
 from aiexp.model.text.hub import HubEncoder
 
 SPECIAL = {  # role: how tokenizers call its token
@@ -37,7 +37,7 @@ def sequence_classifier(encoder: Any, head: Any, class_names: list[str]) -> Any:
 
     if not isinstance(encoder, Bert | HubEncoder) or not isinstance(head, nn.Linear):
         raise no_form(f"{type(encoder).__name__} is no text encoder of transformers")
-    config: Any = BertConfig(**_bert_sizes(encoder)) if isinstance(encoder, Bert) else encoder.model.config
+    config: Any = BertConfig(**sizes(encoder)) if isinstance(encoder, Bert) else encoder.model.config
     config = type(config).from_dict(config.to_dict())
     config.id2label = dict(enumerate(class_names))
     config.label2id = {name: number for number, name in enumerate(class_names)}
@@ -59,16 +59,6 @@ def sequence_classifier(encoder: Any, head: Any, class_names: list[str]) -> Any:
 def no_form(what: str) -> ConfigError:
     """The error for a task that cannot be a model of transformers."""
     return ConfigError(what, where="--to huggingface", fix="--to onnx, torch_export or weights")
-
-
-def _bert_sizes(encoder: Bert) -> dict[str, Any]:
-    """The arguments of a BertConfig."""
-    sizes = {theirs: getattr(encoder.shape, ours) for ours, theirs in FIELDS.items()}
-    assert sizes["hidden_act"] in ACTIVATIONS
-    return sizes | {
-        "hidden_dropout_prob": encoder.dropout,
-        "attention_probs_dropout_prob": encoder.attention_dropout,
-    }
 
 
 def their_state(encoder: Bert | HubEncoder, head: nn.Linear, model: Any) -> dict[str, Tensor]:

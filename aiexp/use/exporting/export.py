@@ -1,9 +1,6 @@
 """A trained task's networks into a folder: written, read back, compared, described; kept if all is well."""
 
 import re
-import secrets
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -11,9 +8,10 @@ from typing import TYPE_CHECKING, final
 import torch
 
 from aiexp import __version__
-from aiexp.errors import ConfigError, StorageError
+from aiexp.errors import ConfigError
 from aiexp.runs.loaded import Say
-from aiexp.storage.files import delete_folder, storage_errors, write_bytes, write_json, write_text
+from aiexp.storage.files import storage_errors, write_bytes, write_json, write_text
+from aiexp.storage.staged import check_target, staged
 from aiexp.task.base import Task
 from aiexp.use.exporting import parity
 from aiexp.use.exporting.card import Exported, card, classes_of
@@ -72,7 +70,7 @@ def export(run: "LoadedRun", request: Request, say: Say) -> Path:
     form = FORMS[request.form](run, networks)
     form.check()
     target = request.target(run.directory.path)
-    check_target(target)
+    check_target(target, RECORD)
     data = find_data(run, say)
     with staged(target) as folder:
         fill(folder, run, form, request, data, say)
@@ -137,31 +135,3 @@ def file_name(name: str) -> str:
             fix="letters, digits, _ and -",
         )
     return name
-
-
-def check_target(target: Path) -> None:
-    """Raises `StorageError` if a folder holds something that no export has put there."""
-    if target.is_dir() and not (target / RECORD).is_file() and any(target.iterdir()):
-        raise StorageError(
-            "the folder holds something else, which is not replaced", where=str(target), fix="--out DIR"
-        )
-    if target.exists() and not target.is_dir():
-        raise StorageError("this is a file", where=str(target), fix="--out DIR")
-
-
-@contextmanager
-def staged(target: Path) -> Generator[Path]:
-    """A folder that takes the place of `target` when the body is done, and goes when it fails."""
-    token = secrets.token_hex(4)
-    staging, old = (target.parent / f".{target.name}-{token}.{end}" for end in ("tmp", "old"))
-    try:
-        with storage_errors("making the folder", target, "--out DIR"):
-            staging.mkdir(parents=True)
-        yield staging
-        with storage_errors("putting the folder in its place", target, "--out DIR"):
-            if target.exists():
-                target.replace(old)
-            staging.replace(target)
-    finally:
-        delete_folder(staging)
-        delete_folder(old)

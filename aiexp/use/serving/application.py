@@ -1,15 +1,17 @@
 """The addresses of a server: predictions, what there is, health, metrics, the page."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aiexp import __version__
+from aiexp.use.serving.docs import docs
 from aiexp.use.serving.metrics import Metrics
-from aiexp.use.serving.page import POLICY, page
+from aiexp.use.serving.page import headers, page
 from aiexp.use.serving.payload import described
 from aiexp.use.serving.refusal import Refusal, json_response
 from aiexp.use.serving.served import ServedRun
@@ -26,37 +28,51 @@ def make_app(served: Sequence[ServedRun], metrics: Metrics, hosts: frozenset[str
         metrics: Of the server.
         hosts: Names under which it may be addressed, in lower case; None for any.
     """
-    app = FastAPI(title=TITLE, version=__version__, description=TEXT)
+    # The pages of FastAPI load scripts from elsewhere.
+    app = FastAPI(title=TITLE, version=__version__, description=TEXT, docs_url=None, redoc_url=None)
     if hosts is not None:
         app.add_middleware(OwnHosts, hosts=hosts)
     for number, one in enumerate(served):
         own = f"/runs/{one.name}/predict"
         for address in [own] if number else ["/predict", own]:
-            app.add_api_route(
-                address, responder(one), methods=["POST"], name=f"ask {one.name}: {one.inputs.noun}",
+            app.router.add_api_route(
+                address, responder(one), route_class_override=Direct, methods=["POST"],
+                summary=f"ask {one.name}: {one.inputs.noun}",
                 openapi_extra=described(one.inputs, one.limits.inputs), response_class=Response,
             )  # fmt: skip
 
     @app.get(
-        "/health", name="whether it answers", responses={503: {"description": "a run no longer answers"}}
+        "/health", summary="whether it answers", responses={503: {"description": "a run no longer answers"}}
     )
     async def health() -> Response:
         dead = [one.name for one in served if not one.is_alive]
         return json_response({"status": "dead" if dead else "ok", "dead": dead}, 503 if dead else 200)
 
-    @app.get("/runs", name="the runs and what they take")
+    @app.get("/runs", summary="the runs and what they take")
     async def runs() -> Response:
         return json_response({"runs": [listed(one) for one in served]})
 
-    @app.get("/metrics", name="numbers for Prometheus", response_class=Response)
+    @app.get("/metrics", summary="numbers for Prometheus", response_class=Response)
     async def numbers() -> Response:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/", include_in_schema=False)
     async def front() -> HTMLResponse:
-        return HTMLResponse(page(), headers={"content-security-policy": POLICY})
+        return HTMLResponse(page(), headers=headers())
+
+    @app.get("/docs", include_in_schema=False)
+    async def addresses() -> HTMLResponse:
+        return HTMLResponse(docs(app.openapi()), headers=headers())
 
     return app
+
+
+class Direct(APIRoute):
+    """A route whose function takes the request, so that nothing looks for arguments in it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The function itself."""
+        return self.endpoint
 
 
 def responder(one: ServedRun) -> Callable[[Request], Awaitable[Response]]:
@@ -76,6 +92,7 @@ def listed(one: ServedRun) -> dict[str, Any]:
         "step": one.run.step,
         "input": one.inputs.noun,
         "schema": one.inputs.schema,
+        "settings": dict(one.inputs.remote_options),
         "most_inputs": one.limits.inputs,
         "most_bytes": one.limits.bytes,
     }

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -14,7 +14,8 @@ from aiexp.errors import AiexpError
 from aiexp.prediction.inputs import Inputs
 from aiexp.prediction.prediction import Prediction
 from aiexp.use.predicting import predict_batch
-from aiexp.use.serving.refusal import bad_inputs
+from aiexp.use.serving.question import Question
+from aiexp.use.serving.refusal import Refusal, bad_inputs
 
 if TYPE_CHECKING:
     from aiexp.runs.loaded import LoadedRun
@@ -51,9 +52,9 @@ class Answered:
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """The values of a request, and where the answers go."""
+    """The question of a request, and where the answers go."""
 
-    values: list[Any]
+    question: Question
     future: asyncio.Future[Answered]
     answers: list[Any] = field(default_factory=list)
     left: int = 0
@@ -98,14 +99,14 @@ class Batcher:
         """Whether it still answers."""
         return self._thread.is_alive()
 
-    async def ask(self, values: Sequence[Any]) -> Answered:
+    async def ask(self, question: Question) -> Answered:
         """The predictions for the values of a request; whoever is cancelled is not computed for.
 
         Raises:
             Refusal: some cannot be used.
             Exception: the task's, on these values.
         """
-        job = Job(list(values), asyncio.get_running_loop().create_future())
+        job = Job(question, asyncio.get_running_loop().create_future())
         self._queue.put(job)
         return await job.future
 
@@ -129,7 +130,7 @@ class Batcher:
 
     def _with_company(self, first: Job) -> list[Job]:
         """A job and those that have come since, enough for some batches."""
-        jobs, count = [first], len(first.values)
+        jobs, count = [first], len(first.question.values)
         until = time.monotonic() + (WAIT_SECONDS if self._has_company else 0.0)
         while count < WINDOW_BATCHES * self._most:
             left = until - time.monotonic() if count < self._most else 0.0
@@ -141,18 +142,19 @@ class Batcher:
                 self._queue.put(None)
                 break
             jobs.append(job)
-            count += len(job.values)
+            count += len(job.question.values)
         self._has_company = len(jobs) > 1
         return jobs
 
     def _answer(self, model: Model, jobs: list[Job]) -> None:
         """Answers jobs together; if that fails each by itself, so that one does not spoil the others'."""
         try:
-            for batch in batches(ready(model, jobs), self._most):
-                entries = [entry for entry in batch if not entry.job.future.cancelled()]
-                if entries:
-                    self._heard(len(entries))
-                    answer_entries(model, entries)
+            for own, group in grouped(model, jobs):
+                for batch in batches(ready(own, group), self._most):
+                    entries = [entry for entry in batch if not entry.job.future.cancelled()]
+                    if entries:
+                        self._heard(len(entries))
+                        answer_entries(own, entries)
         except Exception as error:
             if len(jobs) == 1:
                 settle([(jobs[0], error)])
@@ -162,14 +164,41 @@ class Batcher:
                         self._answer(model, [job])
 
 
+def grouped(model: Model, jobs: Sequence[Job]) -> Iterator[tuple[Model, list[Job]]]:
+    """Jobs that may share a batch, and the model with their settings.
+
+    Settings are of `Inputs`, so those with others have inputs of their own.
+    """
+    by_key: dict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        by_key[job.question.key].append(job)
+    for group in by_key.values():
+        settings = group[0].question.settings
+        if not settings:
+            yield model, group
+            continue
+        inputs = model.run.task.inputs()
+        try:
+            inputs.configure(**settings)
+        except AiexpError as error:
+            settle([(job, Refusal(422, f"settings: {error.what}")) for job in group])
+        else:
+            yield Model(model.run, inputs), group
+
+
 def ready(model: Model, jobs: Sequence[Job]) -> list[Entry]:
     """The inputs of jobs made ready; jobs with unusable ones are refused, abandoned ones left out."""
     jobs = [job for job in jobs if not job.future.done()]
-    examples = iter(model.inputs.prepare([value for job in jobs for value in job.values]))
-    entries: list[Entry] = []
     refused: list[tuple[Job, Outcome]] = []
+    try:
+        examples = iter(model.inputs.prepare([value for job in jobs for value in job.question.values]))
+    except AiexpError as error:  # of all of them: a setting is missing
+        known = ", ".join(model.inputs.remote_options)
+        settle([(job, Refusal(422, f"{error.what}: say so in settings ({known})")) for job in jobs])
+        return []
+    entries: list[Entry] = []
     for job in jobs:
-        own = [next(examples) for _ in job.values]
+        own = [next(examples) for _ in job.question.values]
         if problems := {i: e for i, e in enumerate(own) if isinstance(e, AiexpError)}:
             refused.append((job, bad_inputs(problems)))
             continue

@@ -1,16 +1,19 @@
 """A link that moves, such as `outputs/latest`: the run that it leads to takes over once it is finished."""
 
 import os
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event, Thread
 from typing import final
 
-from aiexp.errors import AiexpError
+from aiexp.errors import AiexpError, reason_of
 from aiexp.limits import limit_error
+from aiexp.prediction.inputs import Inputs
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import STATUS
 from aiexp.rundir.state import UNDER_WAY, State
+from aiexp.text.terminal import say_lines
 from aiexp.use.serving.batcher import Model
 from aiexp.use.serving.served import ServedRun
 
@@ -23,7 +26,7 @@ class Watch:
     """One link and what has been loaded through it.
 
     `latest` moves when a run starts, long before it has learned anything, so what it leads to is taken over
-    when it is no longer at work; a run that was loaded while it was at work is loaded again then.
+    when it has finished; a run that was loaded while it was at work is loaded again then.
 
     Args:
         served: Answers, and is replaced.
@@ -41,19 +44,20 @@ class Watch:
         target = path, state = self._target()
         if target == self._seen or state is State.DAMAGED:
             return False
-        if state in UNDER_WAY:
-            self._tell(f"{Path(path).name} is {state}: it takes over when it has finished")
+        if state is not State.FINISHED:
+            when = "it takes over when it has finished" if state in UNDER_WAY else "it does not take over"
+            self._tell(f"{Path(path).name} is {state}: {when}")
             return False
         self._seen = target
         try:
             model = self._load(Path(path))
-        except Exception as error:
-            problem = error if isinstance(error, AiexpError) else limit_error(error)
-            if problem is None:
-                raise
-            self._tell(f"{Path(path).name} cannot take over: {problem.what}")
+        except Exception as error:  # whatever it is, the run that answers goes on
+            if not isinstance(error, AiexpError) and limit_error(error) is None:
+                say_lines(traceback.format_exc())
+            what = error.what if isinstance(error, AiexpError) else reason_of(error)
+            self._tell(f"{Path(path).name} cannot take over: {what}")
             return False
-        if model.inputs.schema != self._served.inputs.schema:
+        if asked(model.inputs) != asked(self._served.inputs):
             self._tell(f"{Path(path).name} does not take over: it takes {model.inputs.noun}")
             return False
         self._served.replace(model)
@@ -74,6 +78,11 @@ class Watch:
         if line != self._told:
             self._told = line
             self._say(f"{self._served.name}: {line}")
+
+
+def asked(inputs: Inputs) -> object:
+    """What requests are read by; another run answers only to the same."""
+    return inputs.schema, inputs.remote_options
 
 
 @final

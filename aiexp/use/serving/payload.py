@@ -1,74 +1,14 @@
-"""JSON of requests and answers: how both look, from the schema that a kind of inputs has."""
+"""JSON of answers, and how requests and answers look, from the schemas that a kind of inputs has."""
 
 import base64
-import binascii
 import json
-from collections.abc import Mapping
 from typing import Any, cast
 
-from aiexp.errors import DataError
 from aiexp.prediction.inputs import Inputs, Json
 from aiexp.prediction.prediction import Prediction
 from aiexp.use.serving.batcher import Answered
-from aiexp.use.serving.refusal import Refusal, bad_inputs
 
 PICTURES = "pictures"
-SHAPE = 'send {"inputs": [...]}'
-
-
-def values_of(body: bytes, schema: Json, most: int) -> list[Any]:
-    """The values in the body of a request, as `Inputs.prepare` takes them.
-
-    Args:
-        body: JSON, `{"inputs": [...]}`.
-        schema: Of one input.
-        most: Inputs that there may be.
-
-    Raises:
-        Refusal: 422.
-    """
-    try:
-        content: Any = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Refusal(422, f"the body is no JSON: {SHAPE}") from error
-    values: Any = cast(Any, content).get("inputs") if isinstance(content, dict) else None
-    if not isinstance(values, list) or len(cast(Json, content)) > 1:
-        raise Refusal(422, f"the body is no object with one list: {SHAPE}")
-    given = cast(list[Any], values)
-    if not 1 <= len(given) <= most:
-        raise Refusal(422, f"there are {len(given)} inputs in the request: send 1 to {most}")
-    made, problems = list[Any](), dict[int, DataError]()
-    for index, value in enumerate(given):
-        try:
-            made.append(decoded(value, schema))
-        except DataError as error:
-            problems[index] = error
-    if problems:
-        raise bad_inputs(problems)
-    return made
-
-
-def decoded(value: Any, schema: Mapping[str, Any]) -> Any:
-    """A JSON value with bytes in place of base64; a text must never reach a task that takes it for a path.
-
-    Raises:
-        DataError: it is no base64.
-    """
-    if schema.get("contentEncoding") == "base64":
-        if not isinstance(value, str):
-            raise DataError(f"this is a {type(value).__name__}, and a file in base64 is wanted")
-        try:
-            return base64.b64decode(value, validate=True)
-        except (ValueError, binascii.Error) as error:
-            raise DataError("this is no base64") from error
-    if isinstance(value, dict):
-        known: Mapping[str, Any] = schema.get("properties") or {}
-        others: Any = schema.get("additionalProperties")
-        rest: Mapping[str, Any] = cast(Json, others) if isinstance(others, dict) else {}
-        return {name: decoded(v, known.get(name, rest)) for name, v in cast(Json, value).items()}
-    if isinstance(value, list):
-        return [decoded(v, schema.get("items") or {}) for v in cast(list[Any], value)]
-    return value
 
 
 def encoded(answered: Answered) -> bytes:
@@ -104,7 +44,10 @@ def finite(value: Any) -> Any:
 def request_schema(inputs: Inputs, most: int) -> Json:
     """JSON schema of a request."""
     values: Json = {"type": "array", "items": inputs.schema, "minItems": 1, "maxItems": most}
-    return object_of({"inputs": values}, required=["inputs"], additionalProperties=False)
+    properties: Json = {"inputs": values}
+    if inputs.remote_options:
+        properties["settings"] = object_of(dict(inputs.remote_options), additionalProperties=False)
+    return object_of(properties, required=["inputs"], additionalProperties=False)
 
 
 def object_of(properties: Json, **more: Any) -> Json:

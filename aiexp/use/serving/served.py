@@ -18,7 +18,8 @@ from aiexp.text.terminal import say_lines
 from aiexp.use.serving.batcher import Batcher, Model
 from aiexp.use.serving.limits import Limits
 from aiexp.use.serving.metrics import Metrics
-from aiexp.use.serving.payload import encoded, values_of
+from aiexp.use.serving.payload import encoded
+from aiexp.use.serving.question import question_of
 from aiexp.use.serving.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -106,13 +107,13 @@ class ServedRun:
                     body = await read_body(request, self.limits, grow)
             except TimeoutError as error:
                 raise Refusal(408, f"the request did not arrive in {self.limits.seconds:g} s") from error
-            values = values_of(body, self.inputs.schema, self.limits.inputs)
+            question = question_of(body, self.inputs, self.limits.inputs)
             try:
                 async with asyncio.timeout(self.limits.seconds):
-                    answered = await self._batcher.ask(values)
+                    answered = await self._batcher.ask(question)
             except TimeoutError as error:
                 raise Refusal(504, f"there was no answer in {self.limits.seconds:g} s") from error
-        self._inputs.inc(len(values))
+        self._inputs.inc(len(question.values))
         return encoded(answered)
 
     @contextmanager

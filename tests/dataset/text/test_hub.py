@@ -114,3 +114,12 @@ def test_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match=r"pip install 'aiexp\[hub\]'"):
         load("some/data")
+
+
+def test_another_column_belongs_to_the_examples_of_each_split(tmp_path: Path) -> None:
+    place = repository(tmp_path / "mine", train=ROWS, test=[("x", "a"), ("y", "b")])
+    dataset = load(place)
+    for split in ("train", "eval", "test"):
+        assert dataset.column(split, "text") == list(dataset.texts(split))
+    with pytest.raises(DataError, match="no column 'age'"):
+        dataset.column("test", "age")

@@ -243,3 +243,30 @@ def test_labels_that_differ_only_in_case_are_named(tmp_path: Path, caplog: pytes
     rows = [(f"text number {i}", ["pos", "POS", "neg"][i % 3]) for i in range(60)]
     assert load(write(tmp_path / "x.csv", rows)).class_names == ["POS", "neg", "pos"]
     assert caplog.messages == ["x.csv: classes that differ only in case: 'POS' and 'pos'"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_another_column_belongs_to_the_examples_of_each_split(suffix: str, tmp_path: Path) -> None:
+    """Rows that are left out, repeated or given in a file of their own do not shift it."""
+    rows = [(f"text {i}", ["no", "yes"][i % 2], f"of text {i}") for i in range(40)]
+    broken = [*rows[:3], ("", "no", "of nothing"), rows[0], *rows[3:]]
+    given = [(f"given {i}", ["no", "yes"][i % 2], f"of given {i}") for i in range(6)]
+    header: Any = ("text", "label", "origin")
+    files = {"train_file": broken, "test_file": [given[0], (None, "no", "of nothing"), *given[1:]]}
+    if suffix == "parquet":
+        files = {key: [("" if t is None else t, n, o) for t, n, o in table] for key, table in files.items()}
+    paths = {
+        key: str(write(tmp_path / f"{key}.{suffix}", table, header))  # pyright: ignore[reportArgumentType]
+        for key, table in files.items()
+    }
+    dataset = text_files(**{**COLUMNS, **SETTINGS, **paths, "on_bad_sample": "skip", "limit": 20})
+    for split, count in (("train", 20), ("eval", 4), ("test", 6)):
+        assert dataset.column(split, "origin") == [f"of {text}" for text in dataset.texts(split)]
+        assert len(dataset.texts(split)) == count
+    assert dataset.column("test", "label") == [dataset.class_names[n] for n in dataset.labels("test")]
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
+    dataset = load(write(tmp_path / "mine.csv", ROWS))
+    with pytest.raises(DataError, match=r"no column 'lable'.*Did you mean 'label'"):
+        dataset.column("test", "lable")

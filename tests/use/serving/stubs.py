@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from aiexp.errors import DataError
+from aiexp.errors import ConfigError, DataError
 from aiexp.prediction.inputs import Inputs
 from aiexp.prediction.pictures import PictureInputs
 from aiexp.prediction.prediction import Prediction
@@ -52,21 +52,63 @@ class Words(Inputs):
         return len(example)
 
 
+class Louder(Words):
+    """Texts with a mark behind them, which is a setting."""
+
+    options = ("mark", "path")
+    remote_options: ClassVar[Any] = {"mark": {"type": "string", "enum": ["!", "?"]}}
+    mark = ""
+
+    def configure(self, **options: Any) -> None:
+        super().configure(**options)
+        if options["mark"] not in ("!", "?"):
+            raise ConfigError("there is no such mark", fix="! or ?")
+        self.mark = options["mark"]
+
+    def collate(self, examples: Sequence[str]) -> list[str]:
+        return [example + self.mark for example in examples]
+
+
+class Supported(PictureInputs):
+    """Pictures beside which a few of each class are given."""
+
+    options = ("support",)
+    remote_options: ClassVar[Any] = {
+        "support": {
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": PictureInputs.schema, "minItems": 1},
+        }
+    }
+
+    def __init__(self) -> None:
+        super().__init__(8, 1)
+        self.names: list[str] = []
+
+    def configure(self, **options: Any) -> None:
+        super().configure(**options)
+        assert all(isinstance(p, bytes) for pictures in options["support"].values() for p in pictures)
+        self.names = list(options["support"])
+
+    def collate(self, examples: Sequence[Any]) -> Any:
+        return [",".join(self.names)] * len(examples)
+
+
 class Stub(Task):
     """Answers with the letters of each text; remembers its batches, can be held up, fails on some.
 
     Args:
         tag: Comes with every answer.
+        make_inputs: The kind of inputs.
     """
 
-    def __init__(self, tag: str = "first", inputs: Inputs | None = None) -> None:
+    def __init__(self, tag: str = "first", make_inputs: Callable[[], Inputs] = Words) -> None:
         super().__init__()
         self.tag, self.seen, self.free = tag, list[list[str]](), threading.Event()
         self.free.set()
-        self.layer, self._inputs = nn.Linear(1, 1), inputs or Words()
+        self.layer, self._make_inputs = nn.Linear(1, 1), make_inputs
 
     def inputs(self) -> Inputs:
-        return self._inputs
+        return self._make_inputs()
 
     def predict(self, batch: list[str]) -> list[Prediction]:
         assert self.free.wait(20)
@@ -96,11 +138,11 @@ class Brightness(Stub):
     class_names: ClassVar[list[str]] = ["dark", "bright"]
 
     def __init__(self) -> None:
-        super().__init__(inputs=PictureInputs(8, 1))
+        super().__init__(make_inputs=lambda: PictureInputs(8, 1))
 
     def logits(self, batch: Any) -> Tensor:
         mean = batch["images"].float().mean((1, 2, 3)) / 255
-        return torch.stack([1 - mean, mean], 1)
+        return torch.stack([1 - mean, mean], 1).clamp(1e-9).log()
 
     predict = Task.predict
 
@@ -109,7 +151,7 @@ class Noise(Stub):
     """A picture for each seed."""
 
     def __init__(self) -> None:
-        super().__init__(inputs=Seeds(1))
+        super().__init__(make_inputs=lambda: Seeds(1))
 
     def predict(self, batch: list[int]) -> list[Prediction]:
         return [

@@ -10,8 +10,30 @@ import httpx
 import pytest
 
 from aiexp.use.serving.limits import Limits, limits_for
+from aiexp.use.serving.page import asset, headers, page
 from aiexp.use.serving.server import own_hosts
-from tests.use.serving.stubs import JSON, Brightness, Noise, Stub, Words, ask, asking, b64, make_model, png
+from tests.use.serving.stubs import (
+    JSON,
+    Brightness,
+    Louder,
+    Noise,
+    Stub,
+    Supported,
+    Words,
+    ask,
+    asking,
+    b64,
+    make_model,
+    png,
+)
+
+
+def shouting() -> Stub:
+    return Stub(make_inputs=Louder)
+
+
+def few_shot() -> Stub:
+    return Stub(make_inputs=Supported)
 
 
 def test_answers_come_in_the_order_of_the_inputs(tmp_path: Path) -> None:
@@ -37,6 +59,19 @@ def test_pictures_come_and_go_in_base64(tmp_path: Path) -> None:
     assert made == [{"seed": s, "pictures": {"sample": b64(png(s))}} for s in (4, 5)]
 
 
+def test_settings_come_with_a_request(tmp_path: Path) -> None:
+    async def body(client: httpx.AsyncClient) -> list[Any]:
+        support = {"cat": [b64(png(1))], "dog": [b64(png(2)), b64(png(3))]}
+        given = {"inputs": [b64(png(4))], "settings": {"support": support}}
+        loud = {"inputs": ["a"], "settings": {"mark": "!"}}
+        answers = [await client.post("/predict", json=given)]
+        answers += [await client.post("/runs/toy-2/predict", json=one) for one in (loud, {"inputs": ["a"]})]
+        return [answer.json()["predictions"][0]["label"] for answer in answers]
+
+    models = make_model(few_shot(), tmp_path, "a"), make_model(shouting(), tmp_path, "b")
+    assert asking(body, *models) == ["cat,dog", "a!", "a"]
+
+
 def test_what_is_no_number_of_json_is_null(tmp_path: Path) -> None:
     async def body(client: httpx.AsyncClient) -> httpx.Response:
         return await ask(client, "nan", "a")
@@ -56,7 +91,15 @@ def test_what_is_no_number_of_json_is_null(tmp_path: Path) -> None:
         (Stub, b"[]", "no object with one list"),
         (Stub, b"{}", "no object with one list"),
         (Stub, b'{"inputs": "a"}', "no object with one list"),
-        (Stub, b'{"inputs": ["a"], "more": 1}', "no object with one list"),
+        (Stub, b'{"inputs": ["a"], "more": 1}', "more than inputs and settings"),
+        (Stub, b'{"inputs": ["a"], "settings": 3}', "the settings are no object"),
+        (Stub, b'{"inputs": ["a"], "settings": {"mark": "!"}}', "no setting 'mark' here: there are none"),
+        (shouting, b'{"inputs": ["a"], "settings": {"path": "/etc"}}', "no setting 'path' here: mark"),
+        (shouting, b'{"inputs": ["a"], "settings": {"mark": []}}', r"settings.mark: this is none of !, \?"),
+        (few_shot, b'{"inputs": [""], "settings": {"support": "/etc"}}', "support: this is a str"),
+        (few_shot, b'{"inputs": [""], "settings": {"support": {"a": ["."]}}}', "support: this is no base64"),
+        (few_shot, b'{"inputs": [""], "settings": {"support": {"a": []}}}', "support: this has 0 items"),
+        (Noise, b'{"inputs": [' + b"[" * 700 + b"]" * 700 + b"]}", "nested too deep|this is a list"),
         (Stub, b'{"inputs": []}', "there are 0 inputs"),
         (Stub, b'{"inputs": ["a","a","a","a"]}', "there are 4 inputs in the request: send 1 to 3"),
         (Stub, b'{"inputs": ["a", null]}', r"inputs\[1\]: "),
@@ -247,3 +290,20 @@ def test_files_may_be_larger_than_texts() -> None:
         limits_for({"type": "object", "properties": {"a": {"contentEncoding": "base64"}}}).bytes
         > limits_for(Words.schema).bytes
     )
+
+
+def test_the_pages_are_whole_and_only_their_own_code_runs(tmp_path: Path) -> None:
+    async def body(client: httpx.AsyncClient) -> list[httpx.Response]:
+        return [await client.get(path) for path in ("/", "/docs", "/redoc")]
+
+    front, docs, redoc = asking(body, make_model(Stub(), tmp_path, "a_run"))
+    assert (front.status_code, docs.status_code, redoc.status_code) == (200, 200, 404)
+    assert front.text == page()
+    assert "@@" not in front.text + docs.text
+    assert "POST /runs/toy/predict" in docs.text
+    for response in (front, docs):
+        assert not re.search(r"https?://|//cdn", response.text.replace("http://www.w3.org", ""))
+        assert response.headers["content-security-policy"] == headers()["content-security-policy"]
+    assert "'unsafe" not in headers()["content-security-policy"]
+    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+        assert word not in asset("page.js")

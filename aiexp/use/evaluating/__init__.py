@@ -1,0 +1,1 @@
+"""Judging trained tasks again: on other data, at other steps, together, by groups, by their confidence."""

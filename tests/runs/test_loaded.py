@@ -1,0 +1,88 @@
+"""A task built again from its run: what it falls back to, what it refuses."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from aiexp.errors import AiexpError, CheckpointError, ConfigError, SecurityError
+from aiexp.runs.loaded import load_run
+from tests.use.trained_runs import pictures_run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    every = ("trainer.checkpoint.every=2", "trainer.checkpoint.keep_last=3")
+    return pictures_run(tmp_path_factory.mktemp("pictures"), *every)
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(trained, tmp_path / "run", symlinks=True)
+
+
+def steps(run: Path) -> list[int]:
+    return sorted(int(path.name[5:]) for path in (run / "checkpoints").glob("step-????????"))
+
+
+def test_loading_leaves_random_numbers_alone_and_freezes_the_task(run: Path) -> None:
+    torch.manual_seed(3)
+    wanted = torch.rand(2)
+    torch.manual_seed(3)
+    task = load_run(run).task
+    assert torch.equal(torch.rand(2), wanted)
+    assert not task.training
+    assert not any(p.requires_grad for p in task.parameters())
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_named(run: Path) -> None:
+    best = load_run(run).step
+    (weights,) = (run / "checkpoints" / f"step-{best:08}").glob("model.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-9] ^= 4
+    weights.write_bytes(content)
+    said: list[str] = []
+    loaded = load_run(run, say=said.append)
+    assert loaded.step in set(steps(run)) - {best}
+    assert f"step {best}" in said[0]
+    with pytest.raises(CheckpointError):
+        load_run(run, step=best)
+
+
+def test_an_unfinished_run_is_used_and_that_is_said(run: Path) -> None:
+    status = json.loads((run / "status.json").read_text())
+    (run / "status.json").write_text(json.dumps(status | {"state": "stopped"}))
+    said: list[str] = []
+    assert load_run(run, say=said.append).step in steps(run)
+    assert "the run is stopped" in said[0]
+
+
+def test_a_run_without_a_checkpoint_says_what_to_do(run: Path) -> None:
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        load_run(run)
+
+
+def test_what_a_run_remembers_is_held_against_its_form(run: Path) -> None:
+    for content in ("[]", '{"attributes": 3}', "{", '{"attributes": {"__class__": 1, "batch_size": "x"}}'):
+        (run / "dataset.json").write_text(content)
+        with pytest.raises(AiexpError):
+            load_run(run)
+
+
+def test_weights_of_another_task_are_refused_in_one_line(run: Path) -> None:
+    remembered = json.loads((run / "dataset.json").read_text())
+    remembered["attributes"]["class_names"] = ["only", "two"]
+    (run / "dataset.json").write_text(json.dumps(remembered))
+    with pytest.raises(ConfigError, match="do not fit"):
+        load_run(run)
+
+
+def test_a_run_that_names_code_of_elsewhere_is_refused(run: Path) -> None:
+    text = (run / "config.yaml").read_text()
+    target = "aiexp.task.classification.image.ImageClassification"
+    (run / "config.yaml").write_text(text.replace(target, "os.system"))
+    with pytest.raises((SecurityError, ConfigError)):
+        load_run(run)
