@@ -10,10 +10,10 @@ from torch import Tensor
 
 from aiexp.errors import HardwareError
 
-FIRST_STEPS, MOST_STEPS = 16, 1024
+FIRST_STEPS, MOST_STEPS = 16, 256
 SMALL_SHARE = 0.01  # of the difference of outputs: an error that needs no further steps
 SMALL = 1e-4  # an error of an output that is none
-AT_ONCE = 32  # points of the path in a batch, at most
+AT_ONCE = 16  # points of the path in a batch, at most: a network may enlarge pictures
 NUMBERS_AT_ONCE = 2**21  # of their inputs: 5 texts of 512 tokens in BERT-base take some 2 GB
 
 

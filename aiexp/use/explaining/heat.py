@@ -21,9 +21,10 @@ def bright(image: Tensor) -> Pixels:
 
 
 def overlaid(image: Tensor, heat: Tensor) -> Pixels:
-    """A picture in grey under heat (H, W) from 0 to 1."""
+    """A picture in grey under heat (H, W) from 0 to 1, drawn from its lowest to its highest."""
     base = _grey3(image)
-    share = 0.85 * heat[..., None]
+    low, high = float(heat.min()), float(heat.max())
+    share = 0.85 * ((heat - low) / (high - low) if high > low else heat)[..., None]
     return _large(base * (1 - share) + share * torch.tensor(FOR))
 
 

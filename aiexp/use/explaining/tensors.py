@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aiexp.errors import ConfigError
@@ -47,8 +49,7 @@ class TensorExplainer(Explainer):
         text = f"Where the network's last feature map speaks for {asked.name}."
         if not heat.any():
             text = f"Nothing in the network's last feature map speaks for {asked.name}."
-        panels = [Panel(pixels=bright(image), caption="the picture")]
-        panels.append(Panel(pixels=overlaid(image, heat), caption="Grad-CAM"))
+        panels = pair(image, overlaid(image, heat), "Grad-CAM")
         return Part(method="grad_cam", title="Grad-CAM", text=text, panels=panels)
 
     def integrated_gradients(self, asked: Asked) -> Part:
@@ -87,7 +88,7 @@ class TensorExplainer(Explainer):
             }
         image = as_image(asked.batch[self.name])
         heat = flat(values[None])
-        return {"panels": [Panel(pixels=signed(image, heat), caption="each pixel")]}
+        return {"panels": pair(image, signed(image, heat), "each pixel")}
 
     def as_floats(self, asked: Asked) -> tuple[Callable[[Tensor], Tensor], Tensor]:
         """The output as a function of floats, and the input as floats, for which it is the same.
@@ -116,6 +117,11 @@ class TensorExplainer(Explainer):
             "the network does not answer the same when its integers come as floats: it has no gradients",
             where=type(self.task).__name__, fix="let it convert its input by .float()",
         )  # fmt: skip
+
+
+def pair(image: Tensor, heat: NDArray[np.uint8], caption: str) -> list[Panel]:
+    """The picture as it is, and with heat."""
+    return [Panel(pixels=bright(image), caption="the picture"), Panel(pixels=heat, caption=caption)]
 
 
 def as_image(tensor: Tensor) -> Tensor:
