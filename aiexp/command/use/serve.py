@@ -37,8 +37,6 @@ ENVIRONMENT = {  # is read when torch is imported
     # Threads of torch that wait for work would spin on the core that reads requests: 1.7 against 1.3 ms of
     # processor time for a request of mnist_cnn.
     "GOMP_SPINCOUNT": "0",
-    # Batches have any shape, and a shape of MiniLM costs 14 products and 1 MB; training keeps more of them.
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "1024",
 }
 
 
