@@ -14,12 +14,20 @@ import httpx
 import pytest
 
 from aiexp import cli
+from aiexp.command.use.serve import ENVIRONMENT
 from aiexp.errors import ConfigError, SecurityError
 from aiexp.use.serving.application import make_app
 from aiexp.use.serving.metrics import Metrics
 from aiexp.use.serving.server import address_of, bound, checked_host, make_server, own_hosts, serve
 from tests.forks import Ended, in_fork
 from tests.use.serving.stubs import Stub, make_model, over_network, serving
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command sets is gone after a test."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, os.environ.get(name, value))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.7"])
