@@ -1,7 +1,7 @@
 """What a config describes, built: hardware, trainer, data set and task, always in the same order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, final
 
 from aiexp.config.objects.build import build
@@ -27,7 +27,8 @@ class Experiment:
     trainer: "Trainer"
     dataset: "Dataset"
     task: "Task"
-    carried: Mapping[str, bytes]  # small files of a pretrained model, which a run keeps
+    # Small files of a pretrained model, which a run keeps.
+    carried: Mapping[str, bytes] = field(default_factory=lambda: {})
 
     @property
     def num_parameters(self) -> int:

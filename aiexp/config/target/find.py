@@ -75,8 +75,9 @@ def find(target: str, *, skip_packages: bool = False) -> Found:
     if not all(p.isidentifier() for p in parts):
         raise NotFoundError(f"'{target}' is not a dotted Python name")
     module, rest = locate(parts[0]), parts[1:]
-    while skip_packages and len(rest) > 1 and (inner := _submodule(module, rest[0])):
-        module, rest = inner, rest[1:]
+    skips = skip_packages or module.name == "aiexp"  # which offers functions that are called as its rooms
+    while skips and len(rest) > 1 and (inner := _submodule(module, rest[0])):
+        module, rest, skips = inner, rest[1:], skip_packages
     return find_in(module, rest)
 
 
