@@ -1,4 +1,4 @@
-"""Predictions beside transformers' pipeline (texts) and ImageFolder with a DataLoader (pictures), same weights.
+"""Predictions beside transformers' pipeline (texts) and torchvision's ImageFolder (pictures), same weights.
 
     .venv/bin/python scripts/bench/predict.py RUN... [--inputs 1000] [--rounds 3] [--json FILE]
 
