@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -186,7 +187,7 @@ def test_a_run_that_begins_between_plan_and_removal_is_left(
     outputs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Path("outputs/mnist/2026-01-03_00-00-00_c_cccccc")
-    monkeypatch.setattr("aiexp.runs.plan.actual_state", lambda record: "failed")
+    monkeypatch.setattr(import_module("aiexp.runs.plan"), "actual_state", lambda record: "failed")
     with RunDirectory(run.absolute()).lock():
         code, _, err = call(capsys, "prune", "--yes", str(run))
     assert (code, run.exists()) == (8, True)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def test_a_line_of_two_objects_is_no_point(tmp_path: Path) -> None:
 
 
 def test_curves_of_many_runs_fit_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aiexp.compare.page.curves.MOST_NUMBERS", 600)
+    monkeypatch.setattr(import_module("aiexp.compare.page.curves"), "MOST_NUMBERS", 600)
     records = make_records(tmp_path)
     found = make_curves(records, "test/accuracy")
     numbers = sum(len(row[1]) for rows in found["metrics"].values() for row in rows if row)
@@ -200,7 +201,7 @@ def test_a_large_picture_is_drawn_smaller(tmp_path: Path) -> None:
 def test_no_plotly_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from aiexp.errors import HardwareError
 
-    monkeypatch.setattr("aiexp.compare.page.document.find_spec", lambda name: None)
+    monkeypatch.setattr(import_module("aiexp.compare.page.document"), "find_spec", lambda name: None)
     records = make_records(tmp_path)
     with pytest.raises(HardwareError, match="pip install plotly"):
         render(make_comparison(records), records)

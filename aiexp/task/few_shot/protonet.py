@@ -48,12 +48,13 @@ class ProtoNet(Task):
 
     def __init__(self, *, model: FewShotModel, dataset: FewShotData, optimizer: OptimizerFactory) -> None:
         super().__init__()
-        self.ways, self.image_shape = dataset.ways, image_shape(dataset)
+        self.ways = dataset.ways
         if not self.ways:
             raise ConfigError(
                 "prototypes are those of classes, and the data have none", where="dataset",
                 fix="dataset=glyphs or dataset=omniglot",
             )  # fmt: skip
+        self.image_shape = image_shape(dataset)
         self.model: Any = model
         self.optimizer = optimizer
 
