@@ -7,7 +7,6 @@ from aiexp.config.validate import validate
 from aiexp.rundir.assigned import assigned, one_path, refuse_masked
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG
-from aiexp.text.terminal import out_lines
 from aiexp.world.torchrun import is_torchrun
 
 HELP = """\
@@ -36,10 +35,9 @@ def main(argv: list[str]) -> int:
     """Trains the branch; returns its exit code."""
     words, flags = FLAGS.parse(argv)
     if not words:
-        from aiexp.command.help import page
+        from aiexp.command.help import lacks_words
 
-        out_lines(page("branch"))
-        return 2
+        return lacks_words("branch")
     path, typed = one_path(words, "aiexp branch")
     step = whole(flags, "step", 0)
     from aiexp.config.objects.build import build

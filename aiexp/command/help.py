@@ -3,6 +3,7 @@
 import importlib
 
 from aiexp.command import COMMANDS, module_of
+from aiexp.text.terminal import out_lines
 
 _OVERVIEW = """\
 aiexp: config-driven deep-learning experiments
@@ -33,6 +34,12 @@ def page(command: str) -> str:
     text: str = module.HELP if "{flags}" in module.HELP else f"{module.HELP}\nflags\n{{flags}}\n"
     text = text.replace("{flags}", "\n".join(flag.help_lines() for flag in module.FLAGS.all))
     return text.replace("{groups}", _groups()) if "{groups}" in text else text
+
+
+def lacks_words(command: str) -> int:
+    """Shows the page of a command that was typed without its words; returns its exit code."""
+    out_lines(page(command))
+    return 2
 
 
 def _groups() -> str:

@@ -9,7 +9,7 @@ from aiexp.config.validate import validate
 from aiexp.errors import CheckpointError, ConfigError, Stopped
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, ENVIRONMENT
-from aiexp.text.terminal import out, out_lines
+from aiexp.text.terminal import out
 
 if TYPE_CHECKING:
     from aiexp.runs.replay import Line, Verdict
@@ -38,10 +38,9 @@ def main(argv: list[str]) -> int:
     """Compares; returns the exit code."""
     words, flags = FLAGS.parse(argv)
     if not words:
-        from aiexp.command.help import page
+        from aiexp.command.help import lacks_words
 
-        out_lines(page("reproduce"))
-        return 2
+        return lacks_words("reproduce")
     if len(words) > 1:
         raise ConfigError(
             f"aiexp reproduce takes one run and no settings, not '{words[1]}'",

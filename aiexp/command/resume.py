@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from aiexp.command.flags import TRUST, Flags
-from aiexp.command.help import page
+from aiexp.command.help import lacks_words
 from aiexp.config.validate import validate
 from aiexp.errors import CheckpointError
 from aiexp.rundir.assigned import assigned, one_path, refuse_masked
@@ -14,7 +14,7 @@ from aiexp.rundir.file import CONFIG, STATUS, TYPED
 from aiexp.rundir.state import State
 from aiexp.sweep.definition import DEFINITION
 from aiexp.text.secrets import redact
-from aiexp.text.terminal import out, out_lines
+from aiexp.text.terminal import out
 from aiexp.world.torchrun import is_torchrun
 
 ENDED = {
@@ -46,8 +46,7 @@ FLAGS = Flags("resume", TRUST)
 def main(argv: list[str]) -> int:
     """Resumes a run; returns its exit code."""
     if not argv:
-        out_lines(page("resume"))
-        return 2
+        return lacks_words("resume")
     words, _ = FLAGS.parse(argv)
     path, overrides = one_path(words, "aiexp resume")
     if os.path.isfile(os.path.join(path, DEFINITION)):

@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from aiexp.command.flags import TRUST, Flag, Flags
-from aiexp.command.help import page
+from aiexp.command.help import lacks_words
 from aiexp.errors import ConfigError
 from aiexp.text.terminal import out_lines, say
 
@@ -31,8 +31,7 @@ FLAGS = Flags("sweep", Flag("--dry-run", "only check"), TRUST)
 def main(argv: list[str]) -> int:
     """Checks and registers; returns the exit code."""
     if not argv:
-        out_lines(page("sweep"))
-        return 2
+        return lacks_words("sweep")
     paths, flags = FLAGS.parse(argv)
     if len(paths) != 1:
         raise ConfigError(

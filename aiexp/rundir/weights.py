@@ -1,7 +1,8 @@
 """What a run has learned: the weights of one of its checkpoints, for whoever uses them. torch comes late."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 from aiexp.checkpoint.manifest import saved_steps, weights_digest
 from aiexp.config.folders import shown
 from aiexp.config.start import starts, typed
-from aiexp.errors import AiexpError, CheckpointError, OtherFormatError
+from aiexp.errors import AiexpError, CheckpointError, OtherFormatError, reason_of
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CHECKPOINTS, ENVIRONMENT, STATUS
 from aiexp.rundir.state import State
@@ -113,6 +114,22 @@ def learned(directory: RunDirectory, *, step: int | None = None, say: Say | None
                 raise
             say(f"step {number}: {error.what}; another checkpoint is used")
     raise AssertionError
+
+
+@contextmanager
+def fitting(kind: type[AiexpError], what: str, *, where: str, fix: str) -> Generator[None]:
+    """A body that puts weights into a network; if they do not fit it, that is an error of this kind.
+
+    Args:
+        kind: Of the error.
+        what: Is said, with torch's reason.
+        where: Is named.
+        fix: What to do.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise kind(f"{what}: {reason_of(error)}", where=where, fix=fix) from error
 
 
 def open_start(network: str, run: str) -> RunDirectory:

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, final
 from aiexp.config.objects.build import build
 from aiexp.config.validate import validate
 from aiexp.dataset.recalled import MissingExamplesError, Recalled
-from aiexp.errors import AiexpError, ConfigError, reason_of
+from aiexp.errors import AiexpError, ConfigError
 from aiexp.experiment import build_task
 from aiexp.model.carried import carried_by
 from aiexp.rundir.code.own_code import own_code_of
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, DATA, MODEL
-from aiexp.rundir.weights import Say, checkpoint_path, learned
+from aiexp.rundir.weights import Say, checkpoint_path, fitting, learned
 
 if TYPE_CHECKING:
     from aiexp.hardware.hardware import Hardware
     from aiexp.task.base import Task
 
-# Of a run on several devices, or on another machine: it is used by one process, on what there is.
-ALONE = {"devices": 1, "device": "auto", "parallel": "ddp", "compile": False}
+# Of a run on several devices: it is used by one process.
+ALONE = {"devices": 1, "parallel": "ddp", "compile": False}
 
 
 @final
@@ -69,13 +69,13 @@ def load_run(
         ConfigError: its config or its weights are of another aiexp.
         SecurityError: its config names code that is not allowed.
     """
-    from aiexp.checkpoint.state import load_random_state, random_state
-
     say = say or (lambda _: None)
     directory = RunDirectory.open(path)
     with own_code_of(directory.path):
         config = validate(directory.read_config(), source=str(directory.path / CONFIG))
         device = made_hardware(config, hardware or {})
+        from aiexp.checkpoint.state import load_random_state, random_state  # imports torch
+
         random = random_state()
         try:
             task = made_task(directory, config, say, lend(config) if lend else None)
@@ -89,7 +89,10 @@ def load_run(
 
 def made_hardware(config: dict[str, Any], settings: Mapping[str, Any]) -> "Hardware":
     """The hardware of a config as far as it is here, for one process, with some settings of it changed."""
-    hardware: Hardware = build({**config["hardware"], **ALONE, **settings})
+    own = config["hardware"]
+    # Trained on another machine, it is used on what there is; on the CPU is where there is one everywhere.
+    device = "cpu" if own.get("device") == "cpu" else "auto"
+    hardware: Hardware = build({**own, **ALONE, "device": device, **settings})
     hardware.set_environment()  # before torch is imported
     hardware.start()
     return hardware
@@ -130,12 +133,9 @@ def load_weights(task: "Task", directory: RunDirectory, step: int | None, say: S
         ConfigError: they do not fit.
     """
     run = learned(directory, step=step, say=say)
-    try:
+    with fitting(
+        ConfigError, "the weights do not fit the task", where=str(checkpoint_path(directory, run.step)),
+        fix="use them with the aiexp and the code that trained them",
+    ):  # fmt: skip
         task.load_state_dict(dict(run.weights))
-    except RuntimeError as error:
-        raise ConfigError(
-            f"the weights do not fit the task: {reason_of(error)}",
-            where=str(checkpoint_path(directory, run.step)),
-            fix="use them with the aiexp and the code that trained them",
-        ) from error  # fmt: skip
     return run.step

@@ -9,12 +9,12 @@ from torch import Tensor
 from aiexp.checkpoint.state import load_random_state, random_state
 from aiexp.config.validate import validate
 from aiexp.dataset.base import ImageData
-from aiexp.errors import AiexpError, ConfigError, reason_of
+from aiexp.errors import AiexpError, ConfigError
 from aiexp.experiment import build_task
 from aiexp.rundir.code.own_code import own_code_of
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, ENVIRONMENT
-from aiexp.rundir.weights import learned
+from aiexp.rundir.weights import fitting, learned
 from aiexp.runs.standard_classifier import RUN_KEY, standard_classifier
 from aiexp.task.adversarial.sample_quality import Judgement
 
@@ -80,13 +80,11 @@ def load(path: Path, dataset: ImageData) -> tuple[Any, str]:
         check(config, directory, dataset)
         task = build_task(config, dataset)
     run = learned(directory)
-    try:
+    with fitting(
+        ConfigError, "the weights do not fit", where=f"{RUN_KEY}={path}",
+        fix="name a run on images of this size and these classes",
+    ):  # fmt: skip
         task.load_state_dict(dict(run.weights))
-    except RuntimeError as error:
-        raise ConfigError(
-            f"the weights do not fit: {reason_of(error)}", where=f"{RUN_KEY}={path}",
-            fix="name a run on images of this size and these classes",
-        ) from error  # fmt: skip
     task.eval().requires_grad_(False)
     return task, run.record()["sha256"]
 

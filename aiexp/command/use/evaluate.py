@@ -36,10 +36,9 @@ def main(argv: list[str]) -> int:
     """Evaluates; returns 0."""
     words, flags = FLAGS.parse(argv)
     if not words:
-        from aiexp.command.help import page
+        from aiexp.command.help import lacks_words
 
-        out_lines(page("evaluate"))
-        return 2
+        return lacks_words("evaluate")
     paths = [Path(word) for word in words if is_path(word)]
     if not paths:
         raise CheckpointError("which run?", where="aiexp evaluate", fix="aiexp evaluate outputs/latest ...")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from aiexp.command.flags import TRUST, Flag, Flags, whole
 from aiexp.errors import ConfigError, DataError
-from aiexp.text.terminal import out, out_lines, say
+from aiexp.text.terminal import out, say
 
 METHODS = ("integrated_gradients", "grad_cam", "saliency", "attention")
 HELP = """\
@@ -28,7 +28,7 @@ its most decided moment is explained.
 FLAGS = Flags(
     "explain",
     Flag("--method", "one of them; default: all that fit", choices=METHODS),
-    Flag("--target", "name or number of the class; default: the predicted one", value="CLASS"),
+    Flag("--target", "name of the class, or its number from 0; default: the predicted one", value="CLASS"),
     Flag("--out", "the folder; default: explanations in the run", value="DIR"),
     Flag("--column", "of tables: which holds the inputs", value="NAME"),
     Flag("--step", "of the checkpoint; default: the best", value="N"),
@@ -40,10 +40,9 @@ def main(argv: list[str]) -> int:
     """Explains; returns 0."""
     words, flags = FLAGS.parse(argv)
     if not words:
-        from aiexp.command.help import page
+        from aiexp.command.help import lacks_words
 
-        out_lines(page("explain"))
-        return 2
+        return lacks_words("explain")
     step = whole(flags, "step", 0)
     from aiexp.runs.loaded import load_run
 

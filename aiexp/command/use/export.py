@@ -4,7 +4,7 @@ from pathlib import Path
 
 from aiexp.command.flags import TRUST, Flag, Flags, whole
 from aiexp.errors import ConfigError
-from aiexp.text.terminal import out, out_lines, say
+from aiexp.text.terminal import out, say
 
 HELP = """\
 usage: aiexp export RUN --to FORM [flags]
@@ -36,10 +36,9 @@ def main(argv: list[str]) -> int:
     """Exports; returns 0."""
     words, flags = FLAGS.parse(argv)
     if not words:
-        from aiexp.command.help import page
+        from aiexp.command.help import lacks_words
 
-        out_lines(page("export"))
-        return 2
+        return lacks_words("export")
     form, step, repository = flags.get("to"), whole(flags, "step", 0), flags.get("push")
     if words[1:]:
         raise ConfigError(f"one run is exported at a time, not also {words[1]}", where="aiexp export")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 from aiexp.command.flags import TRUST, Flag, Flags, whole
 from aiexp.errors import AiexpError, ConfigError, DataError
 from aiexp.storage.files import storage_errors
-from aiexp.text.terminal import out_lines, say
+from aiexp.text.terminal import say
 
 if TYPE_CHECKING:
     from aiexp.use.predicting import Answer
@@ -50,10 +50,9 @@ def main(argv: list[str]) -> int:
     """Predicts; returns its exit code."""
     words, flags = FLAGS.parse(argv)
     if not words:
-        from aiexp.command.help import page
+        from aiexp.command.help import lacks_words
 
-        out_lines(page("predict"))
-        return 2
+        return lacks_words("predict")
     batch_size, step = whole(flags, "batch-size", 1), whole(flags, "step", 0)
     from aiexp.runs.loaded import load_run
 

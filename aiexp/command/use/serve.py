@@ -5,7 +5,7 @@ from pathlib import Path
 
 from aiexp.command.flags import TRUST, Flag, Flags
 from aiexp.errors import ConfigError, HardwareError
-from aiexp.text.terminal import out_lines, say
+from aiexp.text.terminal import say
 
 HELP = """\
 usage: aiexp serve RUN... [flags]
@@ -44,10 +44,9 @@ def main(argv: list[str]) -> int:
     """Serves; returns its exit code."""
     words, flags = FLAGS.parse(argv)
     if not words:
-        from aiexp.command.help import page
+        from aiexp.command.help import lacks_words
 
-        out_lines(page("serve"))
-        return 2
+        return lacks_words("serve")
     port = port_of(flags.get("port", "8000"))
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -11,12 +11,13 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from aiexp.errors import DataError, SecurityError, reason_of
+from aiexp.errors import DataError, SecurityError
 from aiexp.model.carried import carried_folder, carry, is_carried
 from aiexp.model.text.bert import Bert
 from aiexp.model.text.bert_weights import first_names, load_bert, read_config, weights_file
 from aiexp.model.trained import trained_network
 from aiexp.ranges import Share
+from aiexp.rundir.weights import fitting
 from aiexp.source.download import is_offline
 from aiexp.storage.mark import is_run_directory
 
@@ -101,13 +102,11 @@ class HubEncoder(nn.Module):
         if self.pooler is not None:
             self.model.pooler = None
         if trained is not None:
-            try:
+            with fitting(
+                DataError, "the run has trained another network", where=f"name={name}",
+                fix="for a run of model=minilm or bert_tiny: model=minilm model.path=RUN",
+            ):  # fmt: skip
                 self.load_state_dict(dict(trained.weights))
-            except RuntimeError as error:
-                raise DataError(
-                    f"the run has trained another network: {reason_of(error)}", where=f"name={name}",
-                    fix="for a run of model=minilm or bert_tiny: model=minilm model.path=RUN",
-                ) from error  # fmt: skip
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Hidden states: (B, T) int64 ids and (B, T) bool mask to (B, T, H)."""

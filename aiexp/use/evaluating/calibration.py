@@ -11,6 +11,7 @@ from aiexp.use.evaluating.scores import Scores, log_softmax, negative_log_likeli
 NUM_BINS = 15  # of equal width, as in Guo et al.
 # Temperatures that are looked among, as logarithms: 0.02 to 50.
 LOG_RANGE = (-3.9, 3.9)
+TOLERANCE = 1e-4  # of the logarithm
 
 
 @final
@@ -56,6 +57,13 @@ class Calibration:
     fitted_on: str = ""
     error_after: float | None = None
     loss_after: float | None = None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the temperature is as far as one looks: the examples would have it smaller or larger."""
+        if self.temperature is None:
+            return False
+        return min(abs(np.log(self.temperature) - bound) for bound in LOG_RANGE) < 10 * TOLERANCE
 
     def numbers(self) -> dict[str, Any]:
         """As JSON values."""
@@ -125,5 +133,5 @@ def fit_temperature(scores: Scores) -> float:
     def loss(log_temperature: float) -> float:
         return negative_log_likelihood(scores.logits / np.exp(log_temperature), scores.labels)
 
-    found: Any = minimize_scalar(loss, bounds=LOG_RANGE, method="bounded", options={"xatol": 1e-4})
+    found: Any = minimize_scalar(loss, bounds=LOG_RANGE, method="bounded", options={"xatol": TOLERANCE})
     return float(np.exp(found.x))

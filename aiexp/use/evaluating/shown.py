@@ -79,7 +79,9 @@ def calibration_lines(calibration: Calibration) -> list[str]:
         [f"error (ECE, {NUM_BINS} bins)", f"{calibration.error:.4f}", f"{calibration.error_after:.4f}"],
         ["loss", f"{calibration.loss:.4f}", f"{calibration.loss_after:.4f}"],
     ]
-    return [*aligned(rows), f"The temperature is fitted on the split {calibration.fitted_on}."]
+    fitted = f"The temperature is fitted on the split {calibration.fitted_on}."
+    bounded = ["That is as far as one looks: too few examples there are wrong, or right."]
+    return [*aligned(rows), fitted, *(bounded if calibration.is_bounded else [])]
 
 
 def runs_lines(results: Sequence[Result], ensemble: Ensemble) -> list[str]:

@@ -15,6 +15,7 @@ from aiexp.prediction.inputs import Inputs
 from aiexp.prediction.prediction import Prediction
 from aiexp.prediction.texts import Texts
 from aiexp.storage.files import storage_errors, write_bytes, write_json, write_text
+from aiexp.storage.staged import check_target, staged
 from aiexp.task.base import Task
 from aiexp.task.contract import misfits
 from aiexp.use.explaining.explainer import Asked, Explainer
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 FOLDER = "explanations"  # in a run directory
 NAME = "explanation"
+RECORD = f"{NAME}.json"  # by it a folder is known for one that may be replaced
 GRADIENTS = "integrated_gradients"
 
 
@@ -162,17 +164,17 @@ def nothing_for(method: str, task: Task) -> ConfigError:
 
 
 def keep(explanation: Explanation, folder: Path) -> None:
-    """Writes the page, the picture and the numbers of an explanation into a folder.
+    """Writes the page, the picture and the numbers of an explanation as a folder, in place of an earlier one.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the folder holds something else, or cannot be written.
     """
     png, html = picture(explanation), page(explanation)
-    with storage_errors("writing an explanation", folder, "--out DIR"):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / f"{NAME}.json", explanation.record())
-        write_bytes(folder / f"{NAME}.png", png)
-        write_text(folder / f"{NAME}.html", html)
+    check_target(folder, RECORD)
+    with staged(folder) as staging, storage_errors("writing an explanation", folder, "--out DIR"):
+        write_bytes(staging / f"{NAME}.png", png)
+        write_text(staging / f"{NAME}.html", html)
+        write_json(staging / RECORD, explanation.record())
 
 
 @final
