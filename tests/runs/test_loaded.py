@@ -2,13 +2,15 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from aiexp.errors import AiexpError, CheckpointError, ConfigError, SecurityError
-from aiexp.runs.loaded import load_run
+from aiexp.runs.loaded import load_run, made_hardware
 from tests.use.trained_runs import pictures_run
 
 
@@ -35,6 +37,34 @@ def test_loading_leaves_random_numbers_alone_and_freezes_the_task(run: Path) -> 
     assert torch.equal(torch.rand(2), wanted)
     assert not task.training
     assert not any(p.requires_grad for p in task.parameters())
+
+
+def test_a_run_on_the_cpu_is_used_there_and_any_other_on_what_there_is(run: Path) -> None:
+    hardware = load_run(run).config["hardware"]
+    asked = {
+        device: made_hardware({"hardware": {**hardware, "device": device}}, {}).device_type
+        for device in ("cpu", "gpu")
+    }
+    assert asked == {"cpu": "cpu", "gpu": "cuda" if torch.cuda.is_available() else "cpu"}
+
+
+def test_the_environment_is_set_before_torch_is_imported(run: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+from aiexp.hardware.hardware import Hardware
+from aiexp.runs import loaded
+set_environment = Hardware.set_environment
+def watched(self):
+    print("torch" in sys.modules)
+    set_environment(self)
+Hardware.set_environment = watched
+loaded.load_run(Path(sys.argv[1]))
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", program, str(run)], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == ["False"]
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_named(run: Path) -> None:

@@ -11,7 +11,6 @@ from aiexp.use.evaluating.scores import Scores, log_softmax, negative_log_likeli
 NUM_BINS = 15  # of equal width, as in Guo et al.
 # Temperatures that are looked among, as logarithms: 0.02 to 50.
 LOG_RANGE = (-3.9, 3.9)
-TOLERANCE = 1e-4  # of the logarithm
 
 
 @final
@@ -61,9 +60,7 @@ class Calibration:
     @property
     def is_bounded(self) -> bool:
         """Whether the temperature is as far as one looks: the examples would have it smaller or larger."""
-        if self.temperature is None:
-            return False
-        return min(abs(np.log(self.temperature) - bound) for bound in LOG_RANGE) < 10 * TOLERANCE
+        return self.temperature in map(temperature_of, LOG_RANGE)
 
     def numbers(self) -> dict[str, Any]:
         """As JSON values."""
@@ -131,7 +128,14 @@ def fit_temperature(scores: Scores) -> float:
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
-        return negative_log_likelihood(scores.logits / np.exp(log_temperature), scores.labels)
+        return negative_log_likelihood(scores.logits / temperature_of(log_temperature), scores.labels)
 
-    found: Any = minimize_scalar(loss, bounds=LOG_RANGE, method="bounded", options={"xatol": TOLERANCE})
-    return float(np.exp(found.x))
+    found: Any = minimize_scalar(loss, bounds=LOG_RANGE, method="bounded", options={"xatol": 1e-4})
+    # Where all are right the loss is flat long before the bound.
+    best = min(LOG_RANGE, key=loss)
+    return temperature_of(best if loss(best) <= found.fun else float(found.x))
+
+
+def temperature_of(logarithm: float) -> float:
+    """The temperature whose natural logarithm that is."""
+    return float(np.exp(logarithm))

@@ -58,6 +58,12 @@ def test_the_temperature_undoes_the_factor_on_calibrated_logits(factor: float) -
         assert found.error > 0.1
 
 
+def test_a_temperature_that_has_no_end_is_known_for_one() -> None:
+    right = scores_of([[0.9, 0.1], [0.2, 0.8]], [0, 1])
+    assert calibrate(right, right, "eval").is_bounded
+    assert not calibrate(drawn(500, 3.0), drawn(500, 3.0), "eval").is_bounded
+
+
 def test_without_examples_to_fit_on_there_is_no_temperature() -> None:
     found = calibrate(scores_of([[0.9, 0.1]], [0]), None, "")
     assert found.temperature is None

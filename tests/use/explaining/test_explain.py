@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aiexp.command.use import explain as command
-from aiexp.errors import AiexpError, ConfigError
+from aiexp.errors import AiexpError, ConfigError, StorageError
 from aiexp.prediction.inputs import Inputs
 from aiexp.prediction.network import Network, Port
 from aiexp.prediction.prediction import Prediction
@@ -18,22 +18,25 @@ from aiexp.runs.loaded import load_run
 from aiexp.use.explaining.explain import Explaining, Folders, Request
 from aiexp.use.reading import Item
 from tests.toys import Adversaries, Replay
-from tests.use.trained_runs import loaded, pictures_run, texts_run
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return texts_run(tmp_path_factory.mktemp("texts"))
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pictures_run(tmp_path_factory.mktemp("pictures"))
+from tests.use.trained_runs import loaded
 
 
 def explained(run: Any, value: Any, method: str = "", target: str = "") -> Any:
     explaining = Explaining(run, run.task.inputs(), Request(method=method, target=target))
     return explaining.explanation(Item("one", value))
+
+
+def test_a_folder_that_holds_something_else_is_not_replaced(texts: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "why" / "fine" / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(StorageError, match="holds something else"):
+        command.main([str(texts), "fine", f"--out={tmp_path}/why"])
+    assert mine.read_text() == "mine"
+    mine.unlink()
+    for _ in range(2):  # an earlier explanation is
+        assert command.main([str(texts), "fine", f"--out={tmp_path}/why"]) == 0
+    assert len(list(mine.parent.iterdir())) == 3
 
 
 def test_words_add_up_to_the_output_and_files_are_whole(
