@@ -11,7 +11,7 @@ from aiexp.dataset.recalled import MissingExamplesError, Recalled
 from aiexp.errors import AiexpError, ConfigError
 from aiexp.experiment import build_task
 from aiexp.model.carried import carried_by
-from aiexp.rundir.code.own_code import own_code_of
+from aiexp.rundir.code.copied import used_code_of
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, DATA, MODEL
 from aiexp.rundir.weights import Say, checkpoint_path, fitting, learned
@@ -71,7 +71,7 @@ def load_run(
     """
     say = say or (lambda _: None)
     directory = RunDirectory.open(path)
-    with own_code_of(directory.path):
+    with used_code_of(directory.path):
         config = validate(directory.read_config(), source=str(directory.path / CONFIG))
         device = made_hardware(config, hardware or {})
         from aiexp.checkpoint.state import load_random_state, random_state  # imports torch

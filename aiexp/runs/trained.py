@@ -11,7 +11,7 @@ from aiexp.config.validate import validate
 from aiexp.dataset.base import ImageData
 from aiexp.errors import AiexpError, ConfigError
 from aiexp.experiment import build_task
-from aiexp.rundir.code.own_code import own_code_of
+from aiexp.rundir.code.copied import used_code_of
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, ENVIRONMENT
 from aiexp.rundir.weights import fitting, learned
@@ -75,7 +75,7 @@ class TrainedClassifier:
 def load(path: Path, dataset: ImageData) -> tuple[Any, str]:
     """The task with its best weights, in evaluation mode, and the sha256 of the file of weights."""
     directory = RunDirectory.open(path)
-    with own_code_of(directory.path):
+    with used_code_of(directory.path):
         config = validate(directory.read_config(), source=str(directory.path / CONFIG))
         check(config, directory, dataset)
         task = build_task(config, dataset)

@@ -149,7 +149,7 @@ def targets_in(config: object) -> set[str]:
 
 def is_written_here(path: Path) -> bool:
     """Whether a file lies below the working directory and was written there, not installed or produced."""
-    here, path = Path.cwd().resolve(), path.resolve()
+    here, path = WORKING_DIRECTORY.folder.resolve(), path.resolve()
     if (
         here == Path(here.anchor)
         or not path.is_relative_to(here)
@@ -162,7 +162,7 @@ def is_written_here(path: Path) -> bool:
 
 def _is_in_run(path: Path) -> bool:
     """Whether a file below the working directory lies in a run directory, which may be someone else's."""
-    here, path = Path.cwd().resolve(), path.resolve()
+    here, path = WORKING_DIRECTORY.folder.resolve(), path.resolve()
     return any(is_run_directory(folder) for folder in path.parents if folder.is_relative_to(here))
 
 
@@ -236,7 +236,8 @@ def _check_package(target: str, where: str, group: str | None) -> None:
     except NotFoundError as error:
         if error.part:
             what = f"'{target}' does not exist: {error}"
-            raise ConfigError(what, where=where, fix="check the name, or install it") from error
+            fix = "check the name, or install it" if _recorded is None else _fix(target, group)
+            raise ConfigError(what, where=where, fix=fix) from error
         raise SecurityError(
             f"'{target}' is refused: {error}", where=where, fix=_fix(target, group)
         ) from error

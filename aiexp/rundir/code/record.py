@@ -78,7 +78,17 @@ class Version:
     @property
     def is_own(self) -> bool:
         """Whether this user's aiexp recorded it, in this working directory."""
-        return self.working_directory == os.getcwd() and is_signed(self._text(), self.signature)
+        return self.working_directory == os.getcwd() and self.is_signed
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether this user's aiexp recorded it, wherever that was."""
+        return is_signed(self._text(), self.signature)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is the user's own and all its files still are where they were."""
+        return self.is_own and all(Path(f.path).is_file() for f in self.files)
 
     def _text(self) -> str:
         return json.dumps(["code", self.working_directory, [asdict(f) for f in self.files]], sort_keys=True)

@@ -11,7 +11,7 @@ from aiexp.config.validate import validate
 from aiexp.dataset.splits import check_split
 from aiexp.errors import ConfigError, DataError
 from aiexp.experiment import Experiment
-from aiexp.rundir.code.own_code import own_code_of
+from aiexp.rundir.code.copied import used_code_of
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, DATA, ENVIRONMENT
 from aiexp.runs.loaded import LoadedRun, Say, load_run, made_hardware, made_task
@@ -74,7 +74,7 @@ def load_candidate(path: Path, words: list[str], step: int | None, say: Say) -> 
         AiexpError: as `load_run`; or the data cannot be had, or are nothing for the task.
     """
     directory = RunDirectory.open(path)
-    with own_code_of(directory.path):
+    with used_code_of(directory.path):
         changes = read_changes(directory, words)
     held: list[Any] = []
 
@@ -107,7 +107,7 @@ def untrained(directory: RunDirectory, changes: Changes, lend: Any, say: Say, he
     """
     random = random_state()
     try:
-        with own_code_of(directory.path):
+        with used_code_of(directory.path):
             config = validate(directory.read_config(), source=str(directory.path / CONFIG))
             hardware = made_hardware(config, changes.hardware)
             experiment = Experiment.of(config, hardware)

@@ -12,7 +12,7 @@ from aiexp.errors import AiexpError
 from aiexp.experiment import build_task
 from aiexp.model.carried import carried_by
 from aiexp.prediction.network import Network
-from aiexp.rundir.code.own_code import own_code_of
+from aiexp.rundir.code.copied import used_code_of
 from aiexp.rundir.file import MODEL
 from aiexp.runs.loaded import Say
 from aiexp.source.fetch import asked_for
@@ -54,7 +54,7 @@ def find_data(run: "LoadedRun", say: Say) -> Data:
     random = random_state()
     with asked_for() as fetched:
         try:
-            with own_code_of(run.directory.path), carried_by(run.directory.path / MODEL):
+            with used_code_of(run.directory.path), carried_by(run.directory.path / MODEL):
                 dataset = build(run.config["dataset"])
                 build_task(run.config, dataset)
         except AiexpError as error:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from aiexp.config.validate import validate
 from aiexp.errors import CheckpointError, reason_of
-from aiexp.rundir.code.own_code import own_code_of
+from aiexp.rundir.code.copied import used_code_of
 from aiexp.rundir.code.record import FOLDER as CODE
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, DATA, MODEL, read_stored
@@ -35,7 +35,7 @@ def load_weights(folder: str | Path) -> "Task":
         SecurityError: its config names code that is not allowed.
     """
     path = Path(folder)
-    with own_code_of(path):
+    with used_code_of(path):
         config = validate(read_stored(path / CONFIG), source=str(path / CONFIG))
         task = made_task(RunDirectory(path), config, lambda _: None)
     try:
