@@ -60,7 +60,7 @@ class Calibration:
     @property
     def is_bounded(self) -> bool:
         """Whether the temperature is as far as one looks: the examples would have it smaller or larger."""
-        return self.temperature in map(temperature_of, LOG_RANGE)
+        return self.temperature in [temperature_of(bound) for bound in LOG_RANGE]
 
     def numbers(self) -> dict[str, Any]:
         """As JSON values."""
