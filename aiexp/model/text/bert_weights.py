@@ -97,7 +97,8 @@ def load_bert(folder: Path, *, dropout: float | None, attention_dropout: float |
     model = _without_weights(folder, dropout, attention_dropout)
     carry(folder, DESCRIPTION)
     if is_carried():
-        return model.to_empty(device="cpu")
+        _put(model, _blank(model), folder)
+        return model
     if torch.get_default_device().type == "meta":  # only sizes are asked for
         return model
     if trained is not None:
@@ -178,6 +179,11 @@ def _assign(model: Bert, theirs: dict[str, Tensor], path: Path) -> None:
         raise DataError(f"{len(missing)} weights are missing: {first_names(missing)}", where=str(path))
     state = {name: torch.cat([theirs[key] for key in their_names(name)]).float() for name in expected}
     _put(model, state, path)
+
+
+def _blank(model: Bert) -> dict[str, Tensor]:
+    """Memory for the weights of a model built on the meta device; `to_empty` imports sympy, for a second."""
+    return {name: torch.empty(value.shape, dtype=value.dtype) for name, value in model.state_dict().items()}
 
 
 def _put(model: Bert, state: dict[str, Tensor], where: Path) -> None:

@@ -191,7 +191,11 @@ from aiexp.model.text.bert_weights import load_bert
 load_bert(Path({str(tmp_path)!r}), dropout=None, attention_dropout=None)
 with torch.device("meta"):
     load_bert(Path({str(tmp_path)!r}), dropout=None, attention_dropout=None)
-assert "torch._dynamo" not in sys.modules
+from aiexp.model.carried import carried_by
+with carried_by(Path({str(tmp_path)!r})):
+    carried = load_bert(Path({str(tmp_path)!r}), dropout=None, attention_dropout=None)
+assert all(not p.is_meta and p.requires_grad for p in carried.parameters())
+assert not {{"torch._dynamo", "sympy"}} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
