@@ -5,9 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import torch.distributed.fsdp  # noqa: F401  once, not in every fork
 
+from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import LOCK
+from aiexp.rundir.weights import learned
 from aiexp.storage.lock import is_held
 from tests.endings import digest
 from tests.world.shared_run import WORDS, aiexp, latest, lines, make_folder
@@ -18,13 +21,13 @@ ASYNCHRONOUS = "trainer.checkpoint.asynchronous=true"
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """How ranks work together to the digest of a whole run, written while it waits."""
-    found: dict[str, str] = {}
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunDirectory]:
+    """How ranks work together to a whole run, its checkpoints written while it waits."""
+    found: dict[str, RunDirectory] = {}
     for parallel in ("ddp", "fsdp"):
         folder = make_folder(tmp_path_factory.mktemp(parallel))
         assert aiexp(folder, "run", *WORDS, f"hardware.parallel={parallel}").code == 0
-        found[parallel] = digest(latest(folder))
+        found[parallel] = latest(folder)
     return found
 
 
@@ -37,7 +40,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     ],
 )
 def test_interrupted_it_ends_in_the_same_bytes(
-    tmp_path: Path, uninterrupted: dict[str, str], parallel: str, asynchronous: str, fault: str, code: int
+    tmp_path: Path, uninterrupted: dict[str, RunDirectory], parallel: str, asynchronous: str, fault: str, code: int
 ) -> None:
     folder = make_folder(tmp_path)
     words = [*WORDS, f"hardware.parallel={parallel}", f"trainer.checkpoint.asynchronous={asynchronous}"]
@@ -48,7 +51,15 @@ def test_interrupted_it_ends_in_the_same_bytes(
         time.sleep(0.05)
     resumed = aiexp(folder, "resume", str(directory.path))
     assert resumed.code == 0, resumed.stderr
-    assert digest(directory) == uninterrupted[parallel]
+    assert digest(directory) == digest(uninterrupted[parallel])
+
+
+def test_shards_are_read_as_whole_weights(uninterrupted: dict[str, RunDirectory]) -> None:
+    """By whoever uses the run: predict, evaluate, export."""
+    shared, sharded = (dict(learned(uninterrupted[parallel]).weights) for parallel in ("ddp", "fsdp"))
+    assert shared.keys() == sharded.keys()
+    for name, whole in shared.items():
+        torch.testing.assert_close(sharded[name], whole, rtol=0, atol=1e-6, msg=name)
 
 
 def test_other_numbers_of_ranks_go_on(tmp_path: Path) -> None:
