@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed.fsdp  # noqa: F401  once, not in every fork
+import torch.distributed.fsdp  # once, not in every fork
 
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import LOCK
@@ -40,7 +40,12 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunDire
     ],
 )
 def test_interrupted_it_ends_in_the_same_bytes(
-    tmp_path: Path, uninterrupted: dict[str, RunDirectory], parallel: str, asynchronous: str, fault: str, code: int
+    tmp_path: Path,
+    uninterrupted: dict[str, RunDirectory],
+    parallel: str,
+    asynchronous: str,
+    fault: str,
+    code: int,
 ) -> None:
     folder = make_folder(tmp_path)
     words = [*WORDS, f"hardware.parallel={parallel}", f"trainer.checkpoint.asynchronous={asynchronous}"]
