@@ -31,7 +31,7 @@ from aiexp.world.torchrun import is_torchrun
 
 if TYPE_CHECKING:
     from aiexp.hardware.hardware import Hardware
-    from aiexp.session.pruning import Pruning
+    from aiexp.session.job import Pruning
 
 Tell = Callable[[RunDirectory], object]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiexp.command.flags import Flag, Flags
 from aiexp.errors import ConfigError, DataError, nearest
+from aiexp.rundir.named import named
 from aiexp.text.terminal import out, out_lines
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def main(argv: list[str]) -> int:
     gc.disable()  # a thousand runs are many small objects that live to the end
     from aiexp.compare.compare import compare
 
-    records = _records([Path(word) for word in words], flags.get("wandb"))
+    records = _records([named(word) for word in words], flags.get("wandb"))
     comparison = compare(
         records,
         by=flags.get("by"),

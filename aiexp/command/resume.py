@@ -11,6 +11,7 @@ from aiexp.rundir.assigned import assigned, one_path, refuse_masked
 from aiexp.rundir.changes import check_changes, flatten
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, STATUS, TYPED
+from aiexp.rundir.named import named
 from aiexp.rundir.state import State
 from aiexp.sweep.definition import DEFINITION
 from aiexp.text.secrets import redact
@@ -48,7 +49,8 @@ def main(argv: list[str]) -> int:
     if not argv:
         return lacks_words("resume")
     words, _ = FLAGS.parse(argv)
-    path, overrides = one_path(words, "aiexp resume")
+    word, overrides = one_path(words, "aiexp resume")
+    path = str(named(word))
     if os.path.isfile(os.path.join(path, DEFINITION)):
         from aiexp.sweep.sweep import resume_sweep
 

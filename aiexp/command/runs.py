@@ -18,7 +18,7 @@ from aiexp.runs.listing import as_csv, as_json, as_table, make_rows, started_at
 from aiexp.runs.plan import BEST, Plan, plan_checkpoints, plan_empty, plan_runs
 from aiexp.runs.removal import check_run, remove
 from aiexp.text.number import file_size
-from aiexp.text.terminal import out, out_lines, say
+from aiexp.text.terminal import out, out_lines, out_styled, say
 
 HELP = """\
 usage: aiexp runs [FILTER ...] [PATH ...]     the runs below outputs/, newest
@@ -40,12 +40,12 @@ states: starting running finished stopped failed pruned, died (killed without
 a word), damaged
 """
 ACTIONS = ("rm", "prune")
-_FORMATS: dict[str, Callable[..., str]] = {"table": as_table, "json": as_json, "csv": as_csv}
+_FORMATS: dict[str, Callable[..., str]] = {"json": as_json, "csv": as_csv}
 _AGES = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 FLAGS = Flags(
     "runs",
     Flag("--older", "only runs begun longer ago: 30min, 12h, 7d, 4w", value="AGE"),
-    Flag("--format", "how the runs are listed", choices=tuple(_FORMATS)),
+    Flag("--format", "how the runs are listed", choices=("table", *_FORMATS)),
     Flag("--metric", "the metric to show", value="NAME"),
     Flag("--keep", "prune: the checkpoints that stay; 0 keeps none", value="best|N"),
     Flag("--yes", "rm, prune: do it"),
@@ -169,10 +169,12 @@ def _list_runs(records: list[RunRecord], metric: str | None, form: str) -> int:
             what = f"no run has the metric '{metric}'.{nearest(metric, known)}"
             raise ConfigError(what, where="--metric", fix=f"one of {', '.join(known)}")
     rows = make_rows(records, metric)
-    if not rows and form == "table":
+    if form != "table":
+        out_lines(_FORMATS[form](rows))
+    elif rows:
+        out_styled(as_table(rows))
+    else:
         say("no runs")
-        return 0
-    out_lines(_FORMATS[form](rows))
     return 0
 
 

@@ -26,6 +26,7 @@ class Observations(Seeds):
     """
 
     noun = "an observation"
+    example = "--seed 0"
     schema: ClassVar[Json] = {
         "anyOf": [{"type": "integer", "minimum": 0, "maximum": LARGEST_SEED}, {"type": "array"}],
         "description": "the seed of an episode to play, or an observation as (nested) lists of numbers",

@@ -60,6 +60,7 @@ class PictureInputs(Inputs):
     """
 
     noun = "a picture"
+    example = "PICTURE"
     suffixes = SUFFIXES
     schema: ClassVar[Json] = {
         "type": "string",
@@ -127,6 +128,7 @@ class TranslatedPictures(PictureInputs):
         channels: As of `PictureInputs`.
     """
 
+    example = "PICTURES --out translated"
     options = ("direction",)
     remote_options: ClassVar[Mapping[str, Json]] = {
         "direction": {"type": "string", "enum": list(DIRECTIONS), "default": DIRECTIONS[0]}

@@ -18,6 +18,7 @@ class Seeds(Inputs):
     """
 
     noun = "a seed"
+    example = "--count 64 --out samples"
     is_word = True
     options = ("count", "seed")
     schema: ClassVar[Json] = {"type": "integer", "minimum": 0, "maximum": LARGEST_SEED}

@@ -31,6 +31,7 @@ class SupportedPictures(PictureInputs):
         ways: Classes that the task tells apart; None for any number.
     """
 
+    example = "PICTURE --support FOLDER"
     options = ("support",)
     remote_options: ClassVar[Mapping[str, Json]] = {
         "support": {
@@ -108,6 +109,7 @@ class SupportedNumbers(Inputs):
     """Numbers x to find y for, where a few pairs (x, y) are given."""
 
     noun = "a number"
+    example = "0.5 --support POINTS.csv"
     is_word = True
     options = ("support",)
     schema: ClassVar[Json] = {"type": "number"}

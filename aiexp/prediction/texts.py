@@ -26,6 +26,7 @@ class Texts(Inputs):
     """
 
     noun = "a text"
+    example = '"A TEXT"'
     is_word = True
     schema: ClassVar[Json] = {"type": "string", "minLength": 1}
 

@@ -42,6 +42,7 @@ from aiexp.rundir.file import (
     read_or_empty,
     read_stored,
 )
+from aiexp.rundir.named import named
 from aiexp.rundir.state import State
 from aiexp.storage.files import storage_error, storage_errors, write_bytes, write_json, write_text
 from aiexp.storage.lock import open_lock, try_lock
@@ -116,11 +117,15 @@ class RunDirectory:
     def open(cls, path: Path) -> Self:
         """An existing run directory.
 
+        Args:
+            path: Its path, or what else `named` finds a run by.
+
         Raises:
             CheckpointError: there is no such folder, or it is not a run directory.
+            ConfigError: several runs are meant.
             SecurityError: it holds a link.
         """
-        path = Path(os.path.realpath(path))
+        path = Path(os.path.realpath(named(path)))
         if not path.is_dir():
             raise CheckpointError("no such run directory", where=str(path), fix="aiexp runs lists the runs")
         missing = [name for name in (CONFIG, STATUS) if not (path / name).is_file()]

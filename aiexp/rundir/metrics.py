@@ -108,12 +108,11 @@ def read_metrics(path: Path, *, is_strict: bool = False) -> list[dict[str, Any]]
 
 
 def last_metrics(path: Path) -> dict[str, float]:
-    """The last value of each metric of a metrics file; what cannot be read is passed over."""
+    """The last `step` and value of each metric of a metrics file; what cannot be read is passed over."""
     last: dict[str, Any] = {}
     lines = metrics_bytes(path).split(b"\n")[:-1]  # a last line without its end is torn
     for value in parse_lines([line for line in lines if line]):
         last |= value if isinstance(value, dict) else {}
-    last.pop("step", None)
     return {name: float(value) for name, value in last.items() if is_number(value)}
 
 

@@ -50,6 +50,8 @@ class RunRecord:
         config: Flat dotted keys.
         state: What status.json says, or DAMAGED.
         metrics: The final value of each metric; for a run under way the last one logged.
+        step: How many it has taken, as far as its files say.
+        total_steps: How many it is to take; None before it knows.
         seconds: How long it worked, with what came before it was resumed.
         peak_memory_bytes: Of its process, not of a GPU.
         started: ISO 8601.
@@ -69,6 +71,8 @@ class RunRecord:
     config: dict[str, Any] = field(default_factory=lambda: {})
     state: State
     metrics: dict[str, float] = field(default_factory=lambda: {})
+    step: int = 0
+    total_steps: int | None = None
     seconds: float | None = None
     peak_memory_bytes: int | None = None
     started: str | None = None
@@ -126,6 +130,7 @@ def read_record(path: Path, *, is_sealed: bool = False) -> RunRecord:
     config |= lineage(environment)
     seed, seconds = config.get("seed"), status.get("seconds")
     metrics = status.get("metrics") or last_metrics(path / METRICS)
+    step = max(int(metrics.pop("step", 0)), status.get("step", 0))
     return RunRecord(
         path=path,
         name=path.name,
@@ -135,6 +140,8 @@ def read_record(path: Path, *, is_sealed: bool = False) -> RunRecord:
         config=config,
         state=State(status["state"]),
         metrics={name: float(value) for name, value in metrics.items()},
+        step=step,
+        total_steps=status.get("total_steps"),
         seconds=float(seconds) if seconds is not None and math.isfinite(seconds) else None,
         peak_memory_bytes=status.get("peak_memory_bytes") or None,
         started=status.get("started") or None,

@@ -11,6 +11,7 @@ from typing import Any, final
 import yaml
 
 from aiexp.errors import ConfigError, nearest
+from aiexp.rundir.named import named
 from aiexp.rundir.record import RunRecord
 from aiexp.rundir.state import State
 from aiexp.storage.reader import LOADER
@@ -52,7 +53,7 @@ def split_words(words: Iterable[str]) -> tuple[list[Filter], list[Path]]:
     for word in words:
         found = WORD.fullmatch(word)
         if found is None or os.path.exists(word) or ("/" in word and Path(word).parts[0] in _here()):
-            paths.append(Path(word))
+            paths.append(named(word))
             continue
         text = found["value"]
         values = (text,) if text.startswith(("[", "{")) else tuple(text.split(","))

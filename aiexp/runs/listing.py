@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -12,12 +13,24 @@ from typing import Any
 from aiexp.config.folders import shown
 from aiexp.rundir import judged_by
 from aiexp.rundir.lock import actual_state
+from aiexp.rundir.named import run_id
 from aiexp.rundir.record import RunRecord
 from aiexp.rundir.state import State
 from aiexp.runs.disk import disk_bytes
 from aiexp.text.csv import csv_text
 from aiexp.text.number import duration, file_size
-from aiexp.text.terminal import visible
+from aiexp.text.terminal import visible, width
+
+OWN_PARTS = re.compile(r"^\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_?|_?[0-9a-f]{6}$")  # time and id of a folder's name
+NARROW, WIDEST = 100, 40  # columns
+PREFIX = re.compile(r"^(aiexp: )?error\[\w+\]: ")
+STATE_STYLES = {
+    State.RUNNING: "green",
+    State.STOPPED: "yellow",
+    State.FAILED: "red",
+    State.DIED: "red",
+    State.DAMAGED: "red",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,27 +94,66 @@ def started_at(record: RunRecord) -> float:
         return 0.0
 
 
-def as_table(rows: Sequence[Row]) -> str:
-    """One line a run, the run last so that it can be copied, and a line with the totals."""
-    now = time.time()
+def as_table(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """A line a run with its style, and one with the totals.
+
+    A terminal has lines of its width, with what tells runs apart; elsewhere the whole path stands last.
+    """
+    now, columns = time.time(), width()
+    is_narrow = columns is not None and columns < NARROW
     cells = [
-        (
+        [
+            run_id(row.record.path),
             visible(row.state),
             duration(now - row.started),
             "" if (worked := seconds_of(row, now)) is None else duration(worked),
-            file_size(row.size),
-            visible(f"{row.metric} {number(row.record.metrics[row.metric])}") if row.metric else "",
-            visible(shown(row.record.path)),
-        )
+            *([] if is_narrow else [file_size(row.size)]),
+            *([] if columns is None else [visible(row.record.task)]),
+            visible(result(row)),
+            *(
+                []
+                if is_narrow
+                else [visible(shown(row.record.path) if columns is None else changed(row.record))]
+            ),
+        ]
         for row in rows
     ]
-    lines = [("state", "age", "time", "size", "metric", "run"), *cells]
-    w = [max(len(line[i]) for line in lines) for i in range(5)]
+    head = ["id", "state", "age", "time", *([] if is_narrow else ["size"])]
+    right = range(2, len(head))  # columns of numbers
+    head += ["result", "run"] if columns is None else ["task", "result", *([] if is_narrow else ["changed"])]
+    widths = [max(len(line[i]) for line in [head, *cells]) for i in range(len(head) - 1)] + [0]
+    widths = [min(width, WIDEST) for width in widths]
     text = [
-        f"{state:<{w[0]}}  {age:>{w[1]}}  {seconds:>{w[2]}}  {size:>{w[3]}}  {metric:<{w[4]}}  {run}"
-        for state, age, seconds, size, metric, run in lines
+        "  ".join(
+            cut(cell, width).rjust(width) if i in right else cut(cell, width or None).ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in [head, *cells]
     ]
-    return "\n".join([*text, totals(rows)])
+    styles = ["bold", *(STATE_STYLES.get(row.state, "") for row in rows), "dim"]
+    return [(cut(line, columns), style) for line, style in zip([*text, totals(rows)], styles, strict=True)]
+
+
+def cut(text: str, columns: int | None) -> str:
+    """`text` in so many columns; what is left out is marked."""
+    return text if columns is None or len(text) <= columns else f"{text[: max(columns - 1, 0)]}\u2026"
+
+
+def changed(record: RunRecord) -> str:
+    """What was typed, as it stands in the name of the run's folder."""
+    return OWN_PARTS.sub("", record.name)
+
+
+def result(row: Row) -> str:
+    """A run's metric; how far it is while it works; why it has none."""
+    record = row.record
+    if row.state == State.RUNNING and record.total_steps:
+        left = (record.total_steps - record.step) * record.metrics.get("time/step_seconds", math.nan)
+        eta = f", {duration(left)} left" if math.isfinite(left) else ""
+        return f"step {record.step}/{record.total_steps}{eta}"
+    if row.metric:
+        return f"{row.metric} {number(record.metrics[row.metric])}"
+    return PREFIX.sub("", record.problem)
 
 
 def totals(rows: Sequence[Row]) -> str:

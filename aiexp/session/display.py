@@ -51,6 +51,14 @@ class Display:
             with self._readers_may_leave():
                 self.console.print(line)
 
+    def say_block(self, lines: list[str]) -> None:
+        """Lines that belong together, set off by an empty one on the terminal."""
+        if lines:
+            with self._readers_may_leave():
+                self.console.print()
+        for line in lines:
+            self.say(line)
+
     @contextmanager
     def _readers_may_leave(self) -> Generator[None]:
         """A body whose output may go nowhere (`aiexp run | head`): the run goes on, quietly."""

@@ -2,10 +2,17 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from aiexp.session.node import Node
-from aiexp.session.pruning import Pruning
+
+
+class Pruning(Protocol):
+    """Whoever may end a run early: the search that it is a trial of."""
+
+    def report(self, step: int, metrics: dict[str, float]) -> bool:
+        """Takes an evaluation at an optimizer step into account; true if the run should end here."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from aiexp.rundir.file import CHECKPOINTS, ENVIRONMENT, ERROR_LOG, FIGURES, LOG,
 from aiexp.rundir.metrics import MetricsFile
 from aiexp.rundir.seal import make_seal
 from aiexp.rundir.state import State
+from aiexp.session.closing import brief, next_lines, places, prediction_example, result_table
 from aiexp.session.display import Display
 from aiexp.session.failure import explain
 from aiexp.session.parts import Parts, check_same_data, described_sizes
@@ -28,6 +29,7 @@ from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.storage.files import storage_errors
 from aiexp.task.report import Evaluation
 from aiexp.text.csv import csv_text
+from aiexp.text.number import duration, file_size
 from aiexp.text.secrets import redact, redact_text
 from aiexp.tracker.base import Tracker
 from aiexp.tracker.guard import GuardedTracker
@@ -37,7 +39,7 @@ from aiexp.world.world import World
 
 if TYPE_CHECKING:  # a session begins, and hears signals, before torch is imported
     from aiexp.checkpoint.store import CheckpointPolicy, CheckpointStore
-    from aiexp.session.pruning import Pruning
+    from aiexp.session.job import Pruning
 
 
 @final
@@ -75,6 +77,7 @@ class Session:
         self._started = time.monotonic()
         self._elapsed_before = 0.0
         self._throughput = ""
+        self._example: str | None = None  # of what `aiexp predict` takes
         self._saver = Saver(self.world)
 
     def __enter__(self) -> Self:
@@ -165,6 +168,7 @@ class Session:
             directory.write_config(self.config, choices, overrides)
         hardware, parameters, sizes = experiment.hardware, experiment.num_parameters, experiment.sizes
         description = experiment.task.describe()
+        self._example = prediction_example(experiment.task)
         self.say(f"run       {self.shown_path}")
         self.say(f"hardware  {hardware.describe()}")
         counts = described_sizes(sizes)
@@ -274,9 +278,13 @@ class Session:
         """The run is complete: records and says its results."""
         self.display.end()
         self.directory.write_status(metrics=metrics, seal=make_seal(self.directory.path, metrics))
-        memory = peak_memory_bytes() / 2**30
-        ended = "pruned  " if self.is_pruned else "finished"
-        self.say(f"{ended}  {brief(metrics)}  ({self._seconds / 60:.1f} min, {memory:.1f} GiB at most)")
+        ended = "pruned" if self.is_pruned else "finished"
+        self.say(
+            f"{ended} after {duration(self._seconds)}, {file_size(peak_memory_bytes())} of memory at most"
+        )
+        shown, directory = self.shown_path, self.directory
+        self.display.say_block(result_table(metrics))
+        self.display.say_block(places(directory, shown) + next_lines(directory, shown, self._example))
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold of the session."""
@@ -338,8 +346,3 @@ class Session:
         if step is None:
             self.metrics.cut(0)
         return step
-
-
-def brief(metrics: dict[str, float]) -> str:
-    """Metrics on one line."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())

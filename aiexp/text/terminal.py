@@ -7,8 +7,11 @@ could clear the screen, hide what follows, or type into the shell.
 import os
 import re
 import shlex
+import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TextIO
 
 from aiexp.text.secrets import redact_text
 
@@ -17,6 +20,7 @@ from aiexp.text.secrets import redact_text
 _CONTROL = "[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029\ud800-\udfff]"
 _IN_A_LINE = re.compile(_CONTROL)
 _IN_LINES = re.compile(rf"(?![\n\t]){_CONTROL}")
+STYLES = {"": "", "red": "31", "yellow": "33", "green": "32", "bold": "1", "dim": "2"}  # of ECMA-48
 _NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
@@ -39,6 +43,29 @@ def out(line: str) -> None:
     """One line of a command's answer to stdout, at once."""
     sys.stdout.write(f"{visible(line)}\n")
     sys.stdout.flush()
+
+
+def out_styled(lines: Iterable[tuple[str, str]]) -> None:
+    """Lines of a command's answer to stdout, in colour where that is wanted.
+
+    Args:
+        lines: Text and style, a key of `STYLES`.
+    """
+    has_colour = is_coloured(sys.stdout)
+    for line, style in lines:
+        code = STYLES[style] if has_colour else ""
+        sys.stdout.write(f"\x1b[{code}m{visible(line)}\x1b[0m\n" if code else f"{visible(line)}\n")
+    sys.stdout.flush()
+
+
+def is_coloured(stream: TextIO) -> bool:
+    """Whether a stream is a terminal whose user wants colours (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int | None:
+    """Columns of the terminal that stdout is; None where it is none, and lines may have any length."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def out_lines(text: str) -> None:

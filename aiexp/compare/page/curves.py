@@ -57,7 +57,9 @@ def choose_metrics(runs: Sequence[RunRecord], first: str) -> list[str]:
     Only some runs are asked for their metrics, spread over all of them.
     """
     stride = max(len(runs) // PROBED_RUNS, 1)
-    known = dict.fromkeys(name for run in runs[::stride] for name in last_metrics(run.path / METRICS))
+    known = dict.fromkeys(
+        name for run in runs[::stride] for name in last_metrics(run.path / METRICS) if name != "step"
+    )
     leaf = first.rpartition("/")[2]
     front = [n for n in (f"eval/{leaf}", first, f"train/{leaf}", "eval/loss", "train/loss") if n in known]
     rest = [n for n in known if n.startswith(("eval/", "env/", "train/"))] + [*known]

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from aiexp.session.pruning import Pruning
+from aiexp.session.job import Pruning
 from aiexp.sweep.search.settings import SEARCH
 
 if TYPE_CHECKING:
