@@ -25,6 +25,8 @@ def result_table(metrics: dict[str, float]) -> list[str]:
     Args:
         metrics: `split/name` to value, such as `eval/accuracy`; `eval/accuracy_interval` goes beside it.
     """
+    if not metrics:
+        return []
     shown = [
         name for name in metrics if name.removesuffix(INTERVAL) not in metrics or not name.endswith(INTERVAL)
     ]

@@ -1,6 +1,7 @@
 """The last lines of a run."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,18 +10,26 @@ from aiexp.session.closing import brief, next_lines, places, prediction_example,
 from aiexp.task.base import Task
 
 
+class Bare(Task):
+    """A task of one's own."""
+
+    def make_optimizers(self) -> Any: ...
+
+    def train_step(self, batch: Any) -> Any: ...
+
+
 def test_a_row_for_each_metric_and_a_column_for_each_split() -> None:
     metrics = {
         "eval/loss": 0.5, "eval/accuracy": 0.957, "eval/accuracy_interval": 0.0123,
         "test/accuracy": 0.95712, "test/return": 500.0, "test/steps": 123456.0, "kept": 1.0,
     }  # fmt: skip
     assert result_table(metrics) == [
-        "                       eval        test",
-        "loss                 0.5000",
+        "                      eval        test",
+        "loss                0.5000",
         "accuracy   0.9570 +- 0.012      0.9571",
-        "return                            500.0",
-        "steps                         1.235e+05",
-        "kept                  1.000",
+        "return                           500.0",
+        "steps                        1.235e+05",
+        "kept                 1.000",
     ]
 
 
@@ -52,4 +61,4 @@ def test_it_says_where_things_lie_and_what_to_type(tmp_path: Path, monkeypatch: 
 
 
 def test_a_task_without_inputs_has_no_example() -> None:
-    assert prediction_example(Task()) is None
+    assert prediction_example(Bare()) is None
