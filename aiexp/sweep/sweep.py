@@ -26,6 +26,7 @@ from aiexp.sweep.plugins import check_settings
 from aiexp.sweep.result import Result
 from aiexp.sweep.search.best import search_lines
 from aiexp.sweep.search.objective import complete_search
+from aiexp.sweep.standing import say_standing
 from aiexp.text.secrets import MASK, redact, redact_text
 from aiexp.text.terminal import resume_command, say
 from aiexp.world.torchrun import is_torchrun
@@ -160,6 +161,8 @@ def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
         say(line)
     if lines:  # trials of earlier attempts count, and those that failed are not run again
         results = [e.result for e in ledger.entries().values() if e.result]
+    else:
+        say_standing(directory)
     return summary(results, directory, num_planned=len(planned))
 
 
