@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from aiexp.command import COMMANDS, module_of
 from aiexp.command.help import overview, page
-from aiexp.errors import AiexpError, ConfigError, StorageError, nearest
+from aiexp.errors import TYPED, AiexpError, ConfigError, StorageError, nearest
 from aiexp.limits import limit_error
+from aiexp.text.problem import say_problems
 from aiexp.text.terminal import out, out_lines, say, say_lines
 from aiexp.world.torchrun import hush_follower, tell_torchrun
 from aiexp.world.world import RANK
@@ -31,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         return _dispatch(arguments)
     except AiexpError as error:
-        return _refuse(error)
+        return _refuse(error, arguments)
     except KeyboardInterrupt:
         say("interrupted")
         return 130
@@ -40,13 +41,12 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except Exception as error:
         problem = limit_error(error)
-        return _report_bug(arguments) if problem is None else _refuse(problem)
+        return _report_bug(arguments) if problem is None else _refuse(problem, arguments)
 
 
-def _refuse(error: AiexpError) -> int:
+def _refuse(error: AiexpError, argv: list[str]) -> int:
     """Says what is wrong; returns the exit code."""
-    for line in error.lines():
-        say(line)
+    say_problems(error, argv)
     tell_torchrun(error.lines()[0])
     if isinstance(error, StorageError):
         _drop_output()
@@ -68,7 +68,7 @@ def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         out_lines(overview())
         return 0 if argv else 2
-    if argv[0] in ("--version", "-V"):
+    if argv[0] in ("--version", "-V", "version"):
         from aiexp import __version__
 
         out(f"aiexp {__version__}")
@@ -78,7 +78,10 @@ def _dispatch(argv: list[str]) -> int:
         hint = nearest(name, COMMANDS)
         if "=" in name:
             hint = f" To run it, type: aiexp run {' '.join(argv)}"
-        raise ConfigError(f"unknown command '{name}'.{hint}", fix=f"commands are {' '.join(COMMANDS)}")
+        raise ConfigError(
+            f"unknown command '{name}'.{hint}", where=f"{TYPED}{name}", fix="commands are", options=COMMANDS,
+            see="aiexp help",
+        )  # fmt: skip
     if {"-h", "--help"} & set(rest):
         out_lines(page(name))
         return 0

@@ -19,6 +19,7 @@ import difflib
 from collections.abc import Iterable
 
 LONGEST_WORD = 1000
+TYPED = "command line: "  # begins a `where` that is a word of it
 
 
 class AiexpError(Exception):
@@ -28,23 +29,32 @@ class AiexpError(Exception):
         what: What is wrong, in one sentence, naming the value.
         where: The key, file or both: "trainer.steps", "conf/model/mine.yaml: model.width".
         fix: What to type or change, or what is allowed.
+        options: Names that `fix` ends with; of many of them a terminal shows the nearest.
+        see: The command that shows them all.
     """
 
     exit_code = 1
     kind = "bug"
 
-    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+    def __init__(
+        self, what: str, *, where: str = "", fix: str = "", options: Iterable[str] = (), see: str = ""
+    ) -> None:
         super().__init__(what)
-        self.what, self.where, self.fix = what, where, fix
+        self.what, self.where, self.fix, self.options, self.see = what, where, fix, tuple(options), see
 
     def line(self) -> str:
         """`error[kind]: what | where | fix: ...` on one line."""
-        parts = [self.what.rstrip(), self.where, f"fix: {self.fix}" if self.fix else ""]
+        fix = " ".join([self.fix, *self.options]).strip()
+        parts = [self.what.rstrip(), self.where, f"fix: {fix}" if fix else ""]
         return f"error[{self.kind}]: " + " | ".join(" ".join(map(_cut, p.split())) for p in parts if p)
 
+    def problems(self) -> "list[AiexpError]":
+        """Every problem that this error carries."""
+        return [self]
+
     def lines(self) -> list[str]:
-        """Every problem this error carries, one line each."""
-        return [self.line()]
+        """One line for each problem, in the order found."""
+        return [problem.line() for problem in self.problems()]
 
     def __str__(self) -> str:
         return self.line()
@@ -65,9 +75,9 @@ class ConfigErrors(ConfigError):
         # A refusal for security is the more serious answer when both kinds are present.
         self.exit_code = max((e.exit_code for e in errors), default=2)
 
-    def lines(self) -> list[str]:
-        """One line for each problem, in the order found."""
-        return [line for e in self.errors for line in e.lines()]
+    def problems(self) -> list[AiexpError]:
+        """Those found, in order."""
+        return [problem for error in self.errors for problem in error.problems()]
 
 
 class DataError(AiexpError):
@@ -153,10 +163,18 @@ def nearest(word: str, options: Iterable[str]) -> str:
 
     Dotted names also match on their last part, so `trainer.stpes` finds `trainer.steps`.
     """
-    options = list(dict.fromkeys(options))
-    hits = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
+    leaf, options = _leaf(word), list(dict.fromkeys(options))
+    hits = [
+        option
+        for option in difflib.get_close_matches(word, options, n=5, cutoff=0.6)
+        if difflib.SequenceMatcher(None, leaf, _leaf(option)).ratio() >= 0.6  # not for a common beginning
+    ]
     if not hits:
-        leaf = word.rsplit(".", 1)[-1]
-        leaves = {o.rsplit(".", 1)[-1]: o for o in options}
-        hits = [leaves[h] for h in difflib.get_close_matches(leaf, leaves, n=1, cutoff=0.75)]
+        leaves = {_leaf(option): option for option in options}
+        hits = [leaves[hit] for hit in difflib.get_close_matches(leaf, leaves, n=1, cutoff=0.75)]
     return f" Did you mean '{hits[0]}'?" if hits else ""
+
+
+def _leaf(name: str) -> str:
+    """The last part of a dotted name; a flag without its dashes."""
+    return name.rpartition(".")[2].lstrip("-")

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aiexp.errors import ConfigError, nearest
+from aiexp.errors import TYPED, ConfigError, nearest
 
 _NUMBER = re.compile(r"-\.?\d")
 _INDENT = " " * 24
@@ -94,8 +94,12 @@ class Flags:
             flag = self._by_name.get(name)
             if flag is None:
                 names = [flag.name for flag in self.all]
-                fix = self.instead.get(name) or f"flags are {' '.join(names)}"
-                raise self._error(f"unknown flag '{name}'.{nearest(name, names)}", fix)
+                known = self.instead.get(name)
+                raise ConfigError(
+                    f"unknown flag '{name}'.{nearest(name, names)}", where=f"{TYPED}{word}",
+                    fix=known or "flags are", options=() if known else names,
+                    see=f"aiexp help {self.command}",
+                )  # fmt: skip
             value = value if equals else flag.take(rest)
             if equals and not flag.shown_value:
                 raise self._error(f"{flag.name} takes no value", f"type {flag.name}")

@@ -54,7 +54,7 @@ def check_sweep(
     prepare()
     check_hydra_settings(overrides, dirs)
     errors: list[AiexpError] = []
-    axes = _axes(parse(overrides, errors), dirs, errors)
+    axes = _axes(parse(overrides, errors, dirs), dirs, errors)
     fixed = [o for o in axes.fixed if not is_hydra_setting(o)]
     jobs = ([*fixed, *g, *keys] for g in itertools.product(*axes.groups) for keys in probes(axes.keys))
     first = compose_each(jobs, errors, config_dir=config_dir, merged=merged)

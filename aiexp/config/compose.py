@@ -35,7 +35,7 @@ def compose(overrides: list[str], *, config_dir: str | None = None, merged: Merg
     prepare()
     check_hydra_settings(overrides, dirs)
     errors: list[AiexpError] = []
-    groups, keys = split(parse([spelled_out(o) for o in overrides], errors), dirs, errors)
+    groups, keys = split(parse([spelled_out(o) for o in overrides], errors, dirs), dirs, errors)
     try:
         full = merge_options(groups, dirs, {} if merged is None else merged)
     except Exception as error:

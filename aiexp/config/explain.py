@@ -59,7 +59,9 @@ def _missing_option(text: str, dirs: ConfDirs) -> AiexpError:
             f"{what}.{nearest(group or name, options)}", where=where, fix=f"groups are {' '.join(options)}"
         )
     what = f"no option '{option}' in group '{group}'.{nearest(option, options[group])}"
-    return ConfigError(what, where=where, fix=f"options are {' '.join(options[group])}")
+    return ConfigError(
+        what, where=where, fix="options are", options=options[group], see=f"aiexp list {group}"
+    )
 
 
 def _file_of(name: str, dirs: ConfDirs) -> Path | None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from aiexp.config.folders import GROUPS, ConfDirs
+from aiexp.config.misspelled import torn_apart, unreadable
 from aiexp.config.resolve import keys_of
 from aiexp.config.target.arguments import GIVEN
 from aiexp.config.target.find import NotFoundError
 from aiexp.config.target.signature import Parameter, read
-from aiexp.errors import AiexpError, ConfigError, nearest
+from aiexp.errors import TYPED, AiexpError, ConfigError, nearest
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -28,26 +29,30 @@ def deepest(text: str) -> int:
     return max(accumulate(steps), default=0)
 
 
-def parse(overrides: list[str], errors: list[AiexpError]) -> "list[Override]":
-    """Overrides that Hydra's grammar accepts; the others become errors."""
+def parse(overrides: list[str], errors: list[AiexpError], dirs: ConfDirs | None = None) -> "list[Override]":
+    """Overrides that Hydra's grammar accepts; the others become errors.
+
+    Args:
+        overrides: As typed.
+        errors: Takes what is wrong.
+        dirs: Whose groups and options are suggested.
+    """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     parser = OverridesParser.create()
     parsed: list[Override] = []
+    torn, error = torn_apart(overrides)
+    errors += [error] if error else []
     for text in overrides:
+        if text in torn:
+            continue
         try:
             if sum(map(text.count, "[{(")) > MOST_BRACKETS and deepest(text) > MOST_BRACKETS:
                 raise RecursionError  # the parser would take seconds to find out
             parsed.append(parser.parse_override(text))
-        except HydraException as error:
-            fix = "quote it: 'key=\"a b, c\"' for text, 'key=[1,2]' for lists"
-            if "=" not in text and not text.startswith("~"):
-                fix = f"type {text}=VALUE"
-            reason = str(error).splitlines()[0]
-            errors.append(
-                ConfigError(f"'{text}' is not key=value: {reason}", where=f"command line: {text}", fix=fix)
-            )
+        except HydraException:
+            errors.append(unreadable(text, dirs.options() if dirs else {}))
         except (ValueError, RecursionError) as error:
             is_deep = isinstance(error, RecursionError)
             reason = "it is nested too deeply" if is_deep else str(error).split(";")[0]
@@ -66,7 +71,7 @@ def split(
     for override in parsed:
         group = override.key_or_group.split("@")[0]
         if override.is_sweep_override():
-            errors.append(_sweep_without_m(override))
+            errors.append(_sweep_without_m(override, group in options))
         elif group in options:
             if _option_fits(override, group, options, errors):
                 groups.append(override.input_line or "")
@@ -80,15 +85,14 @@ def split(
     return groups, [k for k in keys if k.key_or_group.split(".")[0] not in lost]
 
 
-def _sweep_without_m(override: "Override") -> AiexpError:
-    """A list of values for a run of one job."""
+def _sweep_without_m(override: "Override", is_group: bool) -> AiexpError:
+    """Several values for a run of one job."""
     text = override.input_line or ""
     name, _, value = text.partition("=")
-    return ConfigError(
-        f"'{name}' has several values, for one run",
-        where=f"command line: {text}",
-        fix=f"add -m to run each of them, or type '{name}=[{value}]' for a list",
-    )
+    fix = "add -m to run each of them"
+    if not is_group:
+        fix += f", or type '{name}=[{value}]' for a list, '{name}=\"{value}\"' for one text"
+    return ConfigError(f"'{name}' has several values, for one run", where=TYPED + text, fix=fix)
 
 
 def _option_fits(
@@ -109,7 +113,9 @@ def _option_fits(
     if str(value) in options[group]:
         return True
     what = f"no option '{value}' in group '{group}'.{nearest(str(value), options[group])}"
-    errors.append(ConfigError(what, where=where, fix=f"options are {' '.join(options[group])}"))
+    errors.append(
+        ConfigError(what, where=where, fix="options are", options=options[group], see=f"aiexp list {group}")
+    )
     return False
 
 
@@ -133,8 +139,10 @@ def key_fits(override: "Override", base: DictConfig, errors: list[AiexpError]) -
     names += [f"{node}.{p}" for node in names for p in parameters_at(node, base)]
     near = nearest(key, [n for n in names if "." in n or "." not in key])
     siblings = [n.rpartition(".")[2] for n in dict.fromkeys(names) if n.rpartition(".")[0] == parent]
-    fix = f"keys of {parent or 'the config'} are {' '.join(siblings)}" if siblings else "see --cfg job"
-    errors.append(ConfigError(f"unknown key '{key}'.{near}", where=where, fix=fix))
+    fix = f"keys of {parent or 'the config'} are" if siblings else "see --cfg job"
+    errors.append(
+        ConfigError(f"unknown key '{key}'.{near}", where=where, fix=fix, options=siblings, see="--cfg job")
+    )
     return False
 
 

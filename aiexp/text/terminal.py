@@ -51,11 +51,20 @@ def out_styled(lines: Iterable[tuple[str, str]]) -> None:
     Args:
         lines: Text and style, a key of `STYLES`.
     """
-    has_colour = is_coloured(sys.stdout)
+    _write_styled(sys.stdout, lines)
+
+
+def say_styled(lines: Iterable[tuple[str, str]]) -> None:
+    """The same to stderr, secrets masked."""
+    _write_styled(sys.stderr, [(redact_text(line), style) for line, style in lines])
+
+
+def _write_styled(stream: TextIO, lines: Iterable[tuple[str, str]]) -> None:
+    has_colour = is_coloured(stream)
     for line, style in lines:
         code = STYLES[style] if has_colour else ""
-        sys.stdout.write(f"\x1b[{code}m{visible(line)}\x1b[0m\n" if code else f"{visible(line)}\n")
-    sys.stdout.flush()
+        stream.write(f"\x1b[{code}m{visible(line)}\x1b[0m\n" if code else f"{visible(line)}\n")
+    stream.flush()
 
 
 def is_coloured(stream: TextIO) -> bool:

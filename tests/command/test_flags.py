@@ -48,9 +48,9 @@ def test_of_switches_that_exclude_each_other_the_last_typed_comes_last() -> None
     [
         (
             "--formt csv",
-            "unknown flag '--formt'. Did you mean '--format'? | aiexp toy | fix: flags are --yes",
+            "unknown flag '--formt'. Did you mean '--format'? | command line: --formt | fix: flags are --yes",
         ),
-        ("--before x", "| aiexp toy | fix: use --by"),
+        ("--before x", "| command line: --before | fix: use --by"),
         ("--by", "--by takes a value, not ''. | aiexp toy | fix: type --by KEY"),
         ("--by --yes", "--by takes a value"),
         ("--by=", "--by takes a value"),

@@ -60,4 +60,4 @@ def test_a_misspelled_flag_of_any_command_is_one_line(
 ) -> None:
     code, out, err = call(capsys, command, "--hlep")
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert f"unknown flag '--hlep'. Did you mean '--help'? | aiexp {command} | fix: flags are --" in err
+    assert "unknown flag '--hlep'. Did you mean '--help'? | command line: --hlep | fix: flags are --" in err

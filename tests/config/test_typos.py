@@ -33,7 +33,7 @@ IN_FILES = [
     ("model", "width: 1\nactivation: relu\nwidht: 2", "unknown key 'model.widht'. Did you mean 'width'? | conf/model/mine.yaml: model.widht"),
     ("model", "width: a\nactivation: relu", "'model.width' is 'a' | conf/model/mine.yaml: model.width | fix: give a whole number"),
     ("model", "activation: relu", "needs the argument width | conf/model/mine.yaml: model | fix: add +model.width=..."),
-    ("model", "width: ${dataset.size}\nactivation: relu", "refers to a key that does not exist. Did you mean 'dataset.seed'? | conf/model/mine.yaml: model.width"),
+    ("model", "width: ${dataset.size}\nactivation: relu", "refers to a key that does not exist. | conf/model/mine.yaml: model.width"),
     ("model", "width: 1\nwidth: 2\nactivation: relu", "found duplicate key width | conf/model/mine.yaml: line 3"),
     ("model", "width: [1\nactivation: relu", "not valid YAML"),
     ("model", "width: !!python/object/apply:os.system [touch canary]\nactivation: relu", "not valid YAML"),

@@ -1,0 +1,59 @@
+"""Words that are no KEY=VALUE, and what was meant: the parser's own words help nobody."""
+
+from collections.abc import Collection, Mapping
+
+from aiexp.errors import TYPED, AiexpError, ConfigError, nearest
+
+QUOTING = "quote it: 'key=\"a b, c\"' for text, 'key=[1,2]' for lists"
+
+
+def torn_apart(words: list[str]) -> tuple[frozenset[str], AiexpError | None]:
+    """Words that spaces around `=` or after a comma have parted, and the error that shows them in one.
+
+    Args:
+        words: As typed.
+    """
+    parts: list[list[str]] = []
+    for word in words:
+        last = parts[-1][-1] if parts else ""
+        is_parted = word.startswith("=") or (last.endswith(("=", ",")) and not word.startswith(("+", "~")))
+        if parts and is_parted and "=" not in word.lstrip("="):
+            parts[-1].append(word)
+        else:
+            parts.append([word])
+    torn = [part for part in parts if len(part) > 1]
+    if not torn:
+        return frozenset(), None
+    error = ConfigError(
+        "there are spaces in it, so it reaches aiexp as several words",
+        where=TYPED + " ".join(torn[0]),
+        fix=f"type {''.join(torn[0])}" + (" with -m" if any("," in word for word in torn[0]) else ""),
+    )
+    return frozenset(word for part in torn for word in part), error
+
+
+def unreadable(text: str, groups: Mapping[str, Collection[str]]) -> AiexpError:
+    """The error for a word that Hydra's grammar refuses.
+
+    Args:
+        text: As typed.
+        groups: Their options.
+    """
+    where = TYPED + text
+    if "=" not in text and text in groups:
+        return ConfigError(
+            f"'{text}' is a group: which of its options?", where=where,
+            fix=f"type {text}=OPTION; options are", options=groups[text], see=f"aiexp list {text}",
+        )  # fmt: skip
+    if "=" not in text:
+        owners = [group for group, options in groups.items() if text in options]
+        near = nearest(text, [option for options in groups.values() for option in options])
+        fix = f"type {owners[0]}={text}" if owners else f"type {'KEY' if near else text}=VALUE"
+        return ConfigError(f"'{text}' is not KEY=VALUE.{'' if owners else near}", where=where, fix=fix)
+    key, _, value = text.partition("=")
+    if value.startswith("="):
+        fix = f"type {key}={value.lstrip('=')}"
+        return ConfigError(f"'{text}' has more than one '='", where=where, fix=fix)
+    if not value.strip():
+        return ConfigError(f"'{text}' has no value", where=where, fix=f"type {key}=VALUE; null for none")
+    return ConfigError(f"'{text}' is not KEY=VALUE", where=where, fix=QUOTING)
