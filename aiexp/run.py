@@ -4,6 +4,7 @@ torch is imported inside `train`, after what can fail without it has been checke
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -49,7 +50,7 @@ def run(composed: Composed, job: Job | None = None, tell: Tell = lambda _: None)
     with StopSignal() as stop:  # from now on there is something that has to know how it ended
         directory = make_directory(composed, config, job, environment)
         tell(directory)
-        with directory.starting():
+        with directory.unless_refused() if job is None else nullcontext(), directory.starting():
             node = Node() if job is None else job.node
             if hardware.devices > 1 or not node.is_alone:
                 trial = None if job is None or job.pruning is None else (str(job.sweep_dir), job.index)

@@ -292,3 +292,17 @@ def test_status_of_a_failed_run_says_why(folder: Path) -> None:
     status = json.loads((only_run(folder).path / "status.json").read_text())
     assert (status["state"], status["exit_code"]) == ("failed", 3)
     assert status["error"] in ended.stderr
+
+
+def test_what_is_refused_before_the_first_step_was_no_run(folder: Path) -> None:
+    assert aiexp(folder, "run", *TINY, "trainer.steps=2", "trainer.epochs=null").code == 0
+    first = only_run(folder)
+    for word, said in [
+        ("trainer.selection.monitor=accuracy", "Did you mean 'eval/accuracy'?"),
+        ("task.optimizer.lr=-1", "Invalid learning rate"),
+    ]:
+        ended = aiexp(folder, "run", *TINY, "trainer.steps=2", "trainer.epochs=null", word)
+        assert (ended.code, ended.stderr.count("\n")) == (2, 1)
+        assert said in ended.stderr
+        assert only_run(folder) == first, "its folder is gone"
+        assert (folder / "outputs/latest").resolve() == first.path

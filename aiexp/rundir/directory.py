@@ -20,12 +20,12 @@ import socket
 import stat
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self, final
 
-from aiexp.errors import AiexpError, CheckpointError, SecurityError, StorageError
+from aiexp.errors import AiexpError, CheckpointError, ConfigError, SecurityError, StorageError
 from aiexp.limits import limit_error
 from aiexp.rundir.changes import flatten
 from aiexp.rundir.file import (
@@ -42,7 +42,7 @@ from aiexp.rundir.file import (
     read_or_empty,
     read_stored,
 )
-from aiexp.rundir.named import named
+from aiexp.rundir.named import LATEST, named
 from aiexp.rundir.state import State
 from aiexp.storage.files import storage_error, storage_errors, write_bytes, write_json, write_text
 from aiexp.storage.lock import open_lock, try_lock
@@ -229,9 +229,35 @@ class RunDirectory:
                 if not (self.path / MODEL / name).exists():  # what it began with stays what it was
                     write_bytes(self.path / MODEL / name, content)
 
+    @contextmanager
+    def unless_refused(self) -> Generator[None]:
+        """A body that a new run is trained in: refused before the first step, it was a slip, and no run.
+
+        Its folder goes, and `latest` leads to the run before it again.
+        """
+        try:
+            yield
+        except AiexpError as error:
+            if error.exit_code == ConfigError.exit_code and self.read_json(STATUS).get("step") is None:
+                self._discard()
+            raise
+
+    def _discard(self) -> None:
+        outputs = self.path.parent.parent
+        is_latest = os.path.realpath(outputs / LATEST) == os.path.realpath(self.path)
+        shutil.rmtree(self.path, ignore_errors=True)
+        with suppress(OSError):  # there are other runs of the task
+            self.path.parent.rmdir()
+        if is_latest:
+            (outputs / LATEST).unlink(missing_ok=True)
+            folders = [*outputs.glob("*/*/"), *outputs.glob("*/*_sweep_*/*/")]
+            others = [path for path in folders if (path / STATUS).is_file()]
+            if others:
+                RunDirectory(max(others, key=lambda path: path.name)).point_latest(outputs)
+
     def point_latest(self, outputs: Path) -> None:
         """Makes `outputs/latest` a link to this run; a folder that cannot hold links is left alone."""
-        link, temporary = outputs / "latest", outputs / f".latest-{random_source.token_hex(4)}"
+        link, temporary = outputs / LATEST, outputs / f".latest-{random_source.token_hex(4)}"
         if link.exists() and not link.is_symlink():
             return
         try:

@@ -31,7 +31,7 @@ from aiexp.task.report import Evaluation
 from aiexp.text.csv import csv_text
 from aiexp.text.number import duration, file_size
 from aiexp.text.secrets import redact, redact_text
-from aiexp.tracker.base import Tracker
+from aiexp.tracker.base import RunInfo, Tracker
 from aiexp.tracker.guard import GuardedTracker
 from aiexp.tracker.none import NullTracker
 from aiexp.tracker.run_info import describe_run
@@ -74,6 +74,7 @@ class Session:
         self._watch = nullcontext() if stop else self.stop
         self._exit = ExitStack()
         self._tracker: Tracker = NullTracker()
+        self._waiting: tuple[GuardedTracker, RunInfo] | None = None  # until training begins
         self._started = time.monotonic()
         self._elapsed_before = 0.0
         self._throughput = ""
@@ -151,10 +152,10 @@ class Session:
         return CheckpointStore(self.directory.path / CHECKPOINTS)
 
     def follow(self, tracker: Tracker, experiment: Parts, changes: list[str]) -> None:
-        """Says and records what the run consists of, and starts the tracker.
+        """Says and records what the run consists of.
 
         Args:
-            tracker: Not started yet.
+            tracker: Not started yet; it is when training begins, so that it never sees what is refused.
             experiment: Built.
             changes: What was typed when resuming.
         """
@@ -187,14 +188,12 @@ class Session:
             )
         known = {split: count for split, count in sizes.items() if count is not None}
         directory.keep(remember(experiment.dataset), experiment.carried)
-        info = describe_run(directory, self.config, description)
-        self._tracker = GuardedTracker(tracker)
+        self._waiting = GuardedTracker(tracker), describe_run(directory, self.config, description)
         directory.write_environment(
             hardware=hardware.record(),
             dataset={"examples": known, "fingerprint": fingerprint},
             parameters=parameters,
             task=description,
-            tracker=self._tracker.start(info),
         )
 
     def record_start(self, runs: list[dict[str, Any]]) -> None:
@@ -203,6 +202,10 @@ class Session:
 
     def begin(self, step: int, total_steps: int) -> None:
         """Training begins at `step`."""
+        if self._waiting is not None:
+            self._tracker, info = self._waiting
+            with self.stop.interruptible():  # nothing is lost before the first step
+                self.directory.write_environment(tracker=self._tracker.start(info))
         self.directory.write_status(step=step, total_steps=total_steps)
         self.display.begin(step, total_steps)
 
@@ -230,9 +233,7 @@ class Session:
         if "time/examples_per_second" in metrics:
             self._throughput = f"{metrics['time/examples_per_second']:.0f} examples/s"
         self.display.say(f"step {step}  " + brief(metrics), terminal=False)
-        losses = {
-            k.removeprefix("train/"): [v, 1.0] for k, v in metrics.items() if k.startswith("train/loss")
-        }
+        losses = {k[6:]: [v, 1.0] for k, v in metrics.items() if k.startswith("train/loss")}
         self.show(step, losses)
 
     def report(self, step: int, evaluation: Evaluation, is_best: bool) -> None:
