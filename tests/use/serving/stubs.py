@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,6 +30,7 @@ from aiexp.use.serving.application import make_app
 from aiexp.use.serving.batcher import Model
 from aiexp.use.serving.limits import Limits
 from aiexp.use.serving.metrics import Metrics
+from aiexp.use.serving.reasons import Reasons
 from aiexp.use.serving.served import ServedRun
 from aiexp.use.serving.server import address_of, bound, make_server
 from tests.toys import make_hardware
@@ -110,6 +112,9 @@ class Stub(Task):
     def inputs(self) -> Inputs:
         return self._make_inputs()
 
+    def again(self) -> "Stub":
+        return Stub(self.tag, self._make_inputs)
+
     def predict(self, batch: list[str]) -> list[Prediction]:
         assert self.free.wait(20)
         self.seen.append(batch)
@@ -180,21 +185,29 @@ def make_model(task: Task, folder: Path, name: str = "run", state: str = "finish
     return Model(run, task.inputs())
 
 
+def second(run: LoadedRun) -> LoadedRun:
+    """The same run once more; a stub needs nothing of its folder."""
+    task: Any = run.task
+    return replace(run, task=task.again().eval())
+
+
 @contextmanager
 def serving(
     *models: Model, limits: Limits | None = None, metrics: Metrics | None = None
 ) -> Iterator[list[ServedRun]]:
     """Models behind names toy, toy-2, ..."""
-    metrics = metrics or Metrics()
+    metrics, limits = metrics or Metrics(), limits or Limits()
+    reasons = Reasons(limits.explanations, second)
     served = [
         ServedRun(
-            "toy" if not i else f"toy-{i + 1}", model.run.directory.path, model, limits or Limits(), metrics
+            "toy" if not i else f"toy-{i + 1}", model.run.directory.path, model, limits, metrics, reasons
         )
         for i, model in enumerate(models)
     ]
     try:
         yield served
     finally:
+        reasons.close()
         for one in served:
             one.close()
 

@@ -17,6 +17,7 @@ from aiexp.use.serving.batcher import Model
 from aiexp.use.serving.follow import Follower, Watch
 from aiexp.use.serving.limits import Limits
 from aiexp.use.serving.metrics import Metrics
+from aiexp.use.serving.reasons import Reasons
 from aiexp.use.serving.served import ServedRun
 from aiexp.use.serving.server import bound
 from aiexp.use.serving.serving import serve_runs
@@ -56,9 +57,11 @@ class Followed:
 def followed(folder: Path, load: Callable[[Path], Model] | None = None) -> Iterator[Followed]:
     first = make_model(Stub(), folder, "first")
     point(folder / "latest", folder / "first")
-    served = ServedRun("toy", folder / "latest", first, Limits(), Metrics())
+    reasons = Reasons(Limits().explanations)
+    served = ServedRun("toy", folder / "latest", first, Limits(), Metrics(), reasons)
     yield Followed(folder, served, load or (lambda path: make_model(Stub(path.name), path.parent, path.name)))
     served.close()
+    reasons.close()
 
 
 def test_the_run_that_the_link_leads_to_takes_over(tmp_path: Path) -> None:
@@ -159,7 +162,13 @@ def test_runs_change_over_under_load_and_a_damaged_one_does_not(tmp_path: Path) 
         thread = threading.Thread(target=ask_while_it_moves, args=[port, picture, link, runs, said])
         thread.start()
         code = serve_runs(
-            [link], host="127.0.0.1", port=port, allow_remote=False, follow=True, say=said.append
+            [link],
+            host="127.0.0.1",
+            port=port,
+            allow_remote=False,
+            follow=True,
+            engine=engine,
+            say=said.append,
         )
         thread.join()
         return code
