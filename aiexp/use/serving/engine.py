@@ -1,5 +1,6 @@
 """ONNX Runtime in place of a task's network: who asks it, and what is made of its answers, stays as it is."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,19 +9,21 @@ from typing import TYPE_CHECKING, Any, final
 import torch
 from torch import Tensor, nn
 
-from aiexp.errors import ConfigError
+from aiexp.errors import AiexpError, ConfigError
 from aiexp.prediction.network import Logits, Network
+from aiexp.storage.reader import read_bytes
 from aiexp.task.base import Task
-from aiexp.use.exporting.examples import Data, cases_of
-from aiexp.use.exporting.export import file_name
+from aiexp.use.exporting.examples import Case, Data, cases_of
+from aiexp.use.exporting.export import FOLDER, RECORD, file_name
 from aiexp.use.exporting.form import Rebuilt
-from aiexp.use.exporting.onnx_form import OnnxForm
+from aiexp.use.exporting.onnx_form import OnnxForm, OnnxRebuilt
 from aiexp.use.exporting.parity import check
 
 if TYPE_CHECKING:
     from aiexp.runs.loaded import LoadedRun
 
-EAGER = "eager"
+EAGER, ONNX = "eager", "onnx"
+MOST_BYTES = 2**20  # of the record of an export
 FIX = f"--engine {EAGER}"
 NO_DATA = Data(dataset=None, split="", fetched=[])  # a server starts where the data are not
 
@@ -28,8 +31,9 @@ NO_DATA = Data(dataset=None, split="", fetched=[])  # a server starts where the 
 def use_onnx(run: "LoadedRun") -> float:
     """Lets ONNX Runtime compute a task's network from now on; returns by how much it differs at most.
 
-    The network is exported, read back and compared as `aiexp export` does, on made-up inputs; nothing is kept
-    on the disk. The weights stay in the task, which others may look at.
+    The network is exported, read back and compared as `aiexp export` does, on made-up inputs. That takes
+    seconds to a minute and leaves nothing on the disk; what `aiexp export RUN --to onnx` has left in the run
+    is taken instead, and compared all the same. The weights stay in the task, for others to look at.
 
     Args:
         run: On the CPU; its task answers to nobody yet.
@@ -43,13 +47,33 @@ def use_onnx(run: "LoadedRun") -> float:
     name, network = answering(task)
     form = OnnxForm(run, {name: network})
     form.check()
+    cases, _ = cases_of(network, NO_DATA)
+    rebuilt, largest = kept(run, form, name, cases) or made(form, name, cases)
+    put(task, network, rebuilt)
+    return largest
+
+
+def made(form: OnnxForm, name: str, cases: Sequence[Case]) -> tuple[OnnxRebuilt, float]:
+    """A network out of a new file, and by how much it differs; raises as `use_onnx` does."""
     with TemporaryDirectory(prefix="aiexp-") as folder:
         form.write(name, Path(folder))
         rebuilt = form.read(name, Path(folder))
-        cases, _ = cases_of(network, NO_DATA)
-        largest = check(name, network, rebuilt, cases)
-    put(task, network, rebuilt)
-    return largest
+        return rebuilt, check(name, form.networks[name], rebuilt, cases)
+
+
+def kept(
+    run: "LoadedRun", form: OnnxForm, name: str, cases: Sequence[Case]
+) -> tuple[OnnxRebuilt, float] | None:
+    """The same out of what `aiexp export` has left in the run; None if that is nothing of this checkpoint."""
+    folder = run.directory.path / FOLDER / ONNX
+    try:
+        record: Any = json.loads(read_bytes(folder / RECORD, MOST_BYTES))
+        if record["step"] != run.step:
+            return None
+        rebuilt = form.read(name, folder)
+        return rebuilt, check(name, form.networks[name], rebuilt, cases)
+    except (OSError, ValueError, LookupError, TypeError, AiexpError):  # none, or a damaged one
+        return None
 
 
 def answering(task: Task) -> tuple[str, Network]:

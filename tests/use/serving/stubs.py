@@ -30,7 +30,7 @@ from aiexp.use.serving.application import make_app
 from aiexp.use.serving.batcher import Model
 from aiexp.use.serving.limits import Limits
 from aiexp.use.serving.metrics import Metrics
-from aiexp.use.serving.reasons import Reasons
+from aiexp.use.serving.reasons import Reasons, again
 from aiexp.use.serving.served import ServedRun
 from aiexp.use.serving.server import address_of, bound, make_server
 from tests.toys import make_hardware
@@ -145,6 +145,9 @@ class Brightness(Stub):
     def __init__(self) -> None:
         super().__init__(make_inputs=lambda: PictureInputs(8, 1))
 
+    def again(self) -> "Stub":
+        return Brightness()
+
     def logits(self, batch: Any) -> Tensor:
         mean = batch["images"].float().mean((1, 2, 3)) / 255
         return torch.stack([1 - mean, mean], 1).clamp(1e-9).log()
@@ -186,9 +189,8 @@ def make_model(task: Task, folder: Path, name: str = "run", state: str = "finish
 
 
 def second(run: LoadedRun) -> LoadedRun:
-    """The same run once more; a stub needs nothing of its folder."""
-    task: Any = run.task
-    return replace(run, task=task.again().eval())
+    """The same run once more; of a stub without its folder."""
+    return replace(run, task=run.task.again().eval()) if isinstance(run.task, Stub) else again(run)
 
 
 @contextmanager
@@ -228,6 +230,21 @@ def asking(
                 return await body(client)
 
     return asyncio.run(main())
+
+
+class Playing(Stub):
+    """Takes a step every millisecond, for as many of them as a text says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 0
+
+    def predict(self, batch: list[str]) -> list[Prediction]:
+        for _ in range(sum(map(int, batch))):
+            self.layer(torch.zeros(1, 1))
+            self.steps += 1
+            time.sleep(0.001)
+        return super().predict(batch)
 
 
 async def ask(client: httpx.AsyncClient, *inputs: Any, to: str = "/predict") -> httpx.Response:

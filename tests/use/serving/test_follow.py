@@ -22,8 +22,7 @@ from aiexp.use.serving.served import ServedRun
 from aiexp.use.serving.server import bound
 from aiexp.use.serving.serving import serve_runs
 from tests.forks import in_fork
-from tests.use.serving.stubs import Brightness, Stub, make_model
-from tests.use.trained_runs import pictures_run
+from tests.use.serving.stubs import Brightness, Stub, make_model, png
 
 
 def point(link: Path, path: Path) -> None:
@@ -146,16 +145,18 @@ def test_the_old_one_answers_until_the_new_one_is_ready(tmp_path: Path) -> None:
         follower.close()
 
 
-def test_runs_change_over_under_load_and_a_damaged_one_does_not(tmp_path: Path) -> None:
-    path = pictures_run(tmp_path)
-    runs = [Path(shutil.copytree(path, tmp_path / name)) for name in ("a", "b", "broken")]
+@pytest.mark.parametrize("engine", ["eager", "onnx"])
+def test_runs_change_over_under_load_and_a_damaged_one_does_not(
+    tmp_path: Path, pictures: Path, engine: str
+) -> None:
+    runs = [Path(shutil.copytree(pictures, tmp_path / name)) for name in ("a", "b", "broken")]
     for weights in runs[2].glob("checkpoints/*/model.safetensors"):
         weights.write_bytes(weights.read_bytes()[:-100])
     link = tmp_path / "moves"
     point(link, runs[0])
     with bound("127.0.0.1", 0) as socket:
         port = socket.getsockname()[1]
-    picture = next((tmp_path / "pictures").rglob("*.png")).read_bytes()
+    picture = png(7, 20)
 
     def body() -> int:
         said: list[str] = []
