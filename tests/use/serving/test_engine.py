@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ def test_what_was_exported_of_this_checkpoint_is_taken_and_compared(
         """How many networks were exported by then."""
         (folder / "net.onnx").write_bytes(content)
         (folder / "export.json").write_text(record)
-        use_onnx(loaded(tmp_path, Doubling()))
+        use_onnx(replace(run, task=Doubling()))
         return len(written)
 
     good = file.read_bytes()
@@ -146,7 +147,7 @@ def test_what_was_exported_of_this_checkpoint_is_taken_and_compared(
     assert use(good, "{") == 2
     assert use(good[:100], '{"step": 3}') == 3
     with pytest.raises(CheckpointError, match="differs"):  # other weights: neither the kept one nor the new
-        use_onnx(loaded(tmp_path, Doubling(seed=1)))
+        use_onnx(replace(run, task=Doubling(seed=1)))
     assert len(written) == 4
 
 

@@ -103,12 +103,12 @@ def test_what_is_wrong_is_one_line(chromium: Any, tmp_path: Path) -> None:
         tab.page.route("**/predict", lambda route: route.abort())
         tab.page.fill("#input", "a")
         tab.page.click("#send")
-        tab.page.wait_for_function("document.getElementById('error').textContent.startsWith('the server')")
+        tab.page.wait_for_selector("#error:has-text('the server')")
         assert tab.error() == "the server does not answer: has it ended?"
         tab.page.unroute("**/predict")
         tab.page.fill("#input", "x" * 2**21)
         tab.page.click("#send")
-        tab.page.wait_for_function("document.getElementById('error').textContent.includes('large')")
+        tab.page.wait_for_selector("#error:has-text('large')")
         assert tab.error() == "the text is too large: at most 1 MB"
         tab.seen.problems.clear()  # the request that was aborted
 
