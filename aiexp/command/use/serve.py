@@ -23,8 +23,8 @@ other machines are let in only with --allow-remote.
   /               a page to try it        /runs      the runs, what they take
   /predict        answers, of one run     /health    whether it answers
   /runs/NAME/predict    of several        /metrics   numbers for Prometheus
+  /explain        why one input is answered so; also /runs/NAME/explain
   /docs           the addresses, as OpenAPI (also /openapi.json)
-  /explain, /runs/NAME/explain   why one input is answered so ("Why?" on the page)
 """
 FLAGS = Flags(
     "serve",
