@@ -18,12 +18,15 @@ class Network:
             its dtype.
         outputs: Names of what it returns.
         text: What it is, in a line.
+        adapts: Whether `Task.predict` calls it with other weights, or in `vmap`: then no other engine can
+            stand in its place.
     """
 
     module: nn.Module
     inputs: Mapping[str, "Port"]
     outputs: tuple[str, ...] = ("output",)
     text: str = ""
+    adapts: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,7 @@
 """Requests a second and latencies of `aiexp serve` beside the same model in a plain FastAPI handler.
 
     .venv/bin/python scripts/bench/serving.py [--tasks mnist_cnn bert_finetune] [--seconds 5] [--rounds 3]
+    .venv/bin/python scripts/bench/serving.py --sides aiexp --engine eager onnx --clients 1 32
     .venv/bin/python scripts/bench/serving.py --minutes 10      (memory and errors at full load instead)
 
 Trains a short run of each task first, or takes --runs. Each server is a process of its own with the run's
@@ -8,8 +9,9 @@ threads; both stand there and are asked in turn by 1, 8 and 32 clients, each of 
 sends its next request when it has its answer. Requests have one input: a text of 4 to 40 words, a PNG of 28
 pixels. "plain" is how FastAPI's own pages do it: a handler that is a `def`, which runs in a pool of threads;
 "plain_async" is the same as an `async def`, one request after the other. The model, the reading of inputs
-and the server's process (uvicorn) are the same. `cpu_ms` is the processor time of the server for a request,
-which other programs disturb least. Numbers are medians over the rounds.
+and the server's process (uvicorn) are the same. With `--engine eager onnx` our server stands there once for
+each engine. `cpu_ms` is the processor time of the server for a request, which other programs disturb least.
+Numbers are medians over the rounds.
 """
 
 import argparse
@@ -36,6 +38,7 @@ TRAINED = {
     "bert_finetune": ["dataset.limit=200", "trainer.steps=4", "trainer.epochs=null"],
 }
 SIDES = ("aiexp", "plain", "plain_async")
+ENGINES = ("eager", "onnx")
 CLIENTS = (1, 8, 32)
 WORDS = ("film", "story", "actor", "plot", "never", "always", "moving", "dull", "scene", "of", "and", "best")
 
@@ -108,9 +111,9 @@ def serve_plainly(path: Path, side: str) -> None:
 class Served:
     """A server as a process."""
 
-    def __init__(self, side: str, run: Path) -> None:
-        ours = ["-m", "aiexp", "serve", str(run), "--port", "0"]
-        command = ours if side == "aiexp" else [__file__, "--worker", side, "--runs", str(run)]
+    def __init__(self, side: str, run: Path, engine: str = "") -> None:
+        ours = ["-m", "aiexp", "serve", str(run), "--port", "0", "--engine", engine]
+        command = ours if engine else [__file__, "--worker", side, "--runs", str(run)]
         self.process = subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         said: list[str] = []
@@ -221,7 +224,9 @@ def measure(served: Served, requests: list[bytes], num_clients: int, seconds: fl
 
 def compare(run: Path, requests: list[bytes], given: argparse.Namespace) -> dict[str, Any]:
     """Every side with every number of clients, in turn."""
-    sides = {side: Served(side, run) for side in given.sides}
+    sides = {side: Served(side, run) for side in given.sides if side != "aiexp"}
+    if "aiexp" in given.sides:
+        sides |= {f"aiexp {engine}": Served("aiexp", run, engine) for engine in given.engine}
     result: dict[str, Any] = {}
     for num_clients in given.clients:
         rounds: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
@@ -246,7 +251,7 @@ def compare(run: Path, requests: list[bytes], given: argparse.Namespace) -> dict
 
 def last_long(run: Path, requests: list[bytes], given: argparse.Namespace) -> dict[str, Any]:
     """Full load for minutes: errors, and memory after a tenth of the time and at the end."""
-    served = Served("aiexp", run)
+    served = Served("aiexp", run, given.engine[0])
     errors, answered, memory = 0, 0, [served.memory()]
     end = time.monotonic() + given.minutes * 60
     while time.monotonic() < end:
@@ -268,6 +273,7 @@ def main() -> None:
         "--runs", nargs="+", type=Path, help="run directories for them; default: trains short ones"
     )
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
+    parser.add_argument("--engine", nargs="+", choices=ENGINES, default=["eager"], help="of the side aiexp")
     parser.add_argument("--clients", nargs="+", type=int, default=list(CLIENTS))
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)

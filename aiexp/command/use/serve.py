@@ -7,6 +7,7 @@ from aiexp.command.flags import TRUST, Flag, Flags
 from aiexp.errors import ConfigError, HardwareError
 from aiexp.text.terminal import say
 
+ENGINES = ("eager", "onnx")
 HELP = """\
 usage: aiexp serve RUN... [flags]
 
@@ -22,6 +23,7 @@ other machines are let in only with --allow-remote.
   /               a page to try it        /runs      the runs, what they take
   /predict        answers, of one run     /health    whether it answers
   /runs/NAME/predict    of several        /metrics   numbers for Prometheus
+  /explain        why one input is answered so; also /runs/NAME/explain
   /docs           the addresses, as OpenAPI (also /openapi.json)
 """
 FLAGS = Flags(
@@ -30,6 +32,11 @@ FLAGS = Flags(
     Flag("--host", "where it listens (127.0.0.1)", value="HOST"),
     Flag("--allow-remote", "let other machines in; anyone who reaches it can use it"),
     Flag("--follow", "RUN is a link that moves (outputs/latest): change over once the new run has finished"),
+    Flag(
+        "--engine",
+        "what computes the network: torch (eager), or ONNX Runtime on the CPU (onnx), exported at the start",
+        choices=ENGINES,
+    ),
     TRUST,
 )  # fmt: skip
 
@@ -62,6 +69,7 @@ def main(argv: list[str]) -> int:
         port=port,
         allow_remote="allow-remote" in flags,
         follow="follow" in flags,
+        engine=flags.get("engine", ENGINES[0]),
         say=say,
     )
 

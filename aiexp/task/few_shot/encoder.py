@@ -28,4 +28,4 @@ def encoder(module: nn.Module, image_size: int, channels: int) -> Network:
     """A network on bright ink in [0, 1]."""
     images = Port(sizes=("batch", channels, image_size, image_size))
     text = "features (batch, size) of images in [0, 1]; batch norm takes the statistics of the batch"
-    return Network(module=module, inputs={"images": images}, outputs=("features",), text=text)
+    return Network(module=module, inputs={"images": images}, outputs=("features",), text=text, adapts=True)

@@ -286,7 +286,9 @@ class MAML(Task):
         if self.ways:
             return {"learner": encoder(self.learner, *self.image_shape)}
         return {
-            "learner": Network(module=self.learner, inputs={"x": Port(sizes=("batch", 1))}, outputs=("y",))
+            "learner": Network(
+                module=self.learner, inputs={"x": Port(sizes=("batch", 1))}, outputs=("y",), adapts=True
+            )
         }
 
     def in_float32(self) -> AbstractContextManager[Any]:

@@ -109,6 +109,8 @@ def session_of(content: "Path | bytes") -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
+    # Threads that wait for work would spin on cores that others need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     model = str(content) if isinstance(content, Path) else content
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""The addresses of a server: predictions, what there is, health, metrics, the page."""
+"""The addresses of a server: predictions, explanations, what there is, health, metrics, the page."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
@@ -12,9 +12,11 @@ from aiexp import __version__
 from aiexp.use.serving.docs import docs
 from aiexp.use.serving.metrics import Metrics
 from aiexp.use.serving.page import headers, page
-from aiexp.use.serving.payload import described
+from aiexp.use.serving.payload import described, described_why
 from aiexp.use.serving.refusal import Refusal, json_response
 from aiexp.use.serving.served import ServedRun
+
+Respond = Callable[[Request], Awaitable[Response]]
 
 TITLE = "aiexp serve"
 TEXT = "What trained tasks say of new inputs. `GET /runs` says which there are and what they take."
@@ -33,12 +35,16 @@ def make_app(served: Sequence[ServedRun], metrics: Metrics, hosts: frozenset[str
     if hosts is not None:
         app.add_middleware(OwnHosts, hosts=hosts)
     for number, one in enumerate(served):
-        own = f"/runs/{one.name}/predict"
-        for address in [own] if number else ["/predict", own]:
+        for start in [f"/runs/{one.name}"] if number else ["", f"/runs/{one.name}"]:
             app.router.add_api_route(
-                address, responder(one), route_class_override=Direct, methods=["POST"],
+                f"{start}/predict", responder(one.predict), route_class_override=Direct, methods=["POST"],
                 summary=f"ask {one.name}: {one.inputs.noun}",
                 openapi_extra=described(one.inputs, one.limits.inputs), response_class=Response,
+            )  # fmt: skip
+            app.router.add_api_route(
+                f"{start}/explain", responder(one.explain), route_class_override=Direct, methods=["POST"],
+                summary=f"ask {one.name} why: {one.inputs.noun}", include_in_schema=not one.lacks,
+                openapi_extra=described_why(one.inputs), response_class=Response,
             )  # fmt: skip
 
     @app.get(
@@ -75,13 +81,13 @@ class Direct(APIRoute):
         return self.endpoint
 
 
-def responder(one: ServedRun) -> Callable[[Request], Awaitable[Response]]:
-    """What FastAPI calls for a run; it looks at the annotations, and takes a method's `self` for none."""
+def responder(respond: Respond) -> Respond:
+    """What FastAPI calls; it looks at the annotations, and takes a method's `self` for none."""
 
-    async def predict(request: Request) -> Response:
-        return await one.respond(request)
+    async def called(request: Request) -> Response:
+        return await respond(request)
 
-    return predict
+    return called
 
 
 def listed(one: ServedRun) -> dict[str, Any]:
@@ -93,6 +99,8 @@ def listed(one: ServedRun) -> dict[str, Any]:
         "input": one.inputs.noun,
         "schema": one.inputs.schema,
         "settings": dict(one.inputs.remote_options),
+        "engine": one.engine,
+        "explains": not one.lacks,
         "most_inputs": one.limits.inputs,
         "most_bytes": one.limits.bytes,
     }

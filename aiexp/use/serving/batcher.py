@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, final
@@ -16,6 +16,7 @@ from aiexp.prediction.prediction import Prediction
 from aiexp.use.predicting import predict_batch
 from aiexp.use.serving.question import Question
 from aiexp.use.serving.refusal import Refusal, bad_inputs
+from aiexp.use.serving.waiting import Abandoned, Lookout, settle
 
 if TYPE_CHECKING:
     from aiexp.runs.loaded import LoadedRun
@@ -31,10 +32,12 @@ class Model:
     Args:
         run: Its task.
         inputs: Of the task, its settings taken.
+        engine: What computes its network.
     """
 
     run: "LoadedRun"
     inputs: Inputs
+    engine: str = "eager"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class Entry:
     length: int
 
 
-Outcome = Answered | Exception
+Outcome = tuple[asyncio.Future[Any], Answered | Exception]
 
 
 @final
@@ -91,6 +94,7 @@ class Batcher:
         self._most, self._heard = most, heard
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._has_company = False
+        self._lookout = Lookout()
         self._thread = Thread(target=self._work, name="aiexp-batcher", daemon=True)
         self._thread.start()
 
@@ -124,6 +128,7 @@ class Batcher:
         while (job := self._queue.get()) is not None:
             if (model := self.model) is not known:
                 model.run.hardware.start()  # numbers of threads and denormals are settings of a thread
+                self._lookout.watch(model.run.task)
                 known = model
             self._answer(model, self._with_company(job))
             del job  # or the thread would hold on to its pictures while it waits
@@ -151,13 +156,14 @@ class Batcher:
         try:
             for own, group in grouped(model, jobs):
                 for batch in batches(ready(own, group), self._most):
-                    entries = [entry for entry in batch if not entry.job.future.cancelled()]
+                    entries = [entry for entry in batch if not entry.job.future.done()]
                     if entries:
                         self._heard(len(entries))
-                        answer_entries(own, entries)
+                        with suppress(Abandoned), self._lookout.over([e.job.future for e in entries]):
+                            answer_entries(own, entries)
         except Exception as error:
             if len(jobs) == 1:
-                settle([(jobs[0], error)])
+                settle([(jobs[0].future, error)])
             else:
                 for job in jobs:
                     if not job.future.done():
@@ -181,26 +187,27 @@ def grouped(model: Model, jobs: Sequence[Job]) -> Iterator[tuple[Model, list[Job
         try:
             inputs.configure(**settings)
         except AiexpError as error:
-            settle([(job, Refusal(422, f"settings: {error.what}")) for job in group])
+            settle([(job.future, Refusal(422, f"settings: {error.what}")) for job in group])
         else:
-            yield Model(model.run, inputs), group
+            yield replace(model, inputs=inputs), group
 
 
 def ready(model: Model, jobs: Sequence[Job]) -> list[Entry]:
     """The inputs of jobs made ready; jobs with unusable ones are refused, abandoned ones left out."""
     jobs = [job for job in jobs if not job.future.done()]
-    refused: list[tuple[Job, Outcome]] = []
+    refused: list[Outcome] = []
     try:
         examples = iter(model.inputs.prepare([value for job in jobs for value in job.question.values]))
     except AiexpError as error:  # of all of them: a setting is missing
         known = ", ".join(model.inputs.remote_options)
-        settle([(job, Refusal(422, f"{error.what}: say so in settings ({known})")) for job in jobs])
+        refusal = f"{error.what}: say so in settings ({known})"
+        settle([(job.future, Refusal(422, refusal)) for job in jobs])
         return []
     entries: list[Entry] = []
     for job in jobs:
         own = [next(examples) for _ in job.question.values]
         if problems := {i: e for i, e in enumerate(own) if isinstance(e, AiexpError)}:
-            refused.append((job, bad_inputs(problems)))
+            refused.append((job.future, bad_inputs(problems)))
             continue
         job.answers, job.left = [None] * len(own), len(own)
         entries += [Entry(job, i, e, model.inputs.length(e)) for i, e in enumerate(own)]
@@ -224,31 +231,11 @@ def batches(entries: list[Entry], most: int) -> list[list[Entry]]:
 def answer_entries(model: Model, entries: list[Entry]) -> None:
     """Answers one batch, and the jobs that are complete with it."""
     predictions = predict_batch(model.run, model.inputs, [entry.example for entry in entries])
-    complete: list[tuple[Job, Outcome]] = []
+    complete: list[Outcome] = []
     for entry, prediction in zip(entries, predictions, strict=True):
         job = entry.job
         job.answers[entry.position] = prediction
         job.left -= 1
         if not job.left:
-            complete.append((job, Answered(model.run, job.answers)))
+            complete.append((job.future, Answered(model.run, job.answers)))
     settle(complete)
-
-
-def settle(outcomes: Sequence[tuple[Job, Outcome]]) -> None:
-    """Hands outcomes to those who wait, waking each event loop once."""
-    by_loop: dict[Any, list[tuple[Job, Outcome]]] = defaultdict(list)
-    for job, outcome in outcomes:
-        by_loop[job.future.get_loop()].append((job, outcome))
-    for loop, its in by_loop.items():
-        with suppress(RuntimeError):  # closed: nobody waits any more
-            loop.call_soon_threadsafe(_set, its)
-
-
-def _set(outcomes: Sequence[tuple[Job, Outcome]]) -> None:
-    for job, outcome in outcomes:
-        if job.future.done():
-            continue
-        if isinstance(outcome, Exception):
-            job.future.set_exception(outcome)
-        else:
-            job.future.set_result(outcome)

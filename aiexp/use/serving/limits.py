@@ -18,6 +18,7 @@ class Limits:
         waiting_bytes: Of their bodies.
         seconds: To read a request, and again to answer it.
         batch: Inputs that a task gets at once.
+        explanations: That wait or are made, for all runs together; more are sent away.
     """
 
     bytes: int = MEGABYTE
@@ -26,6 +27,7 @@ class Limits:
     waiting_bytes: int = 256 * MEGABYTE
     seconds: float = 30.0
     batch: int = 32
+    explanations: int = 8
 
 
 def limits_for(schema: Json) -> Limits:

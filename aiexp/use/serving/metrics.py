@@ -18,6 +18,9 @@ class Metrics:
         self.requests = Counter(
             "aiexp_requests", "Requests for predictions", ["run", "status"], registry=registry
         )
+        self.explanations = Counter(
+            "aiexp_explanations", "Requests for explanations", ["run", "status"], registry=registry
+        )
         self.inputs = Counter("aiexp_inputs", "Inputs answered", ["run"], registry=registry)
         self.seconds = Histogram(
             "aiexp_request_seconds",

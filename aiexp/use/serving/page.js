@@ -185,10 +185,11 @@ function parts(asked) {
   return made;
 }
 
-async function ask(inputs, chosen) {
+// What the server says to inputs at "predict" or "explain".
+async function ask(about, inputs, chosen, name = run.name) {
   let response, content;
   try {
-    response = await fetch(`/runs/${encodeURIComponent(run.name)}/predict`, {
+    response = await fetch(`/runs/${encodeURIComponent(name)}/${about}`, {
       method: "POST", headers: {"content-type": "application/json"},
       body: JSON.stringify({inputs: inputs.map(one => one.value), ...(Object.keys(chosen).length ? {settings: chosen} : {})}),
     });
@@ -210,16 +211,16 @@ async function predict() {
   const asked = await field.read(), chosen = {};
   for (const [name, setting] of Object.entries(settings)) chosen[name] = await setting.read();
   for (const part of parts(asked)) {
-    const content = await ask(part, chosen);
+    const content = await ask("predict", part, chosen);
     tell(content.run, content.step);
-    $("answers").append(...content.predictions.map((prediction, i) => card(part[i], prediction)));
+    $("answers").append(...content.predictions.map((prediction, i) => card(part[i], prediction, chosen)));
   }
   return asked.length;
 }
 
 // ---- answers
 
-function card(asked, prediction) {
+function card(asked, prediction, chosen) {
   const {label, probability, probabilities, pictures, ...rest} = prediction;
   const made = make("article", {className: "answer"});
   const what = make("p", {className: "asked"});
@@ -231,7 +232,7 @@ function card(asked, prediction) {
   else if (probability !== undefined) rest.probability = probability;
   if (pictures) made.append(figures(pictures, asked.name));
   if (Object.keys(rest).length) made.append(list(rest));
-  made.append(make("div", {className: "more", hidden: true})); // the explanation's place
+  if (run.explains) made.append(why(asked, chosen, run.name));
   return made;
 }
 

@@ -19,8 +19,9 @@ def sha256(name: str) -> str:
 @cache
 def headers() -> dict[str, str]:
     """Of every page: script and style only by their sha256, requests only to this server."""
+    scripts = f"{sha256('page.js')} {sha256('why.js')}"
     policy = (
-        f"default-src 'none'; script-src {sha256('page.js')}; style-src {sha256('page.css')}; "
+        f"default-src 'none'; script-src {scripts}; style-src {sha256('page.css')}; "
         "img-src blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return {
@@ -34,7 +35,7 @@ def headers() -> dict[str, str]:
 @cache
 def page() -> str:
     """The page to try the runs."""
-    return filled("page.html", STYLE=asset("page.css"), SCRIPT=asset("page.js"))
+    return filled("page.html", STYLE=asset("page.css"), SCRIPT=asset("page.js"), WHY=asset("why.js"))
 
 
 def filled(name: str, **pieces: str) -> str:

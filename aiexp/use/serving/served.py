@@ -4,8 +4,8 @@ import asyncio
 import re
 import time
 import traceback
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -18,9 +18,11 @@ from aiexp.text.terminal import say_lines
 from aiexp.use.serving.batcher import Batcher, Model
 from aiexp.use.serving.limits import Limits
 from aiexp.use.serving.metrics import Metrics
-from aiexp.use.serving.payload import encoded
-from aiexp.use.serving.question import question_of
+from aiexp.use.serving.payload import encoded, encoded_why
+from aiexp.use.serving.question import Question, question_of
+from aiexp.use.serving.reasons import Reasons, lacks
 from aiexp.use.serving.refusal import Refusal
+from aiexp.use.serving.waiting import waiting
 
 if TYPE_CHECKING:
     from aiexp.runs.loaded import LoadedRun
@@ -39,11 +41,15 @@ class ServedRun:
         model: The run, loaded, and its inputs.
         limits: Of its requests.
         metrics: Of the server.
+        reasons: Of the server; says why it answers as it does.
     """
 
-    def __init__(self, name: str, path: Path, model: Model, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self, name: str, path: Path, model: Model, limits: Limits, metrics: Metrics, reasons: Reasons
+    ) -> None:
         self.name, self.path, self.limits = name, path, limits
-        self.metrics = metrics
+        self.metrics, self.reasons = metrics, reasons
+        self.lacks = lacks(model.run)  # why its answers are not explained
         self._batcher = Batcher(model, most=limits.batch, heard=metrics.batches.labels(name).observe)
         self._seconds, self._inputs = metrics.seconds.labels(name), metrics.inputs.labels(name)
         self._waiting, self._waiting_bytes = 0, 0
@@ -61,6 +67,11 @@ class ServedRun:
         return self._batcher.model.inputs
 
     @property
+    def engine(self) -> str:
+        """What computes its network."""
+        return self._batcher.model.engine
+
+    @property
     def is_alive(self) -> bool:
         """Whether it still answers."""
         return self._batcher.is_alive
@@ -68,6 +79,7 @@ class ServedRun:
     def replace(self, model: Model) -> None:
         """Lets another run answer from now on; its inputs are of the same kind."""
         self.metrics.step.remove(self.name, self.run.directory.path.name)
+        self.lacks = lacks(model.run)
         self._batcher.replace(model)
         self._tell_step(model.run)
         self.metrics.reloads.labels(self.name).inc()
@@ -76,28 +88,62 @@ class ServedRun:
         """Ends its thread."""
         self._batcher.close()
 
-    async def respond(self, request: Request) -> Response:
+    async def predict(self, request: Request) -> Response:
         """The response to a request for predictions."""
         began = time.perf_counter()
-        try:
-            response = Response(await self._answer(request), media_type=JSON)
-        except Refusal as refusal:
-            response = refusal.response()
-        except ClientDisconnect:
-            response = Refusal(400, "the client has left").response()
-        except Exception as error:  # the task's: a bug of it, a contract that it breaks, no memory
-            say_lines(traceback.format_exc())
-            what = error.what if isinstance(error, AiexpError) else reason_of(error)
-            response = Refusal(500, f"the task failed on these inputs: {what}").response()
+        response = await self._response(self._answer(request))
         self.metrics.requests.labels(self.name, str(response.status_code)).inc()
         self._seconds.observe(time.perf_counter() - began)
         return response
+
+    async def explain(self, request: Request) -> Response:
+        """The response to a request that asks why one input is answered as it is."""
+        response = await self._response(self._reason(request))
+        self.metrics.explanations.labels(self.name, str(response.status_code)).inc()
+        return response
+
+    async def _response(self, body: Awaitable[bytes]) -> Response:
+        """The response with a body, or with why there is none."""
+        try:
+            return Response(await body, media_type=JSON)
+        except Refusal as refusal:
+            return refusal.response()
+        except ClientDisconnect:
+            return Refusal(400, "the client has left").response()
+        except Exception as error:  # the task's: a bug of it, a contract that it breaks, no memory
+            say_lines(traceback.format_exc())
+            what = error.what if isinstance(error, AiexpError) else reason_of(error)
+            return Refusal(500, f"the task failed on these inputs: {what}").response()
 
     async def _answer(self, request: Request) -> bytes:
         """The body of the answer.
 
         Raises:
             Refusal: there is none.
+        """
+        async with self._asked(request, self.limits.inputs) as question:
+            answered = await self._batcher.ask(question)
+        self._inputs.inc(len(question.values))
+        return encoded(answered)
+
+    async def _reason(self, request: Request) -> bytes:
+        """The body of the explanation.
+
+        Raises:
+            Refusal: there is none.
+        """
+        if self.lacks:
+            raise Refusal(501, self.lacks)
+        async with self._asked(request, 1) as question:
+            return encoded_why(await self.reasons.ask(self.name, self.run, question))
+
+    @asynccontextmanager
+    async def _asked(self, request: Request, most: int) -> AsyncGenerator[Question]:
+        """The question of a request, of not more inputs; a body that waits for what comes of it.
+
+        Raises:
+            Refusal: the request cannot be used, or it takes too long.
+            ClientDisconnect: the client has left.
         """
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
             raise Refusal(415, f"the request must say content-type: {JSON}")
@@ -107,14 +153,12 @@ class ServedRun:
                     body = await read_body(request, self.limits, grow)
             except TimeoutError as error:
                 raise Refusal(408, f"the request did not arrive in {self.limits.seconds:g} s") from error
-            question = question_of(body, self.inputs, self.limits.inputs)
+            question = question_of(body, self.inputs, most)
             try:
-                async with asyncio.timeout(self.limits.seconds):
-                    answered = await self._batcher.ask(question)
+                async with waiting(request, self.limits.seconds):
+                    yield question
             except TimeoutError as error:
                 raise Refusal(504, f"there was no answer in {self.limits.seconds:g} s") from error
-        self._inputs.inc(len(question.values))
-        return encoded(answered)
 
     @contextmanager
     def _admitted(self) -> Generator[Callable[[int], None]]:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,6 +30,7 @@ from aiexp.use.serving.application import make_app
 from aiexp.use.serving.batcher import Model
 from aiexp.use.serving.limits import Limits
 from aiexp.use.serving.metrics import Metrics
+from aiexp.use.serving.reasons import Reasons, again
 from aiexp.use.serving.served import ServedRun
 from aiexp.use.serving.server import address_of, bound, make_server
 from tests.toys import make_hardware
@@ -110,6 +112,9 @@ class Stub(Task):
     def inputs(self) -> Inputs:
         return self._make_inputs()
 
+    def again(self) -> "Stub":
+        return Stub(self.tag, self._make_inputs)
+
     def predict(self, batch: list[str]) -> list[Prediction]:
         assert self.free.wait(20)
         self.seen.append(batch)
@@ -139,6 +144,9 @@ class Brightness(Stub):
 
     def __init__(self) -> None:
         super().__init__(make_inputs=lambda: PictureInputs(8, 1))
+
+    def again(self) -> "Stub":
+        return Brightness()
 
     def logits(self, batch: Any) -> Tensor:
         mean = batch["images"].float().mean((1, 2, 3)) / 255
@@ -180,21 +188,28 @@ def make_model(task: Task, folder: Path, name: str = "run", state: str = "finish
     return Model(run, task.inputs())
 
 
+def second(run: LoadedRun) -> LoadedRun:
+    """The same run once more; of a stub without its folder."""
+    return replace(run, task=run.task.again().eval()) if isinstance(run.task, Stub) else again(run)
+
+
 @contextmanager
 def serving(
     *models: Model, limits: Limits | None = None, metrics: Metrics | None = None
 ) -> Iterator[list[ServedRun]]:
     """Models behind names toy, toy-2, ..."""
-    metrics = metrics or Metrics()
+    metrics, limits = metrics or Metrics(), limits or Limits()
+    reasons = Reasons(limits.explanations, second)
     served = [
         ServedRun(
-            "toy" if not i else f"toy-{i + 1}", model.run.directory.path, model, limits or Limits(), metrics
+            "toy" if not i else f"toy-{i + 1}", model.run.directory.path, model, limits, metrics, reasons
         )
         for i, model in enumerate(models)
     ]
     try:
         yield served
     finally:
+        reasons.close()
         for one in served:
             one.close()
 
@@ -215,6 +230,21 @@ def asking(
                 return await body(client)
 
     return asyncio.run(main())
+
+
+class Playing(Stub):
+    """Takes a step every millisecond, for as many of them as a text says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 0
+
+    def predict(self, batch: list[str]) -> list[Prediction]:
+        for _ in range(sum(map(int, batch))):
+            self.layer(torch.zeros(1, 1))
+            self.steps += 1
+            time.sleep(0.001)
+        return super().predict(batch)
 
 
 async def ask(client: httpx.AsyncClient, *inputs: Any, to: str = "/predict") -> httpx.Response:

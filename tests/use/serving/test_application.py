@@ -246,6 +246,10 @@ def test_health_runs_and_metrics(tmp_path: Path) -> None:
     first, second = runs.json()["runs"]
     assert (first["name"], first["run"], first["step"], first["input"]) == ("toy", "a", 7, "a text")
     assert (second["name"], second["schema"]["contentEncoding"]) == ("toy-2", "base64")
+    assert [(one["engine"], one["explains"]) for one in (first, second)] == [
+        ("eager", False),
+        ("eager", True),
+    ]
     assert str(tmp_path) not in runs.text
     for line in (
         'aiexp_requests_total{run="toy",status="200"} 1.0',
@@ -306,4 +310,4 @@ def test_the_pages_are_whole_and_only_their_own_code_runs(tmp_path: Path) -> Non
         assert response.headers["content-security-policy"] == headers()["content-security-policy"]
     assert "'unsafe" not in headers()["content-security-policy"]
     for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
-        assert word not in asset("page.js")
+        assert word not in asset("page.js") + asset("why.js")

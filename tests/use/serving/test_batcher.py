@@ -11,7 +11,7 @@ from aiexp.errors import ConfigError
 from aiexp.use.serving.batcher import Answered, Batcher, Entry, Job, batches
 from aiexp.use.serving.question import Question
 from aiexp.use.serving.refusal import Refusal
-from tests.use.serving.stubs import Louder, Stub, make_model
+from tests.use.serving.stubs import Louder, Playing, Stub, make_model
 
 
 def labels(answered: Answered) -> list[str]:
@@ -130,6 +130,26 @@ def test_who_has_left_is_not_computed_for(tmp_path: Path) -> None:
 
     asyncio.run(main())
     assert task.seen == [["x"], ["y"]]
+    batcher.close()
+
+
+@pytest.mark.parametrize("remain", [False, True])
+def test_a_batch_under_way_ends_when_nobody_waits_for_any_of_it(tmp_path: Path, remain: bool) -> None:
+    task = Playing()
+    batcher = Batcher(make_model(task, tmp_path), most=8)
+
+    async def main() -> list[Any]:
+        together = [asyncio.create_task(ask(batcher, ["4000" if not remain else "400"])) for _ in range(2)]
+        while not task.steps:
+            await asyncio.sleep(0.01)
+        for one in together[remain:]:
+            one.cancel()
+        after = await ask(batcher, ["5"])
+        return [*await asyncio.gather(*together[:remain]), after]
+
+    assert [labels(answered) for answered in asyncio.run(main())] == ([["400"]] if remain else []) + [["5"]]
+    assert task.steps < 2000
+    assert len(task.seen) == 1 + remain  # what was left has no answer
     batcher.close()
 
 

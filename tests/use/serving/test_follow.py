@@ -17,12 +17,12 @@ from aiexp.use.serving.batcher import Model
 from aiexp.use.serving.follow import Follower, Watch
 from aiexp.use.serving.limits import Limits
 from aiexp.use.serving.metrics import Metrics
+from aiexp.use.serving.reasons import Reasons
 from aiexp.use.serving.served import ServedRun
 from aiexp.use.serving.server import bound
 from aiexp.use.serving.serving import serve_runs
 from tests.forks import in_fork
-from tests.use.serving.stubs import Brightness, Stub, make_model
-from tests.use.trained_runs import pictures_run
+from tests.use.serving.stubs import Brightness, Stub, make_model, png
 
 
 def point(link: Path, path: Path) -> None:
@@ -56,9 +56,11 @@ class Followed:
 def followed(folder: Path, load: Callable[[Path], Model] | None = None) -> Iterator[Followed]:
     first = make_model(Stub(), folder, "first")
     point(folder / "latest", folder / "first")
-    served = ServedRun("toy", folder / "latest", first, Limits(), Metrics())
+    reasons = Reasons(Limits().explanations)
+    served = ServedRun("toy", folder / "latest", first, Limits(), Metrics(), reasons)
     yield Followed(folder, served, load or (lambda path: make_model(Stub(path.name), path.parent, path.name)))
     served.close()
+    reasons.close()
 
 
 def test_the_run_that_the_link_leads_to_takes_over(tmp_path: Path) -> None:
@@ -143,23 +145,31 @@ def test_the_old_one_answers_until_the_new_one_is_ready(tmp_path: Path) -> None:
         follower.close()
 
 
-def test_runs_change_over_under_load_and_a_damaged_one_does_not(tmp_path: Path) -> None:
-    path = pictures_run(tmp_path)
-    runs = [Path(shutil.copytree(path, tmp_path / name)) for name in ("a", "b", "broken")]
+@pytest.mark.parametrize("engine", ["eager", "onnx"])
+def test_runs_change_over_under_load_and_a_damaged_one_does_not(
+    tmp_path: Path, pictures: Path, engine: str
+) -> None:
+    runs = [Path(shutil.copytree(pictures, tmp_path / name)) for name in ("a", "b", "broken")]
     for weights in runs[2].glob("checkpoints/*/model.safetensors"):
         weights.write_bytes(weights.read_bytes()[:-100])
     link = tmp_path / "moves"
     point(link, runs[0])
     with bound("127.0.0.1", 0) as socket:
         port = socket.getsockname()[1]
-    picture = next((tmp_path / "pictures").rglob("*.png")).read_bytes()
+    picture = png(7, 20)
 
     def body() -> int:
         said: list[str] = []
         thread = threading.Thread(target=ask_while_it_moves, args=[port, picture, link, runs, said])
         thread.start()
         code = serve_runs(
-            [link], host="127.0.0.1", port=port, allow_remote=False, follow=True, say=said.append
+            [link],
+            host="127.0.0.1",
+            port=port,
+            allow_remote=False,
+            follow=True,
+            engine=engine,
+            say=said.append,
         )
         thread.join()
         return code

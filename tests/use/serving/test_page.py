@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from aiexp.runs.loaded import load_run
+from aiexp.use.serving.batcher import Model
 from tests.compare.page_runs import Seen, browser, needs_browser
 from tests.use.serving.stubs import (
     Brightness,
@@ -101,12 +103,12 @@ def test_what_is_wrong_is_one_line(chromium: Any, tmp_path: Path) -> None:
         tab.page.route("**/predict", lambda route: route.abort())
         tab.page.fill("#input", "a")
         tab.page.click("#send")
-        tab.page.wait_for_function("document.getElementById('error').textContent.startsWith('the server')")
+        tab.page.wait_for_selector("#error:has-text('the server')")
         assert tab.error() == "the server does not answer: has it ended?"
         tab.page.unroute("**/predict")
         tab.page.fill("#input", "x" * 2**21)
         tab.page.click("#send")
-        tab.page.wait_for_function("document.getElementById('error').textContent.includes('large')")
+        tab.page.wait_for_selector("#error:has-text('large')")
         assert tab.error() == "the text is too large: at most 1 MB"
         tab.seen.problems.clear()  # the request that was aborted
 
@@ -125,8 +127,8 @@ def test_pictures_are_chosen_or_dropped_and_have_bars(chromium: Any, tmp_path: P
         tab.files("#input", ("day.png", png(204)), ("night.png", png(0)))
         tab.page.click("#send")
         day, night = (answer.split() for answer in tab.answers(2))
-        assert day == ["day.png", "bright", "bright", "80.0", "%", "dark", "20.0", "%"]
-        assert night == ["night.png", "dark", "dark", "100.0", "%", "bright", "0.0", "%"]
+        assert day == ["day.png", "bright", "bright", "80.0", "%", "dark", "20.0", "%", "Why?"]
+        assert night == ["night.png", "dark", "dark", "100.0", "%", "bright", "0.0", "%", "Why?"]
         bar = tab.page.evaluate("document.querySelector('.track div').style.width")
         assert bar.startswith("80")
         tab.files("#input", ("day.png", png(204)), ("notes.png", b"no picture"))
@@ -169,6 +171,63 @@ def test_settings_have_fields(chromium: Any, tmp_path: Path) -> None:
         tab.files("#support-files-2", ("d.png", png(1)), ("e.png", png(1)))
         tab.page.click("#send")
         assert tab.answers(1)[0].split() == ["one.png", "cat,class", "2", "tag", "first", "probability", "1"]
+
+
+@needs_browser
+@pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 1200)])
+def test_why_a_text_is_answered_so_is_asked_by_keyboard(
+    chromium: Any, texts: Path, scheme: str, width: int
+) -> None:
+    run = load_run(texts)
+    expanded = "document.activeElement.getAttribute('aria-expanded')"
+    with (
+        over_network(Model(run, run.task.inputs())) as address,
+        opened(chromium, address, scheme=scheme, width=width) as tab,
+    ):
+        tab.page.fill("#input", "great <b>film</b>")
+        tab.page.press("#input", "Control+Enter")
+        tab.answers(1)
+        tab.page.focus(".more button")
+        assert tab.page.evaluate(expanded) == "false"
+        tab.page.keyboard.press("Enter")
+        tab.page.wait_for_selector(".reasons section >> nth=1")
+        assert tab.page.evaluate(expanded) == "true"  # and it has the focus still
+        assert [h.inner_text() for h in tab.page.query_selector_all("h3")] == [
+            "Integrated gradients", "Attention",
+        ]  # fmt: skip
+        assert tab.page.inner_text(".words") == "great <b>film</b>"
+        largest = tab.page.evaluate("document.querySelector('.reasons .track div').style.width")
+        assert largest == "100%"
+        colored = "[...document.querySelectorAll('.words span')].filter(s => s.style.background).length"
+        assert tab.page.evaluate(colored) > 1
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+        tab.page.keyboard.press("Space")
+        assert not tab.page.is_visible(".reasons")
+
+
+@needs_browser
+def test_why_a_picture_is_answered_so_and_why_not(chromium: Any, tmp_path: Path) -> None:
+    models = make_model(Brightness(), tmp_path, "pictures"), make_model(Noise(), tmp_path, "seeds")
+    with over_network(*models) as address, opened(chromium, address, width=360) as tab:
+        tab.files("#input", ("day.png", png(204)))
+        tab.page.click("#send")
+        tab.answers(1)
+        tab.page.route("**/explain", lambda route: route.abort())
+        tab.page.click(".more button")
+        tab.page.wait_for_selector(".more .wrong")
+        assert tab.page.inner_text(".more .wrong") == "the server does not answer: has it ended?"
+        tab.seen.problems.clear()  # the request that was aborted
+        tab.page.unroute("**/explain")
+        tab.page.click(".more button")
+        tab.page.wait_for_selector(".reasons figure >> nth=3")
+        drawn = "[...document.querySelectorAll('.reasons img')].map(i => i.complete && i.naturalWidth > 0)"
+        assert tab.page.evaluate(drawn) == [True] * 4
+        assert tab.page.inner_text(".reasons").startswith("Explained: bright")
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= 360
+        tab.page.select_option("#run", "toy-2")
+        tab.page.click("#send")
+        tab.answers(1)
+        assert not tab.page.query_selector(".more button")
 
 
 @needs_browser

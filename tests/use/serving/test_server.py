@@ -20,7 +20,7 @@ from aiexp.use.serving.application import make_app
 from aiexp.use.serving.metrics import Metrics
 from aiexp.use.serving.server import address_of, bound, checked_host, make_server, own_hosts, serve
 from tests.forks import Ended, in_fork
-from tests.use.serving.stubs import Stub, make_model, over_network, serving
+from tests.use.serving.stubs import Playing, Stub, make_model, over_network, serving
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +151,16 @@ def test_a_signal_ends_it_after_the_requests_under_way(tmp_path: Path, number: i
     assert ended.code == code, ended.stderr
     assert ended.stdout == "answered [200, 200, 200]\n"
     assert ended.stderr == ""
+
+
+def test_a_client_that_leaves_is_not_computed_for_any_more(tmp_path: Path) -> None:
+    task = Playing()
+    with over_network(make_model(task, tmp_path)) as address:
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{address}/predict", json={"inputs": ["20000"]}, timeout=0.3)
+        assert httpx.post(f"{address}/predict", json={"inputs": ["1"]}, timeout=20).status_code == 200
+        assert task.steps < 10_000
+        assert 'requests_total{run="toy",status="400"} 1.0' in httpx.get(f"{address}/metrics").text
 
 
 def test_its_own_handlers_of_signals_come_back(tmp_path: Path) -> None:
