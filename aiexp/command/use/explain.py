@@ -20,7 +20,8 @@ its most decided moment is explained.
   integrated_gradients  what each part adds, compared with padding, black or 0
   grad_cam              where the last feature map speaks for it (pictures)
   saliency              the gradient of the output (pictures, numbers)
-  attention             which words a transformer looks at (texts)
+  attention             which words or patches a transformer looks at (texts,
+                        pictures)
 
   aiexp explain outputs/latest "a film to remember"
   aiexp explain outputs/latest photo.png --target cat --out why/

@@ -24,7 +24,7 @@ from aiexp.use.explaining.figure import picture
 from aiexp.use.explaining.gradients import check_captum
 from aiexp.use.explaining.moments import Moments
 from aiexp.use.explaining.page import page
-from aiexp.use.explaining.subject import CLASS, Subject, subject_of
+from aiexp.use.explaining.subject import ACTION, CLASS, Subject, subject_of
 from aiexp.use.explaining.tensors import TensorExplainer
 from aiexp.use.explaining.texts import TextExplainer
 from aiexp.use.predicting import predict_batch
@@ -70,7 +70,7 @@ class Explaining:
     def __init__(self, run: "LoadedRun", inputs: Inputs, request: Request) -> None:
         self.run, self.inputs, self.request = run, inputs, request
         self.subject: Subject = subject_of(run.task)
-        self.explainer = explainer_of(run.task, inputs)
+        self.explainer = explainer_of(run.task, inputs, is_stacked=self.subject.noun == ACTION)
         self.methods = (request.method,) if request.method else self.explainer.methods
         if request.method and request.method not in self.explainer.methods:
             raise ConfigError(
@@ -137,8 +137,13 @@ class Explaining:
         return list(zip(map(self.subject.name, places.tolist()), values.tolist(), strict=True))
 
 
-def explainer_of(task: Task, inputs: Inputs) -> Explainer:
+def explainer_of(task: Task, inputs: Inputs, *, is_stacked: bool) -> Explainer:
     """What explains inputs of a kind.
+
+    Args:
+        task: Whose inputs they are.
+        inputs: The kind.
+        is_stacked: Whether a tensor of them holds several observations of an environment.
 
     Raises:
         ConfigError: nothing does.
@@ -147,7 +152,7 @@ def explainer_of(task: Task, inputs: Inputs) -> Explainer:
         return TextExplainer(task, inputs)
     ports = list(inputs.ports())
     if len(ports) == 1:
-        return TensorExplainer(task, ports[0])
+        return TensorExplainer(task, ports[0], is_stacked=is_stacked)
     raise ConfigError(
         f"inputs that are {inputs.noun} have no explanation: they are no text and not one tensor",
         where=type(task).__name__,
