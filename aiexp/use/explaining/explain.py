@@ -1,7 +1,6 @@
 """Inputs explained one after the other, each into a folder of its own."""
 
 import re
-from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,18 +79,13 @@ class Explaining:
         if GRADIENTS in self.methods:
             check_captum()
 
-    def explanations(self, items: Iterable[Item]) -> Iterator[Explanation]:
-        """Why each input is answered as it is, in their order.
+    def explanation(self, item: Item) -> Explanation:
+        """Why an input is answered as it is.
 
         Raises:
-            DataError: an input cannot be read.
+            DataError: it cannot be read.
             ConfigError: the target is not there, or the method has nothing to work with.
         """
-        for item in items:
-            yield self.explanation(item)
-
-    def explanation(self, item: Item) -> Explanation:
-        """Of one input; raises as `explanations`."""
         value = item.value
         made = value if isinstance(value, AiexpError) else self.inputs.prepare([value])[0]
         if isinstance(made, AiexpError):
@@ -168,18 +162,21 @@ def nothing_for(method: str, task: Task) -> ConfigError:
     )  # fmt: skip
 
 
-def keep(explanation: Explanation, folder: Path) -> None:
+def keep(explanation: Explanation, folder: Path) -> str:
     """Writes the page, the picture and the numbers of an explanation as a folder, in place of an earlier one.
+
+    Returns the letters for which the picture has boxes, since no font here has them.
 
     Raises:
         StorageError: the folder holds something else, or cannot be written.
     """
-    png, html = picture(explanation), page(explanation)
+    drawn, html = picture(explanation), page(explanation)
     check_target(folder, RECORD)
     with staged(folder) as staging, storage_errors("writing an explanation", folder, "--out DIR"):
-        write_bytes(staging / f"{NAME}.png", png)
+        write_bytes(staging / f"{NAME}.png", drawn.png)
         write_text(staging / f"{NAME}.html", html)
         write_json(staging / RECORD, explanation.record())
+    return drawn.boxes
 
 
 @final
