@@ -86,51 +86,54 @@ def is_large(path: str) -> bool:
     return path.endswith((".safetensors", ".onnx", ".pt2"))
 
 
+class Handler(BaseHTTPRequestHandler):
+    """Hands requests to a hub."""
+
+    protocol_version = "HTTP/1.1"
+    hub: Hub
+
+    def do_POST(self) -> None:
+        self.reply(self.body())
+
+    def do_PUT(self) -> None:
+        self.reply(self.body())
+
+    def do_GET(self) -> None:
+        self.reply(b"")
+
+    def body(self) -> bytes:
+        """In pieces where its length is not said beforehand."""
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        parts: list[bytes] = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+    def reply(self, body: bytes) -> None:
+        self.hub.paths.append(f"{self.command} {self.path}")
+        if self.command == "POST":
+            self.hub.tokens.add(self.headers.get("Authorization"))
+        status = self.hub.refuses.get(self.path, 200)
+        content = b'{"error": "no"}' if status != 200 else json.dumps(
+            self.hub.answer(self.command, self.path, body)).encode()  # fmt: skip
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing."""
+
+
 @contextmanager
 def loopback_hub() -> Generator[Hub]:
     """A body in which it listens."""
     hub = Hub()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            self.reply(self.body())
-
-        def do_PUT(self) -> None:
-            self.reply(self.body())
-
-        def do_GET(self) -> None:
-            self.reply(b"")
-
-        def body(self) -> bytes:
-            """In pieces where its length is not said beforehand."""
-            if "chunked" not in self.headers.get("Transfer-Encoding", ""):
-                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            parts: list[bytes] = []
-            while size := int(self.rfile.readline(), 16):
-                parts.append(self.rfile.read(size))
-                self.rfile.readline()
-            self.rfile.readline()
-            return b"".join(parts)
-
-        def reply(self, body: bytes) -> None:
-            hub.paths.append(f"{self.command} {self.path}")
-            if self.command == "POST":
-                hub.tokens.add(self.headers.get("Authorization"))
-            status = hub.refuses.get(self.path, 200)
-            content = b'{"error": "no"}' if status != 200 else json.dumps(
-                hub.answer(self.command, self.path, body)).encode()  # fmt: skip
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Says nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
     hub.address = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
     thread.start()

@@ -1,5 +1,6 @@
 """An exported folder sent to the Hugging Face hub, with the user's own login."""
 
+import sys
 from pathlib import Path
 
 from aiexp.errors import ConfigError, HardwareError, reason_of
@@ -40,7 +41,10 @@ def push(folder: Path, repository: str) -> str:
         HardwareError: the hub does not answer or refuses; the folder stays where it is.
     """
     from huggingface_hub import HfApi
+    from huggingface_hub.utils import disable_progress_bars
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     try:
         api = HfApi()
         api.create_repo(repository, private=True, exist_ok=True)
