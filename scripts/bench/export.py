@@ -2,10 +2,12 @@
 
     .venv/bin/python scripts/bench/export.py RUN... [--json FILE]
     .venv/bin/python scripts/bench/export.py --tasks mnist_cnn,bert_finetune [--steps 20]
+    .venv/bin/python scripts/bench/export.py --tasks all --differences
 
-The second trains short runs first. The peer is eager PyTorch: the task's own network under inference mode on
-as many threads. The sides take turns in one process; a round is the median of a side's calls, the table has
-the median of the rounds.
+The second trains short runs first. The third has every shipped task, and only the differences, of both forms
+of programs, as the table of docs/run_directory.md. The peer is eager PyTorch: the task's own network under
+inference mode on as many threads. The sides take turns in one process; a round is the median of a side's
+calls, the table has the median of the rounds.
 `differs` is the largest difference over 32 examples of the run's data and made-up inputs of other sizes.
 """
 
@@ -20,6 +22,25 @@ from statistics import median
 from typing import Any
 
 ROUNDS, SIZES = 5, (1, 32)
+# What makes a short run of a task shorter, without another network: few examples to be evaluated on.
+FEW_PICTURES = ["dataset.limit=256"]
+FEW_EPISODES = ["dataset.num_episodes=20", "dataset.eval_batch_size=20"]
+SHORTER = {
+    "bert_finetune": ["dataset.limit=128"],
+    "mnist_cnn": FEW_PICTURES,
+    "cifar10_cnn": FEW_PICTURES,
+    "cifar10_fast": [*FEW_PICTURES, "task.trunk.whitening_examples=200"],
+    "transfer": FEW_PICTURES,
+    "dcgan": ["task.quality.num_samples=200"],
+    "cyclegan": ["dataset.limit=40"],
+    "dqn_cartpole": [],
+    "dqn_acrobot": [],
+    "dqn_mountain_car": [],
+    "maml_sine": [],
+    "maml_fewshot": FEW_EPISODES,
+    "reptile_fewshot": FEW_EPISODES,
+    "protonet_fewshot": FEW_EPISODES,
+}
 
 
 def measure(path: Path, folder: Path) -> list[dict[str, Any]]:
@@ -67,6 +88,31 @@ def measure(path: Path, folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def differences(path: Path, folder: Path) -> list[dict[str, Any]]:
+    """A row for each network of a run: how far its programs are from it."""
+    from aiexp.runs.loaded import load_run
+    from aiexp.use.exporting.export import Request, export
+
+    rows: dict[str, dict[str, Any]] = {}
+    for form in ("onnx", "torch_export"):
+        run = load_run(path, say=print)
+        made = export(run, Request(form=form, out=folder / form), print)
+        for name, found in json.loads((made / "export.json").read_text())["networks"].items():
+            choices, _ = run.directory.read_typed()
+            row = rows.setdefault(
+                name, {"task": choices["task"], "network": name, "tried_on": found["tried_on"]}
+            )
+            row[form] = found["largest_difference"]
+    return list(rows.values())
+
+
+def show_differences(rows: list[dict[str, Any]]) -> None:
+    """The table as Markdown."""
+    print("| task | network | tried on | ONNX Runtime | torch.export |\n|---|---|---|---|---|")
+    for row in rows:
+        print("| {task} | {network} | {tried_on} | {onnx:.1e} | {torch_export:.1e} |".format_map(row))
+
+
 def show(row: dict[str, Any]) -> str:
     """A line of the table."""
     big, small = row["megabytes"]
@@ -82,6 +128,7 @@ def show(row: dict[str, Any]) -> str:
 def train(task: str, steps: int, folder: Path) -> Path:
     """A short run."""
     words = ["run", f"task={task}", f"trainer.steps={steps}", "trainer.epochs=null", "tracker=none"]
+    words += SHORTER.get(task, [])
     subprocess.run([sys.executable, "-m", "aiexp", *words], cwd=folder, check=True, stdout=sys.stderr)
     return (folder / "outputs/latest").resolve()
 
@@ -91,22 +138,30 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", nargs="*", type=Path)
-    parser.add_argument("--tasks", default="", help="names of tasks to train for some steps")
+    parser.add_argument("--tasks", default="", help="names of tasks to train for some steps, or all")
+    parser.add_argument("--differences", action="store_true", help="nothing else, in both forms of programs")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--json", type=Path, help="write the numbers here")
     args = parser.parse_args()
     rows: list[dict[str, Any]] = []
+    tasks = list(SHORTER) if args.tasks == "all" else args.tasks.split(",")
+    measured = differences if args.differences else measure
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        trained = [train(task, args.steps, folder) for task in args.tasks.split(",") if task]
+        trained = [train(task, args.steps, folder) for task in tasks if task]
         for number, run in enumerate([*args.runs, *trained]):
-            rows += measure(run, folder / str(number))
+            rows += measured(run, folder / str(number))
     import torch
 
-    print(f"{torch.get_num_threads()} threads; columns: differs, MB fp32, int8, share; accuracy fp32, int8;")
-    print(f"milliseconds of an input and of {SIZES[1]}, by side")
-    for row in rows:
-        print(show(row))
+    if args.differences:
+        show_differences(rows)
+    else:
+        print(
+            f"{torch.get_num_threads()} threads; columns: differs, MB fp32, int8, share; accuracy fp32, int8;"
+        )
+        print(f"milliseconds of an input and of {SIZES[1]}, by side")
+        for row in rows:
+            print(show(row))
     if args.json:
         versions = {name: version(name) for name in ("torch", "onnx", "onnxruntime", "onnxscript")}
         found = {"threads": torch.get_num_threads(), "versions": versions, "rows": rows}

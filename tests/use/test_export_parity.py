@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from aiexp import cli
-from aiexp.errors import AiexpError, CheckpointError, ConfigError, HardwareError
+from aiexp.errors import CheckpointError, ConfigError, HardwareError
 from aiexp.prediction.network import Network, Port
 from aiexp.prediction.seeds import Seeds
 from aiexp.task.base import Task
-from aiexp.use.exporting import push
 from aiexp.use.exporting.examples import Data
 from aiexp.use.exporting.export import FORMS, Request, fill
 from aiexp.use.exporting.onnx_form import output_names
@@ -181,38 +180,3 @@ def test_a_wrong_command_is_one_line(
     assert cli.main(["export", *words]) in (2, 4)
     (line,) = capsys.readouterr().err.splitlines()
     assert expected in line
-
-
-def test_a_push_needs_a_network_and_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
-    monkeypatch.setenv("AIEXP_OFFLINE", "0")
-    with pytest.raises(HardwareError, match="nobody is logged in"):
-        push.check_push("me/reviews")
-    monkeypatch.setenv("AIEXP_OFFLINE", "1")
-    with pytest.raises(HardwareError, match="offline"):
-        push.check_push("me/reviews")
-
-
-def test_a_push_uploads_the_folder_into_a_private_repository(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[Any] = []
-
-    class Api:
-        def create_repo(self, name: str, **settings: Any) -> None:
-            asked.append((name, settings))
-
-        def upload_folder(self, **settings: Any) -> None:
-            asked.append(settings["folder_path"])
-
-    monkeypatch.setattr("huggingface_hub.HfApi", Api)
-    assert push.push(tmp_path, "me/reviews") == "https://huggingface.co/me/reviews"
-    assert asked == [("me/reviews", {"private": True, "exist_ok": True}), tmp_path]
-    monkeypatch.setattr(Api, "create_repo", _unreachable)
-    with pytest.raises(AiexpError, match="no route") as caught:
-        push.push(tmp_path, "me/reviews")
-    assert str(tmp_path) in caught.value.fix
-
-
-def _unreachable(*_: Any, **__: Any) -> None:
-    raise OSError("no route to host")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from aiexp.command.flags import TRUST, Flag, Flags, whole
-from aiexp.errors import AiexpError, ConfigError, DataError
+from aiexp.command.use.skipping import SKIP_BAD, Skipping
+from aiexp.errors import AiexpError, ConfigError
 from aiexp.storage.files import storage_errors
 from aiexp.text.terminal import say
 
@@ -35,7 +36,7 @@ FLAGS = Flags(
     Flag("--out", "into a file; pictures into a folder", value="PATH"),
     Flag("--batch-size", "inputs at a time (32)", value="N"),
     Flag("--step", "of the checkpoint; default: the best", value="N"),
-    Flag("--skip-bad", "go on after inputs that cannot be read; they are named and counted"),
+    SKIP_BAD,
     Flag("--count", "how many samples or episodes", value="N"),
     Flag("--seed", "of the first of them (0)", value="N"),
     Flag("--support", "a folder for each class with a few pictures, of few-shot tasks", value="FOLDER"),
@@ -43,7 +44,6 @@ FLAGS = Flags(
     TRUST,
 )  # fmt: skip
 SETTINGS = ("count", "seed", "support", "direction")
-MOST_NAMED = 10
 
 
 def main(argv: list[str]) -> int:
@@ -71,7 +71,8 @@ def main(argv: list[str]) -> int:
     answers = predictions(run, inputs, items, batch_size=batch_size or 32)
     with ExitStack() as opened:
         writer = open_writer(flags, run.directory.path, opened)
-        return write(answers, writer, skips="skip-bad" in flags)
+        write(answers, writer, Skipping(is_allowed="skip-bad" in flags))
+    return 0
 
 
 def open_writer(flags: dict[str, str], run: Path, opened: ExitStack) -> "Writer":
@@ -93,28 +94,17 @@ def open_writer(flags: dict[str, str], run: Path, opened: ExitStack) -> "Writer"
     return WRITERS[kind](stream, pictures)
 
 
-def write(answers: Iterator["Answer"], writer: "Writer", *, skips: bool) -> int:
-    """Writes answers as they come; returns 0.
+def write(answers: Iterator["Answer"], writer: "Writer", skipping: Skipping) -> None:
+    """Writes answers as they come.
 
     Raises:
         DataError: an input could not be read, and it does not skip; or none could.
     """
-    good, bad = 0, 0
     for answer in answers:
         if isinstance(answer.result, AiexpError):
-            error = DataError(answer.result.what, where=answer.name, fix=answer.result.fix)
-            if not skips:
-                error.fix = error.fix or "correct it, or leave such inputs out: --skip-bad"
-                raise error
-            bad += 1
-            if bad <= MOST_NAMED:
-                say(f"skipped   {answer.name}: {answer.result.what}")
+            skipping.pass_over(answer.name, answer.result)
             continue
         writer.write(answer, answer.result)
-        good += 1
+        skipping.good += 1
     writer.stream.flush()
-    if bad:
-        say(f"skipped   {bad} of {good + bad} inputs")
-    if not good:
-        raise DataError("there was no input that could be read" if bad else "there was no input at all")
-    return 0
+    skipping.end()

@@ -1,7 +1,6 @@
 """Inputs explained one after the other, each into a folder of its own."""
 
 import re
-from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from aiexp.use.explaining.figure import picture
 from aiexp.use.explaining.gradients import check_captum
 from aiexp.use.explaining.moments import Moments
 from aiexp.use.explaining.page import page
-from aiexp.use.explaining.subject import CLASS, Subject, subject_of
+from aiexp.use.explaining.subject import ACTION, CLASS, Subject, subject_of
 from aiexp.use.explaining.tensors import TensorExplainer
 from aiexp.use.explaining.texts import TextExplainer
 from aiexp.use.predicting import predict_batch
@@ -70,7 +69,7 @@ class Explaining:
     def __init__(self, run: "LoadedRun", inputs: Inputs, request: Request) -> None:
         self.run, self.inputs, self.request = run, inputs, request
         self.subject: Subject = subject_of(run.task)
-        self.explainer = explainer_of(run.task, inputs)
+        self.explainer = explainer_of(run.task, inputs, is_stacked=self.subject.noun == ACTION)
         self.methods = (request.method,) if request.method else self.explainer.methods
         if request.method and request.method not in self.explainer.methods:
             raise ConfigError(
@@ -80,18 +79,13 @@ class Explaining:
         if GRADIENTS in self.methods:
             check_captum()
 
-    def explanations(self, items: Iterable[Item]) -> Iterator[Explanation]:
-        """Why each input is answered as it is, in their order.
+    def explanation(self, item: Item) -> Explanation:
+        """Why an input is answered as it is.
 
         Raises:
-            DataError: an input cannot be read.
+            DataError: it cannot be read.
             ConfigError: the target is not there, or the method has nothing to work with.
         """
-        for item in items:
-            yield self.explanation(item)
-
-    def explanation(self, item: Item) -> Explanation:
-        """Of one input; raises as `explanations`."""
         value = item.value
         made = value if isinstance(value, AiexpError) else self.inputs.prepare([value])[0]
         if isinstance(made, AiexpError):
@@ -137,8 +131,13 @@ class Explaining:
         return list(zip(map(self.subject.name, places.tolist()), values.tolist(), strict=True))
 
 
-def explainer_of(task: Task, inputs: Inputs) -> Explainer:
+def explainer_of(task: Task, inputs: Inputs, *, is_stacked: bool) -> Explainer:
     """What explains inputs of a kind.
+
+    Args:
+        task: Whose inputs they are.
+        inputs: The kind.
+        is_stacked: Whether a tensor of them holds several observations of an environment.
 
     Raises:
         ConfigError: nothing does.
@@ -147,7 +146,7 @@ def explainer_of(task: Task, inputs: Inputs) -> Explainer:
         return TextExplainer(task, inputs)
     ports = list(inputs.ports())
     if len(ports) == 1:
-        return TensorExplainer(task, ports[0])
+        return TensorExplainer(task, ports[0], is_stacked=is_stacked)
     raise ConfigError(
         f"inputs that are {inputs.noun} have no explanation: they are no text and not one tensor",
         where=type(task).__name__,
@@ -163,18 +162,21 @@ def nothing_for(method: str, task: Task) -> ConfigError:
     )  # fmt: skip
 
 
-def keep(explanation: Explanation, folder: Path) -> None:
+def keep(explanation: Explanation, folder: Path) -> str:
     """Writes the page, the picture and the numbers of an explanation as a folder, in place of an earlier one.
+
+    Returns the letters for which the picture has boxes, since no font here has them.
 
     Raises:
         StorageError: the folder holds something else, or cannot be written.
     """
-    png, html = picture(explanation), page(explanation)
+    drawn, html = picture(explanation), page(explanation)
     check_target(folder, RECORD)
     with staged(folder) as staging, storage_errors("writing an explanation", folder, "--out DIR"):
-        write_bytes(staging / f"{NAME}.png", png)
+        write_bytes(staging / f"{NAME}.png", drawn.png)
         write_text(staging / f"{NAME}.html", html)
         write_json(staging / RECORD, explanation.record())
+    return drawn.boxes
 
 
 @final

@@ -1,18 +1,23 @@
 """An explanation as one PNG, drawn from the top down."""
 
 import io
-import textwrap
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from dataclasses import dataclass
+from typing import Any, final
 
 from aiexp.text.terminal import visible
 from aiexp.use.explaining.explanation import Explanation, Part
 from aiexp.use.explaining.heat import AGAINST, FOR
-
-if TYPE_CHECKING:
-    from PIL.ImageFont import FreeTypeFont
+from aiexp.use.explaining.letters import (
+    font,
+    is_right_to_left,
+    lacking,
+    length,
+    own_font,
+    runs,
+    shortened,
+    wrapped,
+)
 
 # Pixels.
 WIDTH, MARGIN, GAP = 960, 36, 18
@@ -22,12 +27,28 @@ SIDE = 288  # of a picture
 BARS, NUMBERS = 270, 730  # where these begin
 INK, SOFT, PAPER = (0, 0, 0), (92, 98, 109), (255, 255, 255)
 STRONG = 0.75  # of the colour under the strongest word
-LONGEST_NAME, LONGEST_WORD, MOST_LINES = 24, 80, 3  # characters, lines
+CELL = 0.56  # of a letter's height: its width, half of a Chinese one's
+LONGEST_NAME, LONGEST_WORD, MOST_LINES = 24, 80, 3  # cells, cells, lines
+BOXES = "Letters that no font here has are drawn as boxes; the page shows them."
 
 Color = tuple[int, int, int]
 
 
-def picture(explanation: Explanation) -> bytes:
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """An explanation as it was drawn.
+
+    Args:
+        png: The file.
+        boxes: The letters that no font has, each once; boxes stand for them.
+    """
+
+    png: bytes
+    boxes: str
+
+
+def picture(explanation: Explanation) -> Picture:
     """The PNG."""
     return Sheet().draw(explanation)
 
@@ -39,9 +60,10 @@ class Sheet:
     def __init__(self) -> None:
         self.y = MARGIN
         self.strokes: list[Callable[[Any, Any], object]] = []  # of the picture, and what draws on it
+        self.boxes: dict[str, None] = {}  # letters
 
-    def draw(self, explanation: Explanation) -> bytes:
-        """Everything; returns the PNG."""
+    def draw(self, explanation: Explanation) -> Picture:
+        """Everything."""
         from PIL import Image, ImageDraw
 
         self.line(explanation.prediction.line, size=TITLE)
@@ -51,13 +73,16 @@ class Sheet:
         self.line(f"explained: {explanation.target}")
         for part in explanation.parts:
             self.part(part)
+        if self.boxes:
+            self.y += GAP
+            self.line(BOXES, color=SOFT)
         image = Image.new("RGB", (WIDTH, self.y + MARGIN), PAPER)
         drawing = ImageDraw.Draw(image)
         for stroke in self.strokes:
             stroke(image, drawing)
         buffer = io.BytesIO()
         image.save(buffer, format="png", optimize=True)
-        return buffer.getvalue()
+        return Picture(png=buffer.getvalue(), boxes="".join(self.boxes))
 
     def part(self, part: Part) -> None:
         """What one method says."""
@@ -74,33 +99,44 @@ class Sheet:
 
     def line(self, text: str, *, size: int = SMALL, color: Color = INK) -> None:
         """Text, in as many lines as it needs, up to three."""
-        letters = int((WIDTH - 2 * MARGIN) / (0.56 * size))
-        for one in textwrap.wrap(visible(text), letters, max_lines=MOST_LINES, placeholder=" ..."):
+        for one in wrapped(visible(text), int((WIDTH - 2 * MARGIN) / (CELL * size)), MOST_LINES):
             self.text(MARGIN, self.y, one, size=size, color=color)
             self.y += LINE * size // SMALL
 
     def text(self, x: float, y: float, text: str, *, size: int = SMALL, color: Color = INK) -> None:
         """Text whose upper left corner is here."""
-        self.strokes.append(lambda _, on: on.text((x, y), visible(text), fill=color, font=font(size)))
+        text = visible(text)
+        self.boxes |= dict.fromkeys(lacking(text))
+        base = y + font(own_font(), size).getmetrics()[0]  # on which all fonts stand
+        for path, piece in runs(text):
+            letters = font(path, size)
+            self.strokes.append(
+                lambda _, on, x=x, piece=piece, letters=letters: on.text(
+                    (x, base), piece, fill=color, font=letters, anchor="ls"
+                )
+            )
+            x += letters.getlength(piece)
 
     def box(self, x: float, y: float, width: float, height: float, color: Color) -> None:
         """A rectangle."""
         self.strokes.append(lambda _, on: on.rectangle((x, y, x + width, y + height), fill=color))
 
     def words(self, part: Part) -> None:
-        """The text, each word on the colour of its value."""
+        """The text, each word on the colour of its value; begins on the side on which its script does."""
         largest = max((abs(w.value) for w in part.words if not w.is_special), default=0.0) or 1.0
-        space = font(SMALL).getlength(" ")
+        space = length(" ", SMALL)
+        is_mirrored = is_right_to_left("".join(w.text for w in part.words if not w.is_special))
         x: float = MARGIN
         for word in part.words:
-            text = shortened(word.text, LONGEST_WORD)
-            width = font(SMALL).getlength(visible(text))
+            text = shortened(visible(word.text), LONGEST_WORD)
+            width = length(text, SMALL)
             x += space if word.before and x > MARGIN else 0.0
             if (x + width > WIDTH - MARGIN and x > MARGIN) or "\n" in word.before:
                 x, self.y = MARGIN, self.y + LINE
             share = 0.0 if word.is_special else STRONG * abs(word.value) / largest
-            self.box(x - 1, self.y - 2, width + 2, LINE - 7, blended(word.value, share))
-            self.text(x, self.y, text, color=SOFT if word.is_special else INK)
+            left = WIDTH - x - width if is_mirrored else x
+            self.box(left - 1, self.y - 2, width + 2, LINE - 7, blended(word.value, share))
+            self.text(left, self.y, text, color=SOFT if word.is_special else INK)
             x += width + 2
         self.y += LINE + GAP
 
@@ -123,7 +159,7 @@ class Sheet:
         """The strongest values with a bar each."""
         largest = max((abs(value) for _, value in part.strongest), default=0.0) or 1.0
         for name, value in part.strongest:
-            self.text(MARGIN, self.y, shortened(name, LONGEST_NAME))
+            self.text(MARGIN, self.y, shortened(visible(name), LONGEST_NAME))
             width = max(1.0, (NUMBERS - BARS - GAP) * abs(value) / largest)
             self.box(BARS, self.y + 2, width, BAR - 10, blended(value, 1.0))
             self.text(NUMBERS, self.y, f"{value:.4g}")
@@ -136,18 +172,3 @@ def blended(value: float, share: float) -> Color:
     color = FOR if value > 0 else AGAINST
     red, green, blue = (round(p + share * (c - p)) for p, c in zip(PAPER, color, strict=True))
     return red, green, blue
-
-
-def shortened(text: str, most: int) -> str:
-    """A text of at most so many characters."""
-    return text if len(text) <= most else text[: most - 3] + "..."
-
-
-@cache
-def font(size: int) -> "FreeTypeFont":
-    """That of matplotlib, which has more scripts than Pillow's; what it lacks shows as boxes."""
-    import matplotlib
-    from PIL import ImageFont
-
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return ImageFont.truetype(path, size)

@@ -1,5 +1,6 @@
 """An exported folder sent to the Hugging Face hub, with the user's own login."""
 
+import sys
 from pathlib import Path
 
 from aiexp.errors import ConfigError, HardwareError, reason_of
@@ -15,7 +16,7 @@ def check_push(repository: str) -> None:
         ConfigError: that is no name of a repository.
         HardwareError: offline, or nobody is logged in.
     """
-    from huggingface_hub import get_token
+    from huggingface_hub import constants, get_token
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
@@ -27,6 +28,8 @@ def check_push(repository: str) -> None:
         raise ConfigError("this is no name of a repository of the hub", where=WHERE, fix="--push owner/name")
     if is_offline():
         raise HardwareError("nothing can be pushed offline", where=WHERE, fix="unset AIEXP_OFFLINE")
+    if constants.HF_HUB_OFFLINE:
+        raise HardwareError("nothing can be pushed offline", where=WHERE, fix="unset HF_HUB_OFFLINE")
     if not get_token():
         raise HardwareError("nobody is logged in to the Hugging Face hub", where=WHERE, fix="hf auth login")
 
@@ -38,7 +41,10 @@ def push(folder: Path, repository: str) -> str:
         HardwareError: the hub does not answer or refuses; the folder stays where it is.
     """
     from huggingface_hub import HfApi
+    from huggingface_hub.utils import disable_progress_bars
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     try:
         api = HfApi()
         api.create_repo(repository, private=True, exist_ok=True)
@@ -48,4 +54,4 @@ def push(folder: Path, repository: str) -> str:
             f"the hub did not take it: {reason_of(error)}", where=f"{WHERE} {repository}",
             fix=f"the folder is complete: hf upload {repository} {folder}",
         ) from error  # fmt: skip
-    return f"https://huggingface.co/{repository}"
+    return f"{api.endpoint}/{repository}"

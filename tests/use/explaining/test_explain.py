@@ -139,8 +139,9 @@ def test_inputs_of_another_kind_are_refused(pictures: Path, tmp_path: Path) -> N
         command.main([str(pictures), "a great film"])
     with pytest.raises(AiexpError, match=r"text\.png"):
         command.main([str(pictures), str(tmp_path / "text.png")])
-    with pytest.raises(ConfigError, match="attention is not for inputs that are a picture"):
-        command.main([str(pictures), str(tmp_path / "text.png"), "--method", "attention"])
+    picture = next((pictures.parents[2] / "pictures").rglob("*.png"))
+    with pytest.raises(ConfigError, match="has no attention that can be seen"):
+        command.main([str(pictures), str(picture), "--method", "attention"])
 
 
 def test_a_run_without_a_checkpoint_is_refused(texts: Path, tmp_path: Path) -> None:
@@ -256,6 +257,61 @@ def test_frames_are_explained_where_pixels_are_scaled_by_their_type(tmp_path: Pa
     assert [part.method for part in made.parts] == ["grad_cam", "integrated_gradients", "saliency"]
     assert made.parts[1].attribution.is_good
     assert all(part.panels for part in made.parts)
+
+
+class Newest(nn.Module):
+    """Looks at the upper left pixel of the newest frame, and half as much at that of the one before."""
+
+    def __init__(self, newest: Any, before: Any) -> None:
+        super().__init__()
+        self.newest, self.before = newest, before
+
+    def forward(self, observations: Tensor) -> Tensor:
+        pixels = observations.float()
+        value = pixels[self.newest] + 0.5 * pixels[self.before]
+        return torch.stack([value, -value], 1)
+
+
+ALL = slice(None)
+
+
+@pytest.mark.parametrize(
+    ("shape", "newest", "before"),
+    [
+        ((3, 8, 8), (ALL, 2, 0, 0), (ALL, 1, 0, 0)),  # by us; as many as there are colours
+        ((1, 8, 8, 4), (ALL, 0, 0, 0, 3), (ALL, 0, 0, 0, 2)),  # by the environment, as channels
+        ((1, 4, 8, 8), (ALL, 0, 3, 0, 0), (ALL, 0, 2, 0, 0)),  # by gymnasium's wrapper
+        ((2, 8, 8, 1), (ALL, 1, 0, 0, 0), (ALL, 0, 0, 0, 0)),
+    ],
+)
+def test_of_stacked_grey_frames_the_newest_is_drawn_with_its_own_saliency(
+    tmp_path: Path, shape: tuple[int, ...], newest: Any, before: Any
+) -> None:
+    run = loaded(tmp_path, Acts(Newest(newest, before), Numbers(*shape, dtype=torch.uint8)))
+    pixels = torch.full(shape, 100, dtype=torch.uint8)[None].clone()
+    pixels[newest], pixels[before] = 200, 40
+    gradients, saliency = explained(run, pixels[0].tolist(), target="0").parts
+    assert [round(value) for _, value in gradients.strongest] == [200, 20]
+    assert [name for name, _ in gradients.strongest] == ["newest frame", "1 frame earlier"]
+    assert saliency.strongest == [("newest frame", 1.0), ("1 frame earlier", 0.5)]
+    frames = shape[0] if len(shape) == 3 else shape[0] * min(shape[1], shape[3])
+    assert f"the newest of {frames} frames" in saliency.text
+    picture, heat = (panel.pixels for panel in saliency.panels)
+    assert picture.shape == heat.shape == (256, 256, 3)
+    assert picture[0, 0].tolist() == [200] * 3  # grey, of the newest frame
+    assert picture[-1, -1].tolist() == [100] * 3
+    assert heat[0, 0].tolist() == [230, 120, 20]
+    assert (heat[32:] == heat[-1, -1]).all()  # nothing elsewhere
+
+
+def test_a_colour_frame_is_drawn_in_colour(tmp_path: Path) -> None:
+    first = (ALL, 0, 0, 0, 0)
+    run = loaded(tmp_path, Acts(Newest(first, first), Numbers(1, 8, 8, 3, dtype=torch.uint8)))
+    pixels = torch.zeros(1, 8, 8, 3)
+    pixels[..., 1] = 90
+    made = explained(run, pixels.tolist(), method="saliency").parts[0]
+    assert not made.strongest
+    assert made.panels[0].pixels[0, 0].tolist() == [0, 90, 0]
 
 
 class Looks(nn.Module):

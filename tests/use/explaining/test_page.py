@@ -57,7 +57,7 @@ def test_texts_are_escaped_and_nothing_comes_from_elsewhere() -> None:
 
 def test_the_picture_draws_any_text() -> None:
     for text in (EVIL, "", "\u65e5\u672c" * 40, "word " * 500):
-        assert picture(explanation(text)).startswith(b"\x89PNG")
+        assert picture(explanation(text)).png.startswith(b"\x89PNG")
 
 
 @pytest.fixture(scope="module")
