@@ -86,6 +86,11 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def compared(name: str, differences: list[str]) -> str:
+    """An aligned line: what of something differs, or that nothing does."""
+    return f"{name:<10}{first(differences) if differences else 'as they were'}"
+
+
 def first(names: list[str]) -> str:
     """The first few, and how many more."""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
