@@ -137,7 +137,7 @@ def changed_settings(parent: RunDirectory, old: dict[str, Any], new: dict[str, A
 def memory(optimizers: dict[str, Any]) -> Memory:
     """What optimizers remember of each parameter after a step, with shapes.
 
-    The step is really taken, by weights that nobody needs any more: only an optimizer knows what it remembers.
+    The step is really taken, by weights that nobody needs any more: nobody else knows what it remembers.
     """
     import torch
 
