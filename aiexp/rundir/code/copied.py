@@ -60,7 +60,8 @@ def check_imported(run: Path, files: Mapping[str, Path]) -> None:
         other = next((_run_of[folder] for folder in _run_of if place.is_relative_to(folder)), place)
         raise ConfigError(
             f"{name} of this run cannot be imported beside that of {shown(other)}: "
-            "a process holds one module of a name", where=shown(run), fix="use each of them in a process of its own",
+            "a process holds one module of a name", where=shown(run),
+            fix="use each of them in a process of its own",
         )  # fmt: skip
 
 
