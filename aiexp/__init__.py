@@ -25,6 +25,9 @@ class _Package(ModuleType):
 
         return getattr(python, name)
 
+    def __dir__(self) -> list[str]:
+        return [*__all__, "__doc__", "__version__"]  # what a notebook completes: not the rooms
+
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in __all__ or not isinstance(value, ModuleType):  # `import aiexp.run` would bind the room
             super().__setattr__(name, value)

@@ -1,6 +1,6 @@
 """aiexp in Python and notebooks: train, load, ask and compare; torch is imported when a task is asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 from aiexp.errors import AiexpError, ConfigError, DataError
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import FIGURES, METRICS
+from aiexp.rundir.lock import actual_state
 from aiexp.rundir.metrics import read_metrics
 from aiexp.rundir.record import find_runs, read_record
 from aiexp.runs.listing import headline, started_at
@@ -32,9 +33,12 @@ class Run:
 
     Raises:
         CheckpointError: it is no run directory, or a damaged one.
+        ConfigError: that is no path, or no step.
     """
 
     def __init__(self, path: str | Path, step: int | None = None) -> None:
+        check_type(path, (str, Path), "the path of a run", "aiexp.load")
+        check_type(step, (int, type(None)), "step=N", "aiexp.load")
         self.directory = RunDirectory.open(Path(path).expanduser())
         self.path = self.directory.path
         self._step = step
@@ -43,7 +47,7 @@ class Run:
         record = read_record(self.path)
         name = headline(record)
         judged = f", {name} {record.metrics[name]:.4g}" if name else ""
-        return f"<aiexp run of {record.task}, {record.state}{judged}: {self.path}>"
+        return f"<aiexp run of {record.task}, {self.state}{judged}: {self.path}>"
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -52,8 +56,8 @@ class Run:
 
     @property
     def state(self) -> str:
-        """How far it is: "running", "finished", ..."""
-        return str(read_record(self.path).state)
+        """How far it is: "running", "finished", "died", ..."""
+        return str(actual_state(read_record(self.path)))
 
     @property
     def test(self) -> dict[str, float]:
@@ -111,11 +115,14 @@ class Run:
 
         Raises:
             DataError: a value cannot be used; it says which.
-            ConfigError: an unknown setting, or a task that predicts nothing.
+            ConfigError: an unknown setting, values that are no list, or a task that predicts nothing.
         """
         from aiexp.use.predicting import predictions
         from aiexp.use.reading import Item, named
 
+        check_type(values, (Iterable, Path, type(None)), "a list of values", "Run.predict")
+        if not isinstance(batch_size, int) or batch_size < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"batch_size is {batch_size!r}", where="Run.predict", fix="a number from 1 on")
         inputs = self.task.inputs()
         inputs.configure(**settings)
         made = inputs.made()
@@ -154,6 +161,7 @@ def run(*words: str, config_dir: str | None = None) -> Run:
     Raises:
         AiexpError: what the command would refuse or fail with; `Stopped` after an interrupt.
     """
+    check_words(words, "aiexp.run")
     from aiexp.config.compose import compose
     from aiexp.run import run as run_composed
 
@@ -174,7 +182,7 @@ def runs(*words: str, outputs: str | Path = OUTPUTS) -> list[Run]:
     Raises:
         ConfigError: a filter names nothing that there is.
     """
-    from aiexp.rundir.lock import actual_state
+    check_words(words, "aiexp.runs")
     from aiexp.runs.filter import check_filters, split_words
 
     filters, paths = split_words(words)
@@ -203,8 +211,22 @@ def compare(
     """
     from aiexp.compare.compare import compare as compare_records
 
+    for run in runs:
+        check_type(run, (Run, str, Path), "a run or a path", "aiexp.compare")
     paths = [run.path if isinstance(run, Run) else Path(run) for run in runs] or [OUTPUTS]
     records = find_runs(paths, is_sealed=True)
     if not records:
         raise DataError("no runs found", where=", ".join(map(str, paths)))
     return compare_records(records, by=by, metric=metric)
+
+
+def check_words(words: Sequence[Any], where: str) -> None:
+    """Raises `ConfigError` for one that is no text."""
+    for word in words:
+        check_type(word, (str,), '"KEY=VALUE"', where)
+
+
+def check_type(value: object, kinds: tuple[type, ...], wanted: str, where: str) -> None:
+    """Raises `ConfigError` for a value of another type than is wanted: a notebook has no type checker."""
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        raise ConfigError(f"this is a {type(value).__name__}, and {wanted} is wanted", where=where)

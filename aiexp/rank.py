@@ -27,8 +27,8 @@ def main(job: dict[str, Any]) -> int:
     """Trains as the rank that the environment says; returns the exit code and leaves its last word.
 
     Args:
-        job: What the launcher has written: the run directory, the config, what was typed when resuming, and
-            the sweep and the number of a run that a search may end early.
+        job: What the launcher has written: the run directory, the config, what was typed when resuming, the
+            sweep and the number of a run that a search may end early; or the steps to train once more.
     """
     with StopSignal(same_seconds=5.0) as stop:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ALWAYS)  # Ray's processes block one of them
@@ -48,7 +48,7 @@ def main(job: dict[str, Any]) -> int:
             text = redact_text("".join(traceback.format_exception(error)))
             with rank_file(Path(os.environ[FOLDER]), world.rank, "log").open("a", encoding="utf-8") as log:
                 log.write(text)
-            LastWord.of(Bug(error, world.rank)).write(word)
+            LastWord.of(Bug(error, world.rank, "see above" if "span" in job else "")).write(word)
             return 1
         finally:
             if world.is_leader and STORE in os.environ:  # a launcher that was killed has left it behind
@@ -75,6 +75,11 @@ def run(job: dict[str, Any], stop: StopSignal) -> int:
     with ExitStack() as limits:
         if job["changes"] is not None:  # resumed: only code that the run recorded as the user's own
             limits.enter_context(own_code_of(directory.path))
+        if "span" in job:
+            from aiexp.runs.replay import replay_together
+
+            replay_together(job, directory, stop)
+            return 0
         return train(directory, config, build(config["hardware"]), stop, job["changes"], pruning)
 
 

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 from aiexp.command.flags import TRUST, Flag, Flags, whole
 from aiexp.config.folders import shown
 from aiexp.config.validate import validate
-from aiexp.errors import CheckpointError, ConfigError, Stopped
+from aiexp.errors import CheckpointError, ConfigError
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, ENVIRONMENT
 from aiexp.text.terminal import out
 
 if TYPE_CHECKING:
-    from aiexp.runs.replay import Line, Verdict
+    from aiexp.runs.replay import Verdict
 
 HELP = """\
 usage: aiexp reproduce RUN [--steps N]
 
-Trains the first steps of a run again, by its own config, and compares every
-number that it wrote (losses, gradients, evaluations; not times) bit for bit.
+Trains the first steps of a run again, by its own config and as many processes,
+and compares every number that it wrote (losses, gradients, evaluations; not
+times) bit for bit.
 Nothing is written. What else a result depends on is compared first and named:
 commit and uncommitted changes, versions, the machine, data, and the weights
 of the run that it started from. A branch is trained from its first checkpoint.
@@ -56,49 +57,19 @@ def main(argv: list[str]) -> int:
 
 def trained_again(directory: RunDirectory, steps: int | None) -> "tuple[Verdict, int]":
     """What the comparison came to, and the last step that was compared."""
-    from aiexp.rundir.then import changes, code_lines, version_lines
+    from aiexp.rundir.then import code_lines, compared, version_lines
+    from aiexp.runs.replay import Span, compare, recorded_lines, replay
 
     config = validate(directory.read_config(), source=str(directory.path / CONFIG))
     environment = directory.read_json(ENVIRONMENT)
     first = first_step(directory, environment)
-    hardware: dict[str, Any] = environment.get("hardware") or {}
-    if (devices := hardware.get("devices", 1)) != 1:
-        raise ConfigError(
-            f"this run was trained by {devices} processes together, which round otherwise than one",
-            where=str(directory.path), fix="train it again: aiexp run with the words in its overrides.yaml",
-        )  # fmt: skip
-    from aiexp.runs.replay import compare, recorded_lines
-
     recorded = recorded_lines(directory, first or 0, steps)
     say("run", f"{shown(directory.path)}{resumed_with(environment, directory)}")
     for line in code_lines(directory):
         say("code", line)
-    say_all("versions", version_lines(directory))
-    from aiexp.experiment import Experiment
-
-    experiment = Experiment.of(config)
-    say_all("hardware", changes(hardware, experiment.hardware.record()))
-    lines = train(directory, experiment, config, first, recorded)
-    return compare(recorded, lines), recorded[-1]["step"]
-
-
-def train(
-    directory: RunDirectory,
-    experiment: Any,
-    config: dict[str, Any],
-    first: int | None,
-    recorded: "list[Line]",
-) -> "list[Line]":
-    """The lines of the same steps, trained now."""
-    from aiexp.runs.replay import Replay, replay
-    from aiexp.session.stop import StopRequested, StopSignal
-
-    with StopSignal() as stop:
-        taken = Replay(directory, first, recorded[-1]["step"], stop)
-        try:
-            return replay(directory, experiment, config, taken)
-        except StopRequested:
-            raise Stopped("stopped before the steps were compared", exit_code=stop.exit_code) from None
+    out(compared("versions", version_lines(directory)))
+    span = Span(first=first, last=recorded[-1]["step"])
+    return compare(recorded, replay(directory, config, span)), span.last
 
 
 def first_step(directory: RunDirectory, environment: dict[str, Any]) -> int | None:
@@ -140,13 +111,6 @@ def say_verdict(verdict: "Verdict", last: int) -> int:
     until = "nothing is identical" if verdict.until is None else f"identical until step {verdict.until}"
     say("result", f"{until}; differs {verdict.difference}")
     return DIFFERS
-
-
-def say_all(name: str, differences: list[str]) -> None:
-    """What differs, or that nothing does."""
-    from aiexp.rundir.then import first
-
-    say(name, first(differences) if differences else "as they were")
 
 
 def say(name: str, value: str) -> None:

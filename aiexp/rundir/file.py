@@ -73,6 +73,7 @@ STORED: dict[str, StoredFile] = {
     ENVIRONMENT: StoredFile(
         shape=fields(
             aiexp=text,
+            source=text,
             python=text,
             platform=text,
             hostname=text,

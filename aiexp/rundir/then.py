@@ -8,7 +8,12 @@ from typing import Any
 
 from aiexp.rundir.code.record import read_versions
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.environment import describe_environment, describe_git, run_git
+from aiexp.rundir.environment import (
+    describe_environment,
+    describe_git,
+    installed_digest,
+    run_git,
+)
 from aiexp.rundir.file import ENVIRONMENT, GIT_DIFF
 
 MOST_NAMED = 5
@@ -18,18 +23,42 @@ _FILE = re.compile(r"^diff --git a/(.+?) b/.*$", re.MULTILINE)
 
 def code_lines(directory: RunDirectory) -> list[str]:
     """What is to be said of the code: the same, or which files differ."""
-    then, now = directory.read_json(ENVIRONMENT).get("git"), describe_git(Path.cwd())
-    own = changed_own(directory)
+    environment = directory.read_json(ENVIRONMENT)
+    own, source = changed_own(directory), source_line(environment.get("source"))
     lines = [f"the run's own code differs: {first(own)}"] if own else []
-    if then is None or now is None:
+    lines += [source] if source else []
+    then, now = environment.get("git"), describe_git(Path.cwd())
+    if then is not None and now is not None:
+        return [*lines, *checkout_lines(then, now, read_patch(directory))]
+    if lines or "source" not in environment:
         where = "the run was started outside of a git checkout" if then is None else "this is no git checkout"
-        return [*lines, f"{where}: versions are compared, files only where the run has copies"]
+        return [*lines, f"{where}: nothing more is known of it"]
+    copied = " and that of the run's own" if read_versions(directory.path) else ""
+    return [f"as it was, by sha256: aiexp's code{copied}"]
+
+
+def source_line(then: str | None) -> str:
+    """How aiexp's own files differ from those that trained a run; empty if they do not, or nobody knows."""
+    now = installed_digest()
+    return (
+        f"aiexp's own files differ: sha256 {then[:8]} then, {now[:8]} now" if then not in (None, now) else ""
+    )
+
+
+def checkout_lines(then: dict[str, str], now: dict[str, str], patch: str) -> list[str]:
+    """What differs between the checkout around the working directory then and now.
+
+    Args:
+        then: Its state as recorded.
+        now: The same of today.
+        patch: What was not committed then.
+    """
     short = then["commit"][:12]
-    files = changed_patches(read_patch(directory), now["diff"])
+    files, lines = changed_patches(patch, now["diff"]), list[str]()
     if then["commit"] != now["commit"]:
         between = run_git(Path.cwd(), "diff", "--name-only", then["commit"], now["commit"])
         if between is None:
-            return [*lines, f"commit {short} then, which this checkout does not have"]
+            return [f"commit {short} then, which this checkout does not have"]
         files = sorted({*files, *between.split()})
         lines.append(f"commit {short} then, {now['commit'][:12]} now")
     if files:
@@ -84,6 +113,11 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         for name, value in then.items()
         if now.get(name) != value
     ]
+
+
+def compared(name: str, differences: list[str]) -> str:
+    """An aligned line: what of something differs, or that nothing does."""
+    return f"{name:<10}{first(differences) if differences else 'as they were'}"
 
 
 def first(names: list[str]) -> str:

@@ -2,7 +2,8 @@
 
 It begins as a copy: the checkpoint with the whole state, the metrics until there, and its config changed.
 Which settings of optimizers are new is found by building the task twice, by the old config and the new one:
-only what differs is written over the saved settings, which may have changed on the way.
+only what differs is written over the saved settings, which may have changed on the way. What the optimizers
+remember must be the same by both: after a step of each their states have the same names and shapes.
 """
 
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from aiexp.text.secrets import redact, redact_text
 from aiexp.text.terminal import say
 
 Settings = dict[tuple[str, int, str], Any]  # optimizer, number of the group, name of the setting
+Memory = dict[tuple[str, int, str], tuple[int, ...]]  # optimizer, number of the parameter, name: shape
 NEW_RUN = "start a new run with the weights that fit: aiexp run ... start_from=RUN start_from.strict=false"
 
 
@@ -127,7 +129,52 @@ def changed_settings(parent: RunDirectory, old: dict[str, Any], new: dict[str, A
         raise ConfigError(
             "this changes the optimizers, not only their settings", where="aiexp branch", fix=NEW_RUN
         )
-    return dict(differences(*optimizers))
+    settings = dict(differences(*optimizers))
+    check_memory(*map(memory, optimizers))
+    return settings
+
+
+def memory(optimizers: dict[str, Any]) -> Memory:
+    """What optimizers remember of each parameter after a step, with shapes.
+
+    The step is really taken, by weights that nobody needs any more: nobody else knows what it remembers.
+    """
+    import torch
+
+    from aiexp.trainer.stepper import trainable
+
+    found: Memory = {}
+    for name, optimizer in optimizers.items():
+        for group in optimizer.param_groups:
+            group |= {"capturable": False} if "capturable" in group else {}  # that is for GPUs
+        parameters = trainable(optimizer)
+        for parameter in parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        for number, parameter in enumerate(parameters):
+            for key, value in optimizer.state[parameter].items():
+                if value is not None:
+                    found[name, number, key] = tuple(getattr(value, "shape", ()))
+        optimizer.state.clear()
+    return found
+
+
+def check_memory(before: Memory, after: Memory) -> None:
+    """Raises `ConfigError` where a setting needs what no checkpoint holds, or leaves what it holds unused."""
+    odd = next((k for k in {**before, **after} if before.get(k) != after.get(k)), None)
+    if odd is None:
+        return
+    key = odd[-1]
+    what = "for which the checkpoint has another shape"
+    if odd not in before:
+        what = "which the checkpoint does not hold"
+    elif odd not in after:
+        what = "which the checkpoint holds, and nobody would use"
+    raise ConfigError(
+        f"this changes what the optimizer '{odd[0]}' remembers: {key}, {what}",
+        where="aiexp branch",
+        fix=NEW_RUN,
+    )
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> Iterator[tuple[tuple[str, int, str], Any]]:

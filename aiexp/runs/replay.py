@@ -1,81 +1,115 @@
 """The first steps of a run trained again, and the numbers compared with its own. Nothing is written."""
 
 import json
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast, final
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
 
-from aiexp.checkpoint.store import CheckpointStore
+from aiexp.config.objects.address import addresses
+from aiexp.config.objects.build import build
 from aiexp.config.start import starts, typed
-from aiexp.errors import CheckpointError, ConfigError, DataError
+from aiexp.errors import CheckpointError, ConfigError, DataError, HardwareError, Stopped
 from aiexp.experiment import Experiment
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.file import CHECKPOINTS, ENVIRONMENT, METRICS, MODEL, TRAINED_BY
+from aiexp.rundir.file import ENVIRONMENT, METRICS, MODEL, TRAINED_BY
 from aiexp.rundir.metrics import read_metrics
+from aiexp.rundir.then import changes, compared
+from aiexp.session.follower import Follower
+from aiexp.session.launcher import have_trained
+from aiexp.session.node import Node
 from aiexp.session.stop import StopSignal
-from aiexp.world.world import World
+from aiexp.text.terminal import out, say_lines
+from aiexp.world.world import FOLDER
 
 if TYPE_CHECKING:
+    from aiexp.hardware.hardware import Hardware
     from aiexp.task.report import Evaluation
 
 Line = dict[str, Any]  # of metrics.jsonl
 FEW_LINES = 3  # compared unless a number of steps is given
+LINES = "lines.json"  # in the folder of what ranks leave: those of the leader
 
 
 @final
-class Replay:
-    """What a trainer has instead of a session: keeps the lines and ends it after a step.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """The steps that are trained again.
+
+    Args:
+        first: The step of a checkpoint to begin at; None for the beginning of a run.
+        last: The step to end after.
+    """
+
+    first: int | None
+    last: int
+
+
+@final
+class Replay(Follower):
+    """Follows a run that is trained again: keeps the lines and ends it after a step.
 
     Args:
         directory: The run's, which is only read.
-        first: The step of a checkpoint to begin at; None for the beginning of a run.
-        last: The step to end after.
+        config: Of the run.
         stop: Hears signals.
+        hardware: Built from the config.
+        span: The steps.
     """
 
-    def __init__(self, directory: RunDirectory, first: int | None, last: int, stop: StopSignal) -> None:
-        self.directory, self.first, self.last, self.stop = directory, first, last, stop
+    def __init__(
+        self,
+        directory: RunDirectory,
+        config: dict[str, Any],
+        stop: StopSignal,
+        hardware: "Hardware",
+        span: Span,
+    ) -> None:
+        super().__init__(directory, config, stop, hardware.world)
+        self.hardware, self.span = hardware, span
         self.lines: list[Line] = []
-        self.is_pruned = False
-        self.config: dict[str, Any] = {}
-        self.world = World()
 
-    @cached_property
-    def checkpoints(self) -> CheckpointStore:
-        """Those of the run."""
-        return CheckpointStore(self.directory.path / CHECKPOINTS)
+    def train(self) -> list[Line]:
+        """Trains; returns the lines.
+
+        Raises:
+            AiexpError: as of a run; `Stopped` after a signal.
+        """
+        from aiexp.trainer.starting import start
+
+        try:
+            with self, addresses(self.config):
+                with self.stop.interruptible():
+                    self.hardware.set_environment()
+                    experiment = Experiment.of(self.config, self.hardware)
+                    if self.world.is_leader:
+                        self.say_hardware()
+                    is_fresh = self.span.first is None and bool(starts(self.config))
+                    started = start(experiment.task, self.config, self.say) if is_fresh else []
+                    check_origin(self.directory, experiment, started)
+                experiment.fit(self)
+        except Stopped as stopped:
+            raise Stopped("stopped before the steps were compared", exit_code=stopped.exit_code) from None
+        return self.lines
+
+    def say_hardware(self) -> None:
+        """What of it differs from that of the run."""
+        then: dict[str, Any] = self.directory.read_json(ENVIRONMENT).get("hardware") or {}
+        out(compared("hardware", changes(then, self.hardware.record())))
 
     def restore(self) -> int | None:
         """The step to begin at."""
-        return self.first
+        return self.span.first
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """Keeps a line, and sees whether it is the last."""
         self.lines.append(comparable({"step": step, **metrics}))
-        self.is_pruned = step >= self.last
+        self.is_pruned = step >= self.span.last
 
     def report(self, step: int, evaluation: "Evaluation", is_best: bool) -> None:
         """The same of an evaluation."""
         self.log(step, evaluation.metrics)
-
-    def begin(self, step: int, total_steps: int) -> None:
-        """Nothing, as all that follows."""
-
-    def say(self, line: str) -> None:
-        """Nothing."""
-
-    def progress_due(self) -> bool:
-        """Never."""
-        return False
-
-    def show(self, step: int, window: dict[str, list[float]]) -> None:
-        """Nothing."""
-
-    def ask_pruning(self, step: int, metrics: dict[str, float], *, is_last: bool) -> None:
-        """Nothing."""
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Nothing."""
 
     def save(self, *_: object, **__: object) -> None:
         """Nothing."""
@@ -174,23 +208,69 @@ def named(origin: dict[str, Any]) -> str:
     return f"step {origin.get('step')} ({str(origin.get('sha256'))[:8]})"
 
 
-def replay(
-    directory: RunDirectory, experiment: Experiment, config: dict[str, Any], replayed: Replay
-) -> list[Line]:
-    """Trains; returns the lines.
+def replay(directory: RunDirectory, config: dict[str, Any], span: Span) -> list[Line]:
+    """Trains steps of a run again, by as many processes as trained it; returns the lines.
 
     Args:
         directory: The run's.
-        experiment: Built of its config, nothing drawn since.
-        config: Of the run.
-        replayed: Takes the lines.
-    """
-    from aiexp.trainer.starting import start
+        config: Of the run, checked.
+        span: The steps.
 
-    is_fresh = replayed.first is None and bool(starts(config))
-    check_origin(directory, experiment, start(experiment.task, config, replayed.say) if is_fresh else [])
-    experiment.fit(cast(Any, replayed))
-    return replayed.lines
+    Raises:
+        AiexpError: as of a run; this machine has fewer GPUs; `Stopped` after a signal.
+    """
+    config, hardware = on_as_many(directory, config)
+    with StopSignal() as stop:
+        if hardware.devices == 1:
+            return Replay(directory, config, stop, hardware, span).train()
+        job = {
+            "directory": str(directory.path.absolute()), "config": config, "changes": [], "trial": None,
+            "span": asdict(span),
+        }  # fmt: skip
+        with tempfile.TemporaryDirectory(prefix="aiexp-replay-", ignore_cleanup_errors=True) as folder:
+            logs = Path(folder)
+            cause = have_trained(job, logs, hardware, stop, Node(), {})
+            if cause is None:
+                return json.loads((logs / LINES).read_text(encoding="utf-8"))
+            for log in sorted(logs.glob("rank-*.log")) if cause.exit_code == 1 else []:
+                say_lines(log.read_text(encoding="utf-8", errors="replace"))  # nobody can read it later
+            raise cause
+
+
+def replay_together(job: dict[str, Any], directory: RunDirectory, stop: StopSignal) -> None:
+    """Does it as one of several ranks; the leader leaves the lines beside what ranks leave.
+
+    Args:
+        job: What `replay` has told the ranks.
+        directory: The run's.
+        stop: Hears signals.
+    """
+    hardware: Hardware = build(job["config"]["hardware"])
+    lines = Replay(directory, job["config"], stop, hardware, Span(**job["span"])).train()
+    if hardware.world.is_leader:
+        Path(os.environ[FOLDER], LINES).write_text(json.dumps(lines), encoding="utf-8")
+
+
+def on_as_many(directory: RunDirectory, config: dict[str, Any]) -> "tuple[dict[str, Any], Hardware]":
+    """The config and the hardware of a run with as many processes as trained it, which round alike.
+
+    Raises:
+        HardwareError: this machine has fewer GPUs.
+    """
+    from aiexp.hardware.hardware import count_gpus
+
+    then: dict[str, Any] = directory.read_json(ENVIRONMENT).get("hardware") or {}
+    devices, chosen = then.get("devices", 1), config["hardware"]
+    num_gpus = 0 if chosen.get("device") == "cpu" else count_gpus()
+    if devices > 1 and num_gpus < devices and (num_gpus or then.get("device") == "cuda"):
+        raise HardwareError(
+            f"the run was trained by {devices} processes together, which round otherwise than fewer, and "
+            f"this machine has {num_gpus} GPU{'' if num_gpus == 1 else 's'} for them",
+            where=str(directory.path),
+            fix=f"reproduce it on a machine with {devices} GPUs",
+        )  # fmt: skip
+    config = {**config, "hardware": {**chosen, "devices": devices}}
+    return config, build(config["hardware"])
 
 
 def compare(recorded: list[Line], trained: list[Line]) -> Verdict:

@@ -26,13 +26,13 @@ class Bug(AiexpError):
     Args:
         error: What it met.
         rank: Which.
-        trace: Where it was raised; empty if that stands in the rank's log.
+        where: Where it was raised; empty if that stands in the rank's log.
     """
 
-    def __init__(self, error: BaseException, rank: int, trace: str = "") -> None:
+    def __init__(self, error: BaseException, rank: int, where: str = "") -> None:
         super().__init__(
             f"rank {rank} met {type(error).__name__}: {error}",
-            where=trace or f"its traceback is in {rank_file(Path(RANKS), rank, 'log')}",
+            where=where or f"its traceback is in {rank_file(Path(RANKS), rank, 'log')}",
         )
 
 

@@ -2,7 +2,7 @@
 
 import os
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any, Self
 
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CHECKPOINTS
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from aiexp.tracker.base import Tracker
 
 
-@final
 class Follower:
     """Use as a context: what ends the body becomes the error that its user can act on.
 

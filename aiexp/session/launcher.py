@@ -63,10 +63,11 @@ def launch(
         AiexpError: what the run ended by, with its exit code; status.json says the same.
     """
     node = node or Node()
-    fresh_logs(directory.path / RANKS)
+    logs = directory.path / RANKS
+    fresh_logs(logs)
     job = {"directory": str(directory.path), "config": config, "changes": changes, "trial": trial}
     address = {} if node.is_alone else node.invite(directory, hardware)
-    cause = have_trained(job, hardware, stop, node, address)
+    cause = have_trained(job, logs, hardware, stop, node, address)
     if cause is None:
         return 0
     stop.outcome = cause.exit_code
@@ -90,14 +91,14 @@ def launch_followers(config: dict[str, Any], node: Node) -> int:
         if not invited:
             return 0
         job = {"directory": invited["directory"], "config": config, "changes": None, "trial": None}
+        logs = Path(invited["directory"], RANKS)
         cause: AiexpError | None
         try:
             hardware: Hardware = build(config["hardware"])
             node.check(hardware, invited)
-            cause = have_trained(job, hardware, stop, node, invited["address"])
+            cause = have_trained(job, logs, hardware, stop, node, invited["address"])
         except AiexpError as error:
             cause = error
-        logs = Path(invited["directory"], RANKS)
         if cause is not None and cause.exit_code != PeerLostError.exit_code and not has_cause(logs):
             rank = int(invited["ranks"].split()[0]) * node.number
             LastWord.of(cause).write(rank_file(logs, rank, "json"))  # of one that could not say it itself
@@ -105,18 +106,23 @@ def launch_followers(config: dict[str, Any], node: Node) -> int:
 
 
 def have_trained(
-    job: dict[str, Any], hardware: "Hardware", stop: StopSignal, node: Node, address: dict[str, str]
+    job: dict[str, Any],
+    logs: Path,
+    hardware: "Hardware",
+    stop: StopSignal,
+    node: Node,
+    address: dict[str, str],
 ) -> RunEnded | None:
     """Has a job trained by the ranks of this machine; returns why they ended before its time.
 
     Args:
         job: What ranks are told.
+        logs: Where they leave what they have to say.
         hardware: Built from its config.
         stop: Hears the signals that end the run.
         node: This machine.
         address: Of the first rank; empty to meet at a file.
     """
-    logs = Path(job["directory"], RANKS)
     with tempfile.TemporaryDirectory(prefix="aiexp-", ignore_cleanup_errors=True) as private:
         meeting = address or {
             STORE: str(Path(private, "store")),

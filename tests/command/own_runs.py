@@ -39,15 +39,15 @@ class Data(Points):
         super().__init__(batch_size=batch_size)
 
 class Learn(Task):
-    def __init__(self, *, model: nn.Module, dataset: Any, lr: float) -> None:
+    def __init__(self, *, model: nn.Module, dataset: Any, lr: float, amsgrad: bool) -> None:
         super().__init__()
-        self.model, self.lr = model, lr
+        self.model, self.lr, self.amsgrad = model, lr, amsgrad
 
     def train_step(self, batch: Any) -> Iterator[Update]:
         yield Update(loss=F.cross_entropy(self.model(batch["x"]), batch["y"]))
 
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"model": torch.optim.Adam(self.model.parameters(), lr=self.lr)}
+        return {"model": torch.optim.Adam(self.model.parameters(), lr=self.lr, amsgrad=self.amsgrad)}
 
     def evaluate(self, dataset: Any, split: str, *, report: bool = False) -> Evaluation:
         parts = [(self.model(b["x"]).argmax(1) == b["y"]).float() for b in dataset.eval_batches(split)]
@@ -58,7 +58,7 @@ FILES = {
     "my_lab/nets.py": CODE,
     "conf/model/mine.yaml": "# Mine\n_target_: my_lab.nets.Net\nblocks: {second: 32, first: 32}\n",
     "conf/dataset/mine.yaml": "# Mine\n_target_: my_lab.nets.Data\nbatch_size: 4\n",
-    "conf/task/mine.yaml": "# Mine\ndefaults: [override /model: mine, override /dataset: mine, override /trainer: default, _self_]\n_target_: my_lab.nets.Learn\nlr: 0.05\n",
+    "conf/task/mine.yaml": "# Mine\ndefaults: [override /model: mine, override /dataset: mine, override /trainer: default, _self_]\n_target_: my_lab.nets.Learn\nlr: 0.05\namsgrad: false\n",
 }
 RUN = ["run", "task=mine", "tracker=none", "hardware.threads=1", "hardware.device=cpu", "hardware.precision=fp32",
        "trainer.log_every=5", "trainer.evaluate_every=5", "trainer.checkpoint.every=5"]  # fmt: skip

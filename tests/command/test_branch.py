@@ -1,6 +1,7 @@
 """`aiexp branch`: what the parent was from a checkpoint on, or with another setting; the parent stays."""
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import torch
 
 from aiexp.checkpoint.manifest import weights_digest
 from aiexp.checkpoint.store import CheckpointStore
+from aiexp.errors import ConfigError
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.record import read_record
+from aiexp.runs.branching import check_memory, memory
 from tests.command.own_runs import aiexp, latest, lines, run
 from tests.endings import digest
 
@@ -91,31 +94,54 @@ def test_a_branch_is_resumed_without_its_parent(parent: RunDirectory) -> None:
     assert digest(child) == digest(whole)
 
 
+OTHER_MEMORY = "this changes what the optimizer 'model' remembers: max_exp_avg_sq, which the checkpoint does"
+WRONG = [
+    (["--step", "7"], 4, "no checkpoint of step 7 | {run} | fix: there are 5, 10, 15, 20, 25, 30"),
+    (["--step", "x"], 2, "--step is 'x'"),
+    (["seed=1"], 2, "seed: 0 -> 1: cannot change when branching off"),
+    (["dataset.batch_size=8"], 2, "dataset.batch_size: 4 -> 8: cannot change when branching off"),
+    (["task.lrr=1"], 2, "unknown key 'task.lrr'. Did you mean 'task.lr'?"),
+    (
+        ["model.blocks.first=64"],
+        2,
+        "this changes the networks: model.blocks.first.weight: (32, 32) -> (64, 32)",
+    ),
+    (["task.amsgrad=true"], 2, OTHER_MEMORY),
+    (["task.lr=x"], 2, "'task.lr' is 'x'"),
+    (["task.lr"], 2, "aiexp branch takes one run, not 2"),
+]
+
+
+def test_what_cannot_be_is_one_line_and_leaves_nothing(parent: RunDirectory) -> None:
+    for words, code, said in WRONG:
+        ended = aiexp("branch", str(parent.path), *words)
+        assert (ended.code, ended.stderr.count("error[")) == (code, 1), ended.stderr
+        assert said.format(run=parent.path) in ended.stderr
+        assert latest("outputs").path == parent.path
+        assert len(list(parent.path.parent.iterdir())) == 1
+
+
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("before", "after", "said"),
     [
-        (["--step", "7"], 4, "no checkpoint of step 7 | {run} | fix: there are 5, 10, 15, 20, 25, 30"),
-        (["--step", "x"], 2, "--step is 'x'"),
-        (["seed=1"], 2, "seed: 0 -> 1: cannot change when branching off"),
-        (["dataset.batch_size=8"], 2, "dataset.batch_size: 4 -> 8: cannot change when branching off"),
-        (["task.lrr=1"], 2, "unknown key 'task.lrr'. Did you mean 'task.lr'?"),
+        ({"momentum": 0.0}, {"momentum": 0.9}, "momentum_buffer, which the checkpoint does not hold"),
         (
-            ["model.blocks.first=64"],
-            2,
-            "this changes the networks: model.blocks.first.weight: (32, 32) -> (64, 32)",
+            {"momentum": 0.9},
+            {"momentum": 0.0},
+            "momentum_buffer, which the checkpoint holds, and nobody would",
         ),
-        (["task.lr=x"], 2, "'task.lr' is 'x'"),
-        (["task.lr"], 2, "aiexp branch takes one run, not 2"),
+        ({"momentum": 0.9}, {"momentum": 0.5, "weight_decay": 0.1, "nesterov": True}, ""),
     ],
 )
-def test_what_cannot_be_is_one_line_and_leaves_nothing(
-    parent: RunDirectory, words: list[str], code: int, said: str
+def test_settings_that_need_another_memory_are_told_from_others(
+    before: dict[str, Any], after: dict[str, Any], said: str
 ) -> None:
-    ended = aiexp("branch", str(parent.path), *words)
-    assert (ended.code, ended.stderr.count("error[")) == (code, 1), ended.stderr
-    assert said.format(run=parent.path) in ended.stderr
-    assert latest("outputs").path == parent.path
-    assert len(list(parent.path.parent.iterdir())) == 1
+    remembered = [
+        memory({"model": torch.optim.SGD(torch.nn.Linear(2, 3).parameters(), lr=0.1, **settings)})
+        for settings in (before, after)
+    ]
+    with pytest.raises(ConfigError, match=f"'model' remembers: {said}") if said else nullcontext():
+        check_memory(*remembered)
 
 
 def test_a_damaged_checkpoint_or_metrics_that_were_edited(parent: RunDirectory) -> None:

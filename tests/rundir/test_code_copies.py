@@ -1,5 +1,6 @@
 """A run is used where its code is not: by the copies that it holds, if they are the user's own or trusted."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -122,6 +123,33 @@ def test_copies_that_are_not_the_users_own_are_refused(
     if what == "another user":
         assert "--trust my_code" in ended.stderr
         assert used(run, "my_code", "helpers", "late").code == 0
+
+
+@pytest.mark.parametrize("changed", ["my_code/nets.py", "helpers.py", "late.py"])
+def test_two_versions_of_a_module_in_one_process_are_refused_in_a_line(run: Path, changed: str) -> None:
+    """Also of one that is imported later, and would be the other run's then."""
+    other = shutil.copytree(run, run.with_name("other"), symlinks=True)
+    recorded = json.loads((other / "code/record.json").read_text())
+    for file in recorded["versions"][0]["files"]:
+        if file["path"] == changed:
+            text = (other / "code/1" / changed).read_text() + "# changed\n"
+            (other / "code/1" / changed).write_text(text)
+            file["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    (other / "code/record.json").write_text(json.dumps(recorded))
+
+    def body() -> None:
+        os.environ["AIEXP_TRUST"] = "my_code,helpers,late"
+        load_run(run)
+        load_run(shutil.copytree(run, run.with_name("same"), symlinks=True))
+        load_run(other)
+
+    ended = in_fork(body, Path.cwd(), seconds=60)
+    assert ended.code == 2, ended.stderr
+    (line,) = ended.stderr.splitlines()
+    assert "of this run cannot be imported beside that of" in line
+    assert str(run) in line
+    assert str(other) in line
+    assert line.endswith("fix: use each of them in a process of its own")
 
 
 def test_going_on_with_a_run_takes_no_copies(run: Path) -> None:

@@ -1,15 +1,18 @@
 """aiexp without its command line: what `import aiexp` offers."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import aiexp
 from aiexp.errors import CheckpointError, ConfigError, DataError
+from aiexp.rundir.state import State
 from tests.forks import in_fork
 from tests.use.trained_runs import QUICK
 
@@ -49,6 +52,48 @@ def test_a_loaded_run_predicts_as_the_command_does(texts: Path) -> None:
         run.predict()
     with pytest.raises(CheckpointError):
         aiexp.load(texts.parent)
+
+
+def test_what_is_of_the_wrong_type_is_said_in_a_line(pictures: Path) -> None:
+    anything: Any = aiexp
+    run = anything.load(pictures)
+    assert run.predict([]) == []
+    for call, said in (
+        (lambda: anything.load(3), "this is a int, and the path of a run is wanted | aiexp.load"),
+        (lambda: anything.load(run), "this is a Run, and the path of a run is wanted"),
+        (lambda: anything.load(pictures, step="4"), "this is a str, and step=N is wanted"),
+        (lambda: run.predict(3), "this is a int, and a list of values is wanted | Run.predict"),
+        (
+            lambda: run.predict(["a.png"], batch_size=0),
+            "batch_size is 0 | Run.predict | fix: a number from 1",
+        ),
+        (lambda: anything.run(["task=mnist_cnn"]), 'this is a list, and "KEY=VALUE" is wanted | aiexp.run'),
+        (lambda: anything.runs(3), 'this is a int, and "KEY=VALUE" is wanted | aiexp.runs'),
+        (lambda: anything.compare([run]), "this is a list, and a run or a path is wanted | aiexp.compare"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            call()
+        assert said in str(caught.value)
+
+
+def test_a_run_whose_process_is_gone_has_died(pictures: Path, tmp_path: Path) -> None:
+    run = aiexp.load(shutil.copytree(pictures, tmp_path / "run"))
+    run.directory.write_status(state=State.RUNNING)
+    assert run.state == "died"
+    assert "mnist_cnn, died, test/accuracy" in repr(run)
+
+
+def test_a_notebook_completes_what_there_is_to_use() -> None:
+    assert [name for name in dir(aiexp) if not name.startswith("_")] == sorted(aiexp.__all__)
+
+
+def test_metrics_are_arrays_where_there_is_no_pandas(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = aiexp.load(pictures)
+    table = run.metrics()
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    arrays = run.metrics()
+    assert arrays["step"].tolist() == table.index.tolist()
+    assert arrays.keys() - {"step"} == set(table.columns)
 
 
 def test_runs_are_found_and_compared(pictures: Path) -> None:

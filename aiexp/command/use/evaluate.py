@@ -43,6 +43,7 @@ def main(argv: list[str]) -> int:
     if not paths:
         raise CheckpointError("which run?", where="aiexp evaluate", fix="aiexp evaluate outputs/latest ...")
     step = whole(flags, "step", 0)
+    from aiexp.command.use.examples_bar import examples_bar
     from aiexp.use.evaluating.evaluating import Request, evaluate_runs
     from aiexp.use.evaluating.shown import shown
     from aiexp.use.evaluating.written import write_outcome
@@ -53,7 +54,8 @@ def main(argv: list[str]) -> int:
         by=flags.get("by", ""),
         words=[word for word in words if not is_path(word)],
     )
-    outcome = evaluate_runs(paths, request, say)
+    with examples_bar() as progress:
+        outcome = evaluate_runs(paths, request, say, progress)
     out_lines(f"{shown(outcome)}\n")
     folder = write_outcome(outcome, Path(flags["out"]) if "out" in flags else None)
     out(f"written  {os.path.relpath(folder)}")

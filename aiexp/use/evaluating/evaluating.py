@@ -11,11 +11,12 @@ from aiexp.rundir.file import STATUS
 from aiexp.runs.loaded import Say
 from aiexp.task.classification.report import classification_metrics
 from aiexp.task.report import Evaluation
-from aiexp.trainer.evaluation import evaluate
 from aiexp.use.evaluating.calibration import Calibration, calibrate
 from aiexp.use.evaluating.candidate import Candidate, check_examples, load_candidate
 from aiexp.use.evaluating.changes import WHERE
 from aiexp.use.evaluating.groups import Groups, Keys, by_groups, read_keys
+from aiexp.use.evaluating.overheard import evaluate_once
+from aiexp.use.evaluating.progress import Progress, unheard
 from aiexp.use.evaluating.resampling import Interval, gain_interval
 from aiexp.use.evaluating.scores import Scores, check_alike, is_classifier, score, together
 
@@ -120,13 +121,14 @@ class Judged:
     keys: Keys | None
 
 
-def evaluate_runs(paths: Sequence[Path], request: Request, say: Say) -> Outcome:
+def evaluate_runs(paths: Sequence[Path], request: Request, say: Say, progress: Progress = unheard) -> Outcome:
     """Evaluates the tasks of runs, and several classifiers together.
 
     Args:
         paths: Run directories, each once.
         request: What is asked for.
         say: Hears what there is to know.
+        progress: Hears how far the task is with its split.
 
     Raises:
         AiexpError: a run, its data or its task are not fit for that.
@@ -139,7 +141,7 @@ def evaluate_runs(paths: Sequence[Path], request: Request, say: Say) -> Outcome:
         if is_ensemble:
             say(f"run {number} of {len(paths)}: {path}")
         candidate = load_candidate(path, list(request.words), request.step, say)
-        judged.append(judge(candidate, request, judged[:1], is_ensemble=is_ensemble))
+        judged.append(judge(candidate, request, judged[:1], progress, is_ensemble=is_ensemble))
     scores = [one.scores for one in judged if one.scores is not None]
     keys = judged[0].keys
     return Outcome(
@@ -169,30 +171,32 @@ def check_classifier(candidate: Candidate, request: Request) -> None:
         )  # fmt: skip
 
 
-def judge(candidate: Candidate, request: Request, first: list[Judged], *, is_ensemble: bool) -> Judged:
+def judge(
+    candidate: Candidate, request: Request, first: list[Judged], progress: Progress, *, is_ensemble: bool
+) -> Judged:
     """What a candidate is found to be.
 
     Args:
         candidate: With its data.
         request: What is asked for.
         first: What the first of several was found to be; empty for that.
+        progress: Hears how far the task is.
         is_ensemble: Whether there are several.
 
     Raises:
         AiexpError: it is not fit for what is asked for.
     """
-    task, dataset, split = candidate.task, candidate.dataset, request.split
+    dataset, split = candidate.dataset, request.split
     check_examples(dataset, split)
     if is_ensemble or request.by:
         check_classifier(candidate, request)
     keys = read_keys(dataset, split, request.by) if request.by and not first else None
-    scores = score(candidate, split) if is_classifier(task) else None
+    named, scores = evaluate_once(candidate, split, progress)
     if scores is not None and first and first[0].scores is not None:
         check_alike(scores, first[0].scores)
     fitting = scores if split == FITTING else None
     if scores is not None and split != FITTING and dataset.num_examples(FITTING):
-        fitting = score(candidate, FITTING)
-    named = evaluate(task, dataset, split, candidate.run.hardware, report=True)
+        fitting = score(candidate, FITTING, progress)
     directory = candidate.run.directory
     ended: dict[str, float] = directory.read_json(STATUS).get("metrics") or {}
     result = Result(

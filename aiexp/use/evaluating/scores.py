@@ -15,6 +15,7 @@ from aiexp.task.base import Task
 from aiexp.task.contract import broken, misfits
 from aiexp.use.evaluating.candidate import Candidate
 from aiexp.use.evaluating.changes import WHERE
+from aiexp.use.evaluating.progress import Progress, counted, unheard
 
 # Tensor letters: N examples, C classes.
 
@@ -80,17 +81,37 @@ def is_classifier(task: Task) -> bool:
     return type(task).logits is not Task.logits and bool(getattr(task, "class_names", None))
 
 
-def score(candidate: Candidate, split: str) -> Scores:
+@final
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a classifier says of a batch.
+
+    Args:
+        logits: (B, C).
+        labels: (B,) int64, the true classes.
+        places: (B,) int64, of the examples in their split; None of those that come in order.
+    """
+
+    logits: Tensor
+    labels: Tensor
+    places: Tensor | None
+
+
+def score(candidate: Candidate, split: str, progress: Progress = unheard) -> Scores:
     """The answers of a candidate to every example of a split.
+
+    Args:
+        candidate: The task with its data.
+        split: Of the data.
+        progress: Hears how far the task is.
 
     Raises:
         ConfigError: the batches of its data have no labels, or `Task.logits` breaks its contract.
     """
     task, hardware = candidate.task, candidate.run.hardware
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    count = 0
+    answers: list[Answer] = []
     with misfits(), torch.inference_mode(), hardware.autocast():
-        for batch in candidate.dataset.eval_batches(split):
+        for batch in counted(candidate.dataset, split, progress):
             if not isinstance(batch, dict) or "labels" not in batch:
                 fix = 'yield {"labels": (B,) int64, "index": (B,) int64, ...}'
                 raise broken(candidate.dataset, "eval_batches", "yields batches without labels", fix=fix)
@@ -99,14 +120,24 @@ def score(candidate: Candidate, split: str) -> Scores:
             logits: Any = task.logits(task.to_device(tensors))
             if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(labels):
                 raise broken(task, "logits", f"returned no logits of {len(labels)} examples", fix="(B, C)")
-            places = tensors.get("index", torch.arange(count, count + len(labels)))
-            parts.append((logits.double().cpu(), labels.cpu(), places.cpu()))
-            count += len(labels)
+            answers.append(Answer(logits.cpu(), labels, tensors.get("index")))
+    return scores_of(candidate, split, answers)
+
+
+def scores_of(candidate: Candidate, split: str, answers: Sequence[Answer]) -> Scores:
+    """The same of answers to all batches of the split, in their order."""
+    count = 0
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    for answer in answers:
+        size = len(answer.labels)
+        places = torch.arange(count, count + size) if answer.places is None else answer.places
+        parts.append((answer.logits.double().cpu(), answer.labels.cpu(), places.cpu()))
+        count += size
     logits, labels, places = (torch.cat(tensors).numpy() for tensors in zip(*parts, strict=True))
     order = np.argsort(places, kind="stable")
     return Scores(
-        name=candidate.name, class_names=list(getattr(task, "class_names", [])), logits=logits[order],
-         labels=labels[order], places=places[order],
+        name=candidate.name, class_names=list(getattr(candidate.task, "class_names", [])),
+        logits=logits[order], labels=labels[order], places=places[order],
         examples=_digest(candidate.dataset, split),
     )  # fmt: skip
 

@@ -57,6 +57,8 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def metrics_lines(result: Result) -> list[str]:
     """The metrics, beside those that the run ended with."""
     metrics, ended = result.evaluation.metrics, result.at_the_end
+    if not metrics:
+        return ["There are no metrics: the task shows what it does, in pictures or tables."]
     has_ended = bool(metrics.keys() & ended.keys())
     rows = [["", "here", *(["at the end of the run"] if has_ended else [])]] if has_ended else []
     for name, value in metrics.items():

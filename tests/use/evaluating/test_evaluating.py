@@ -10,8 +10,10 @@ import pytest
 from aiexp.errors import AiexpError
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import STATUS
-from aiexp.use.evaluating.candidate import load_candidate
+from aiexp.use.evaluating.candidate import Candidate, load_candidate
 from aiexp.use.evaluating.evaluating import Outcome, Request, evaluate_runs
+from aiexp.use.evaluating.overheard import evaluate_once
+from aiexp.use.evaluating.progress import unheard
 from aiexp.use.evaluating.scores import score
 from aiexp.use.evaluating.shown import WIDTH, shown
 from aiexp.use.evaluating.written import RECORD, write_outcome
@@ -60,6 +62,54 @@ def test_scores_are_those_that_the_evaluation_counts(texts: Path) -> None:
     scores = score(load_candidate(texts, [], None, print), "test")
     assert scores.hits.mean() == pytest.approx(ended_with(texts, "test")["accuracy"])
     assert scores.loss == pytest.approx(ended_with(texts, "test")["loss"], abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["texts", "pictures"])
+def test_a_classifier_goes_once_through_the_split(kind: str, request: pytest.FixtureRequest) -> None:
+    candidate = load_candidate(request.getfixturevalue(kind), [], None, print)
+    asked, heard = count_passes(candidate), list[tuple[str, int, int | None]]()
+    evaluation, scores = evaluate_once(candidate, "test", lambda *told: heard.append(told))
+    assert asked == ["test"]
+    assert "logits" not in vars(candidate.task)
+    alone = score(candidate, "test")
+    assert scores is not None
+    for name in ("logits", "labels", "places"):
+        np.testing.assert_array_equal(getattr(scores, name), getattr(alone, name))
+    assert scores.loss == pytest.approx(evaluation.metrics["test/loss"], abs=1e-6)
+    assert heard[-1] == ("test", len(scores), len(scores))
+
+
+@pytest.mark.parametrize("change", [lambda pixels: pixels.flip(3), lambda pixels: pixels[:1]])
+def test_a_task_that_looks_at_other_pictures_is_asked_again(pictures: Path, change: Any) -> None:
+    """Its evaluation averages over views; what it says of a picture alone is the score."""
+    candidate = load_candidate(pictures, [], None, print)
+    task: Any = candidate.task
+    alone, evaluates = score(candidate, "test"), task.evaluate
+
+    def evaluate(dataset: Any, split: str, *, report: bool = False) -> Any:
+        for batch in dataset.eval_batches(split):
+            task.logits({"images": change(batch["images"])})
+        return evaluates(candidate.dataset, split, report=report)
+
+    task.evaluate = evaluate
+    asked = count_passes(candidate)
+    _, scores = evaluate_once(candidate, "test", unheard)
+    assert scores is not None
+    np.testing.assert_array_equal(scores.logits, alone.logits)
+    assert asked == ["test"] * 3
+
+
+def count_passes(candidate: Candidate) -> list[str]:
+    """Every split that the data of a candidate are asked for from now on."""
+    asked: list[str] = []
+    batches = candidate.dataset.eval_batches
+
+    def eval_batches(split: str) -> Any:
+        asked.append(split)
+        return batches(split)
+
+    candidate.dataset.eval_batches = eval_batches
+    return asked
 
 
 @pytest.mark.parametrize("make", [texts_run, pictures_run])
