@@ -1,4 +1,4 @@
-"""How far a command has got with its inputs, on a terminal."""
+"""How far a command has got, on a terminal."""
 
 import sys
 from collections.abc import Callable, Generator
@@ -6,42 +6,46 @@ from contextlib import contextmanager
 
 from aiexp.text.terminal import visible
 
+Progress = Callable[[str, int, int | None], object]  # what is done to how many, and of how many
+
+
+def unheard(label: str, count: int, total: int | None) -> None:
+    """Nobody looks."""
+
 
 @contextmanager
-def bar(done: str, total: int | None) -> Generator[Callable[[str], None]]:
-    """A body with a bar below what it says, if stderr is a terminal and there is more than one input.
+def bar() -> Generator[Progress]:
+    """A body with a bar below what it says, if stderr is a terminal, once there is more than one to come.
 
-    Calling what it is given says that the next input is begun, by its name.
-
-    Args:
-        done: What becomes of inputs: "explained".
-        total: How many they are; None: that is not known.
+    It is told a label ("explained", a split's name), how many are done, and of how many; None: nobody knows.
     """
-    if total == 1 or not sys.stderr.isatty():
-        yield lambda _: None
+    if not sys.stderr.isatty():
+        yield unheard
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
-    count = "{task.completed:.0f}" if total is None else "{task.completed:.0f}/{task.total:.0f}"
     columns = (
-        TextColumn(f"{done} {count}", markup=False),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TimeElapsedColumn(),
         TextColumn("left", markup=False),
         TimeRemainingColumn(),
-        TextColumn("{task.description}", markup=False),
     )
-    with Progress(
-        *columns, console=Console(stderr=True, markup=False, highlight=False), transient=True,
-        redirect_stdout=sys.stdout.isatty(),  # a file gets its lines as they are
-    ) as shown:  # fmt: skip
-        row = shown.add_task("", total=total)
-        begun = -1
+    console = Console(stderr=True, markup=False, highlight=False)
+    # stdout goes through the bar where both are the terminal; a file gets its lines as they are.
+    with Bar(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as shown:
+        row = shown.add_task("", total=None, visible=False)
+        last = ""
 
-        def begin(name: str) -> None:
-            nonlocal begun
-            begun += 1
-            shown.update(row, completed=begun, description=visible(name))
+        def progress(label: str, count: int, total: int | None) -> None:
+            nonlocal last
+            if label != last or count < shown.tasks[0].completed:
+                shown.reset(row, total=total, visible=False)
+                last = label
+            of = "" if total is None else f"/{total}"
+            is_shown = count > 1 or (total or 0) > 1
+            shown.update(row, completed=count, description=visible(f"{label} {count}{of}"), visible=is_shown)
 
-        yield begin
+        yield progress

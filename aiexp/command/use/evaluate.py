@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
     if not paths:
         raise CheckpointError("which run?", where="aiexp evaluate", fix="aiexp evaluate outputs/latest ...")
     step = whole(flags, "step", 0)
-    from aiexp.command.use.examples_bar import examples_bar
+    from aiexp.command.use.bar import bar
     from aiexp.use.evaluating.evaluating import Request, evaluate_runs
     from aiexp.use.evaluating.shown import shown
     from aiexp.use.evaluating.written import write_outcome
@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
         by=flags.get("by", ""),
         words=[word for word in words if not is_path(word)],
     )
-    with examples_bar() as progress:
+    with bar() as progress:
         outcome = evaluate_runs(paths, request, say, progress)
     out_lines(f"{shown(outcome)}\n")
     folder = write_outcome(outcome, Path(flags["out"]) if "out" in flags else None)

@@ -95,9 +95,9 @@ def explain(
     from aiexp.use.explaining.explain import Folders, keep
 
     folders, boxes = Folders(target), ""
-    with bar("explained", total) as begin:
-        for item in items:
-            begin(item.name)
+    with bar() as progress:
+        for number, item in enumerate(items):
+            progress("explained", number, total)
             try:
                 explanation = explaining.explanation(item)
             except DataError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from aiexp.command.flags import TRUST, Flag, Flags, whole
+from aiexp.command.use.bar import bar
 from aiexp.command.use.skipping import SKIP_BAD, Skipping
 from aiexp.errors import AiexpError, ConfigError
 from aiexp.storage.files import storage_errors
@@ -100,11 +101,13 @@ def write(answers: Iterator["Answer"], writer: "Writer", skipping: Skipping) -> 
     Raises:
         DataError: an input could not be read, and it does not skip; or none could.
     """
-    for answer in answers:
-        if isinstance(answer.result, AiexpError):
-            skipping.pass_over(answer.name, answer.result)
-            continue
-        writer.write(answer, answer.result)
-        skipping.good += 1
+    with bar() as progress:
+        for number, answer in enumerate(answers, 1):
+            progress("predicted", number, None)
+            if isinstance(answer.result, AiexpError):
+                skipping.pass_over(answer.name, answer.result)
+                continue
+            writer.write(answer, answer.result)
+            skipping.good += 1
     writer.stream.flush()
     skipping.end()

@@ -1,12 +1,11 @@
-"""How far an evaluation is, on a terminal only."""
+"""How far a command is, on a terminal only."""
 
 import io
 import sys
 
 import pytest
 
-from aiexp.command.use.examples_bar import examples_bar
-from aiexp.use.evaluating.progress import unheard
+from aiexp.command.use.bar import bar, unheard
 
 
 class Terminal(io.StringIO):
@@ -18,16 +17,26 @@ def test_a_terminal_shows_how_far_each_split_is(monkeypatch: pytest.MonkeyPatch)
     written = Terminal()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", written)
-    with examples_bar() as progress:
+    with bar() as progress:
         for split in ("test", "eval"):
             for count in (10, 20):
                 progress(split, count, 20)
-    assert "test 20 examples" in written.getvalue() or "eval 20 examples" in written.getvalue()
+    assert "test 20/20" in written.getvalue() or "eval 20/20" in written.getvalue()
+
+
+def test_one_input_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Terminal()
+    monkeypatch.setattr(sys, "stderr", written)
+    with bar() as progress:
+        progress("predicted", 1, None)
+        progress("explained", 0, 1)
+    assert "predicted" not in written.getvalue()
+    assert "explained" not in written.getvalue()
 
 
 def test_elsewhere_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
-    with examples_bar() as progress:
+    with bar() as progress:
         assert progress is unheard
     assert written.getvalue() == ""
