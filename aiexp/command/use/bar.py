@@ -35,17 +35,23 @@ def bar() -> Generator[Progress]:
     )
     console = Console(stderr=True, markup=False, highlight=False)
     # stdout goes through the bar where both are the terminal; a file gets its lines as they are.
-    with Bar(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as shown:
-        row = shown.add_task("", total=None, visible=False)
-        last = ""
+    shown = Bar(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
+    row = shown.add_task("", total=None)
+    last = ""
 
-        def progress(label: str, count: int, total: int | None) -> None:
-            nonlocal last
-            if label != last or count < shown.tasks[0].completed:
-                shown.reset(row, total=total, visible=False)
-                last = label
-            of = "" if total is None else f"/{total}"
-            is_shown = count > 1 or (total or 0) > 1
-            shown.update(row, completed=count, description=visible(f"{label} {count}{of}"), visible=is_shown)
+    def progress(label: str, count: int, total: int | None) -> None:
+        nonlocal last
+        if count <= 1 and (total or 0) <= 1:
+            return
+        if label != last or count < shown.tasks[0].completed:
+            shown.reset(row, total=total)
+            last = label
+        of = "" if total is None else f"/{total}"
+        shown.update(row, completed=count, description=visible(f"{label} {count}{of}"))
+        shown.start()
 
+    try:
         yield progress
+    finally:
+        if shown.live.is_started:
+            shown.stop()
