@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from aiexp.config.composed import Composed, prepare
 from aiexp.config.folders import PRIMARY, ConfDirs, conf_dirs, shown
 from aiexp.config.hydra_settings import check_override, is_hydra_setting
+from aiexp.config.placed import check_block, place
 from aiexp.config.problem import raise_all
 from aiexp.config.start import shorten, spelled_out
 from aiexp.errors import AiexpError, SecurityError
@@ -38,6 +39,7 @@ def compose(overrides: list[str], *, config_dir: str | None = None, merged: Merg
     groups, keys = split(parse([spelled_out(o) for o in overrides], errors, dirs), dirs, errors)
     try:
         full = merge_options(groups, dirs, {} if merged is None else merged)
+        place(full)
     except Exception as error:
         errors.append(explain(error, dirs))
         raise_all(errors)
@@ -46,7 +48,10 @@ def compose(overrides: list[str], *, config_dir: str | None = None, merged: Merg
         # The options are merged once; keys are put in one by one, so that each problem has its word.
         if key_fits(override, full, errors):
             try:
+                check_block(override.key_or_group, override.value(), override.input_line or "")
                 apply(override, full)
+            except AiexpError as error:
+                errors.append(error)
             except Exception as error:
                 errors.append(explain(error, dirs, where=f"command line: {override.input_line}"))
     shorten(full)

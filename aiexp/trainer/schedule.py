@@ -39,6 +39,31 @@ class Schedule:
         return self.final + (1 - self.final) * fall
 
 
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MultiStep:
+    """Linear warm-up from 0, then `gamma` once more at each milestone (He et al. 2016, section 3.4).
+
+    Args:
+        milestones: Shares of all steps (below 1), or numbers of optimizer steps.
+        gamma: Factor at each, in [0, 1].
+        warmup: A share or a number of steps likewise.
+    """
+
+    milestones: list[NonNegativeFloat]
+    gamma: Probability
+    warmup: NonNegativeFloat
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """Factor for optimizer step number `step`, counted from 1 to `total_steps`."""
+        warmup = in_steps(self.warmup, total_steps)
+        passed = sum(step > in_steps(milestone, total_steps) for milestone in self.milestones)
+        return min(step / warmup, 1.0) * self.gamma**passed if warmup else self.gamma**passed
+
+
+Falling = Schedule | MultiStep  # whatever a trainer takes
+
+
 def in_steps(length: float, total_steps: int) -> int:
     """A length given as a share of all steps (below 1) or as a number of steps, in steps."""
     return round(length * total_steps) if length < 1 else round(length)

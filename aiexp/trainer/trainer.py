@@ -20,7 +20,7 @@ from aiexp.task.report import Evaluation
 from aiexp.trainer.clock import Clock
 from aiexp.trainer.evaluation import evaluate
 from aiexp.trainer.restoring import fitting, restored
-from aiexp.trainer.schedule import Schedule
+from aiexp.trainer.schedule import MultiStep, Schedule
 from aiexp.trainer.selection import Selection
 from aiexp.trainer.sharding import load_weights, prepare
 from aiexp.trainer.stepper import Stepper
@@ -54,7 +54,7 @@ class Trainer:
         clip: PositiveFloat | None,
         log_every: PositiveInt,
         evaluate_every: PositiveInt | Literal["epoch"],
-        schedule: Schedule,
+        schedule: Schedule | MultiStep,
         selection: Selection,
         checkpoint: CheckpointPolicy,
     ) -> None:
