@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ def in_fork(body: Callable[[], object], folder: Path, *, seconds: float = 120.0)
             os.dup2(errors.fileno(), 2)
             os.dup2(output.fileno(), 1)
             sys.stderr, sys.stdout = errors, output
+            forkserver._forkserver.__init__()  # pyright: ignore  one that an earlier test has is not ours
             try:
                 result = body()
                 code = result if isinstance(result, int) else 0

@@ -69,7 +69,7 @@ class Explaining:
     def __init__(self, run: "LoadedRun", inputs: Inputs, request: Request) -> None:
         self.run, self.inputs, self.request = run, inputs, request
         self.subject: Subject = subject_of(run.task)
-        self.explainer = explainer_of(run.task, inputs, is_stacked=self.subject.noun == ACTION)
+        self.explainer = explainer_of(run.task, inputs, self.subject)
         self.methods = (request.method,) if request.method else self.explainer.methods
         if request.method and request.method not in self.explainer.methods:
             raise ConfigError(
@@ -131,13 +131,13 @@ class Explaining:
         return list(zip(map(self.subject.name, places.tolist()), values.tolist(), strict=True))
 
 
-def explainer_of(task: Task, inputs: Inputs, *, is_stacked: bool) -> Explainer:
+def explainer_of(task: Task, inputs: Inputs, subject: Subject) -> Explainer:
     """What explains inputs of a kind.
 
     Args:
         task: Whose inputs they are.
         inputs: The kind.
-        is_stacked: Whether a tensor of them holds several observations of an environment.
+        subject: What of the answers is explained; inputs of actions may be several observations stacked.
 
     Raises:
         ConfigError: nothing does.
@@ -146,7 +146,7 @@ def explainer_of(task: Task, inputs: Inputs, *, is_stacked: bool) -> Explainer:
         return TextExplainer(task, inputs)
     ports = list(inputs.ports())
     if len(ports) == 1:
-        return TensorExplainer(task, ports[0], is_stacked=is_stacked)
+        return TensorExplainer(task, ports[0], is_stacked=subject.noun == ACTION)
     raise ConfigError(
         f"inputs that are {inputs.noun} have no explanation: they are no text and not one tensor",
         where=type(task).__name__,

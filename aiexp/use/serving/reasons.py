@@ -53,8 +53,7 @@ class Job:
 def lacks(run: "LoadedRun") -> str:
     """Why answers of a run are not explained, in a sentence; "" if they are. Imports nothing large."""
     try:
-        subject_of(run.task)
-        explainer_of(run.task, run.task.inputs())
+        explainer_of(run.task, run.task.inputs(), subject_of(run.task))
     except AiexpError as error:
         return error.what
     if find_spec(NEEDED) is None:
