@@ -1,8 +1,10 @@
 """A case in a forked child: milliseconds instead of the seconds an interpreter needs to import torch."""
 
+import functools
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -59,3 +61,19 @@ def in_fork(body: Callable[[], object], folder: Path, *, seconds: float = 120.0)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     raise AssertionError(f"child hung for {seconds} s: {error_path.read_text()}")
+
+
+def forked(test: Callable[..., None]) -> Callable[..., None]:
+    """A test that runs in a fork of its own.
+
+    For those that differentiate in a thread: once that has been done in a process which has also exported a
+    network, torch refuses to differentiate in forks of it.
+    """
+
+    @functools.wraps(test)
+    def run(*args: object, **kwargs: object) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            ended = in_fork(lambda: test(*args, **kwargs), Path(folder))
+        assert ended.code == 0, ended.stderr
+
+    return run

@@ -4,6 +4,8 @@ import asyncio
 import base64
 import contextlib
 import io
+import os
+import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -267,3 +269,33 @@ def over_network(*models: Model) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join(20)
+
+
+@contextmanager
+def apart(*models: Model) -> Iterator[str]:
+    """The same in a fork: see `tests.forks.forked`."""
+    socket = bound("127.0.0.1", 0)
+    address = address_of(socket)
+    pid = os.fork()
+    if pid == 0:
+        metrics = Metrics()
+        with serving(*models, metrics=metrics) as served:
+            make_server(make_app(served, metrics)).run([socket])
+        os._exit(0)
+    socket.close()
+    try:
+        wait_until_it_answers(address)
+        yield address
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+
+
+def wait_until_it_answers(address: str) -> None:
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        with contextlib.suppress(httpx.TransportError):
+            httpx.get(f"{address}/health")
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{address} does not answer")

@@ -28,9 +28,9 @@ from tests.use.serving.stubs import (
     Noise,
     Stub,
     Supported,
+    apart,
     b64,
     make_model,
-    over_network,
     png,
 )
 from tests.use.trained_runs import pictures_run, texts_run
@@ -117,7 +117,7 @@ def mutated(address: str, good: Sequence[Any], count: int) -> Statuses:
 def test_made_up_requests_end_in_no_500(tmp_path: Path) -> None:
     kinds = [Stub(), Stub(make_inputs=Louder), Stub(make_inputs=Supported), Brightness(), Noise()]
     models = [make_model(task, tmp_path, str(number)) for number, task in enumerate(kinds)]
-    with over_network(*models) as address:
+    with apart(*models) as address:
         for mode in (GenerationMode.NEGATIVE, GenerationMode.POSITIVE):
             found = fuzzed(address, mode, 8)
             assert len(found) == 7  # one of them explains
@@ -131,7 +131,7 @@ def test_a_thousand_malformed_requests_to_trained_tasks_end_in_no_500(tmp_path: 
     for name, train, good in (("pictures", pictures_run, b64(png(3, 20))), ("texts", texts_run, "a film")):
         (tmp_path / name).mkdir()
         run = load_run(train(tmp_path / name))
-        with over_network(Model(run, run.task.inputs())) as address:
+        with apart(Model(run, run.task.inputs())) as address:
             found = fuzzed(address, GenerationMode.NEGATIVE, 600)
             found |= {"mutated": mutated(address, [good, good], 1000)}
         print(name, {path: dict(counts) for path, counts in found.items()})

@@ -17,8 +17,8 @@ from tests.use.serving.stubs import (
     Noise,
     Stub,
     Supported,
+    apart,
     make_model,
-    over_network,
     png,
 )
 
@@ -75,7 +75,7 @@ def opened(chromium: Any, address: str, *, scheme: str = "light", width: int = 1
 @pytest.mark.parametrize(("scheme", "width"), [("light", 375), ("dark", 1200)])
 def test_a_text_is_asked_by_keyboard_alone(chromium: Any, tmp_path: Path, scheme: str, width: int) -> None:
     with (
-        over_network(make_model(Stub(), tmp_path, "a_run")) as address,
+        apart(make_model(Stub(), tmp_path, "a_run")) as address,
         opened(chromium, address, scheme=scheme, width=width) as tab,
     ):
         assert tab.page.inner_text("#about") == "toy, step 7, a_run"
@@ -97,7 +97,7 @@ def test_a_text_is_asked_by_keyboard_alone(chromium: Any, tmp_path: Path, scheme
 
 @needs_browser
 def test_what_is_wrong_is_one_line(chromium: Any, tmp_path: Path) -> None:
-    with over_network(make_model(Stub(), tmp_path)) as address, opened(chromium, address) as tab:
+    with apart(make_model(Stub(), tmp_path)) as address, opened(chromium, address) as tab:
         tab.page.click("#send")
         assert tab.error() == "type a text first"
         tab.page.route("**/predict", lambda route: route.abort())
@@ -122,7 +122,7 @@ def test_pictures_are_chosen_or_dropped_and_have_bars(chromium: Any, tmp_path: P
         document.querySelector(".drop").dispatchEvent(event);
     }"""
     models = make_model(Stub(), tmp_path, "texts"), make_model(Brightness(), tmp_path, "pictures")
-    with over_network(*models) as address, opened(chromium, address, width=375) as tab:
+    with apart(*models) as address, opened(chromium, address, width=375) as tab:
         tab.page.select_option("#run", "toy-2")
         tab.files("#input", ("day.png", png(204)), ("night.png", png(0)))
         tab.page.click("#send")
@@ -142,7 +142,7 @@ def test_pictures_are_chosen_or_dropped_and_have_bars(chromium: Any, tmp_path: P
 
 @needs_browser
 def test_seeds_are_answered_with_pictures(chromium: Any, tmp_path: Path) -> None:
-    with over_network(make_model(Noise(), tmp_path)) as address, opened(chromium, address) as tab:
+    with apart(make_model(Noise(), tmp_path)) as address, opened(chromium, address) as tab:
         tab.page.fill("#input", "40")
         tab.page.fill("#count", "3")
         tab.page.click("#send")
@@ -157,7 +157,7 @@ def test_seeds_are_answered_with_pictures(chromium: Any, tmp_path: Path) -> None
 @needs_browser
 def test_settings_have_fields(chromium: Any, tmp_path: Path) -> None:
     models = [make_model(Stub(make_inputs=kind), tmp_path, kind.__name__) for kind in (Louder, Supported)]
-    with over_network(*models) as address, opened(chromium, address) as tab:
+    with apart(*models) as address, opened(chromium, address) as tab:
         tab.page.fill("#input", "a")
         tab.page.select_option("#setting-mark", "?")
         tab.page.click("#send")
@@ -181,7 +181,7 @@ def test_why_a_text_is_answered_so_is_asked_by_keyboard(
     run = load_run(texts)
     expanded = "document.activeElement.getAttribute('aria-expanded')"
     with (
-        over_network(Model(run, run.task.inputs())) as address,
+        apart(Model(run, run.task.inputs())) as address,
         opened(chromium, address, scheme=scheme, width=width) as tab,
     ):
         tab.page.fill("#input", "great <b>film</b>")
@@ -208,7 +208,7 @@ def test_why_a_text_is_answered_so_is_asked_by_keyboard(
 @needs_browser
 def test_why_a_picture_is_answered_so_and_why_not(chromium: Any, tmp_path: Path) -> None:
     models = make_model(Brightness(), tmp_path, "pictures"), make_model(Noise(), tmp_path, "seeds")
-    with over_network(*models) as address, opened(chromium, address, width=360) as tab:
+    with apart(*models) as address, opened(chromium, address, width=360) as tab:
         tab.files("#input", ("day.png", png(204)))
         tab.page.click("#send")
         tab.answers(1)
@@ -235,7 +235,7 @@ def test_every_field_has_a_name_for_those_who_do_not_see_it(chromium: Any, tmp_p
     models = [make_model(task, tmp_path, str(i)) for i, task in enumerate([Stub(), Brightness(), Noise()])]
     unnamed = """() => [...document.querySelectorAll("input, select, textarea")]
         .filter(one => one.checkVisibility() && !one.labels.length).map(one => one.id)"""
-    with over_network(*models) as address, opened(chromium, address) as tab:
+    with apart(*models) as address, opened(chromium, address) as tab:
         for name in ("toy", "toy-2", "toy-3"):
             tab.page.select_option("#run", name)
             assert tab.page.evaluate(unnamed) == []

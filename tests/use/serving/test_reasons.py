@@ -17,6 +17,7 @@ from aiexp.use.serving.payload import EXPLANATION, METHOD, WORD
 from aiexp.use.serving.question import Question
 from aiexp.use.serving.reasons import Reasons, again
 from aiexp.use.serving.refusal import Refusal
+from tests.forks import forked
 from tests.use.serving.stubs import Brightness, Stub, ask, asking, b64, make_model, png, second
 
 
@@ -43,6 +44,7 @@ class Held(Brightness):
         return other
 
 
+@forked
 def test_a_picture_is_explained_with_its_heat(tmp_path: Path) -> None:
     async def body(client: httpx.AsyncClient) -> list[httpx.Response]:
         sent = [await ask(client, b64(png(250)), to=to) for to in ("/explain", "/runs/toy/explain")]
@@ -69,6 +71,7 @@ def test_a_picture_is_explained_with_its_heat(tmp_path: Path) -> None:
     assert "POST /runs/toy/explain" in docs.text
 
 
+@forked
 def test_a_text_is_explained_by_its_words_and_shares_its_weights(texts: Path) -> None:
     run = load_run(texts)
     copy = again(run)
@@ -132,6 +135,7 @@ def test_without_captum_nothing_is_explained(tmp_path: Path, monkeypatch: pytest
     assert runs.json()["runs"][0]["explains"] is False
 
 
+@forked
 def test_predictions_go_on_and_more_than_can_wait_are_sent_away(tmp_path: Path) -> None:
     task = Held()
 
@@ -151,6 +155,7 @@ def test_predictions_go_on_and_more_than_can_wait_are_sent_away(tmp_path: Path) 
     assert len(task.explained) == 1  # one second task for all
 
 
+@forked
 def test_who_has_left_is_not_explained_to(tmp_path: Path) -> None:
     run = make_model(task := Held(), tmp_path).run
     reasons = Reasons(3, second)
@@ -178,6 +183,7 @@ def test_who_has_left_is_not_explained_to(tmp_path: Path) -> None:
     reasons.close()
 
 
+@forked
 def test_the_second_task_is_of_the_run_that_answers(tmp_path: Path) -> None:
     made: list[LoadedRun] = []
 
