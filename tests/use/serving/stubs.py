@@ -278,10 +278,12 @@ def apart(*models: Model) -> Iterator[str]:
     address = address_of(socket)
     pid = os.fork()
     if pid == 0:
-        metrics = Metrics()
-        with serving(*models, metrics=metrics) as served:
-            make_server(make_app(served, metrics)).run([socket])
-        os._exit(0)
+        try:
+            metrics = Metrics()
+            with serving(*models, metrics=metrics) as served:
+                make_server(make_app(served, metrics)).run([socket])
+        finally:
+            os._exit(0)  # whatever it ended by: there must be no second pytest
     socket.close()
     try:
         wait_until_it_answers(address)
