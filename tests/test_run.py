@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from aiexp import cli
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.metrics import read_metrics
+from aiexp.rundir.named import run_id
 from tests.endings import at_step
 from tests.forks import Ended, in_fork
 
@@ -120,9 +121,7 @@ def test_stop_and_resume_through_the_commands(folder: Path, number: int, code: i
     assert ended.code == code
     directory = only_run(folder)
     if code > 0:
-        assert (
-            f"saved; continue with: aiexp resume outputs/bert_finetune/{directory.path.name}" in ended.stderr
-        )
+        assert f"saved; continue with: aiexp resume {run_id(directory.path)}" in ended.stderr
     assert aiexp(folder, "doctor", "outputs/latest").code == (0 if code > 0 else 4)
     resumed = aiexp(folder, "resume", "outputs/latest")
     assert resumed.code == 0, resumed.stderr

@@ -249,11 +249,7 @@ class RunDirectory:
         with suppress(OSError):  # there are other runs of the task
             self.path.parent.rmdir()
         if is_latest:
-            (outputs / LATEST).unlink(missing_ok=True)
-            folders = [*outputs.glob("*/*/"), *outputs.glob("*/*_sweep_*/*/")]
-            others = [path for path in folders if (path / STATUS).is_file()]
-            if others:
-                RunDirectory(max(others, key=lambda path: path.name)).point_latest(outputs)
+            renew_latest(outputs)
 
     def point_latest(self, outputs: Path) -> None:
         """Makes `outputs/latest` a link to this run; a folder that cannot hold links is left alone."""
@@ -290,6 +286,15 @@ class RunDirectory:
         for leftover in self.path.glob(".*.tmp"):  # of a process that was killed in the middle of a write
             leftover.unlink(missing_ok=True)
         return file
+
+
+def renew_latest(outputs: Path) -> None:
+    """Makes `outputs/latest`, whose run is gone, a link to the newest that is left, if there is one."""
+    (outputs / LATEST).unlink(missing_ok=True)
+    folders = [*outputs.glob("*/*/"), *outputs.glob("*/*_sweep_*/*/")]
+    others = [path for path in folders if (path / STATUS).is_file()]
+    if others:
+        RunDirectory(max(others, key=lambda path: path.name)).point_latest(outputs)
 
 
 def refuse_odd_files(path: Path) -> None:

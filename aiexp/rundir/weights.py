@@ -13,7 +13,10 @@ from aiexp.config.start import starts, typed
 from aiexp.errors import AiexpError, CheckpointError, OtherFormatError, reason_of
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CHECKPOINTS, ENVIRONMENT, STATUS
-from aiexp.rundir.state import State
+from aiexp.rundir.lock import actual_state
+from aiexp.rundir.named import short_name
+from aiexp.rundir.record import read_record
+from aiexp.rundir.state import COMPLETE, UNDER_WAY, State
 from aiexp.storage.mark import is_run_directory
 
 if TYPE_CHECKING:
@@ -74,11 +77,25 @@ def checkpoint_steps(directory: RunDirectory, step: int | None = None) -> list[i
             f"the run has no checkpoint of step {step}", where=str(directory.path), fix=f"there are {there}"
         )
     if not steps:
-        raise CheckpointError(
-            "the run has no checkpoint yet", where=str(directory.path),
-            fix="let it train until its first one (trainer.checkpoint.every)",
-        )  # fmt: skip
+        raise without_checkpoint(directory)
     return steps
+
+
+def without_checkpoint(directory: RunDirectory) -> CheckpointError:
+    """The error for a run that has no checkpoint: by how far it has come."""
+    record, short = read_record(directory.path), short_name(directory.path)
+    state = actual_state(record)
+    if state in UNDER_WAY:
+        what, fix = "the run has no checkpoint yet", "wait for its first one (trainer.checkpoint.every)"
+    elif state == State.FAILED:
+        what = f"the run failed before its first checkpoint: {record.problem or 'it does not say why'}"
+        fix = "start it again, or name another run: aiexp runs"
+    elif state in COMPLETE:
+        what, fix = f"the run is {state}, and has no checkpoint any more", "name another run: aiexp runs"
+    else:
+        verb = "was stopped" if state == State.STOPPED else str(state)
+        what, fix = f"the run {verb} before its first checkpoint", f"let it go on: aiexp resume {short}"
+    return CheckpointError(what, where=str(directory.path), fix=fix)
 
 
 def learned(directory: RunDirectory, *, step: int | None = None, say: Say | None = None) -> Learned:

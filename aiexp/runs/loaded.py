@@ -14,7 +14,7 @@ from aiexp.model.carried import carried_by
 from aiexp.rundir.code.copied import used_code_of
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, DATA, MODEL
-from aiexp.rundir.weights import Say, checkpoint_path, fitting, learned
+from aiexp.rundir.weights import Say, checkpoint_path, checkpoint_steps, fitting, learned
 
 if TYPE_CHECKING:
     from aiexp.hardware.hardware import Hardware
@@ -71,6 +71,7 @@ def load_run(
     """
     say = say or (lambda _: None)
     directory = RunDirectory.open(path)
+    checkpoint_steps(directory, step)
     with used_code_of(directory.path):
         config = validate(directory.read_config(), source=str(directory.path / CONFIG))
         device = made_hardware(config, hardware or {})

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from aiexp.checkpoint.manifest import verify
 from aiexp.errors import SecurityError, StorageError
+from aiexp.rundir.directory import renew_latest
 from aiexp.rundir.file import LOCK
+from aiexp.rundir.named import LATEST
 from aiexp.runs.plan import Removal
 from aiexp.storage.files import storage_errors
 from aiexp.storage.lock import open_lock, try_lock
@@ -73,8 +75,8 @@ def check_link(path: Path) -> None:
 
 
 def _forget_latest(run: Path) -> None:
-    """Removes an `outputs/latest` that led to the run."""
+    """Lets an `outputs/latest` that led to the run lead to the newest one left."""
     for folder in list(run.parents)[:3]:
-        link = folder / "latest"
+        link = folder / LATEST
         if link.is_symlink() and not link.exists():
-            link.unlink(missing_ok=True)
+            renew_latest(folder)

@@ -7,6 +7,7 @@ from aiexp.errors import HardwareError, Stopped
 from aiexp.hardware.memory import is_out_of_memory
 from aiexp.limits import limit_error, memory_error
 from aiexp.rundir.file import CHECKPOINTS
+from aiexp.rundir.named import short_name
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.text.terminal import resume_command
 from aiexp.world.failure import peer_lost
@@ -27,7 +28,7 @@ def explain(error: BaseException, path: Path, shown_path: str, stop: StopSignal)
         return Stopped(
             f"stopped, {saved}",
             exit_code=stop.exit_code if stop.requested else 130,
-            fix=resume_command(shown_path),
+            fix=resume_command(short_name(Path(shown_path))),
         )
     if is_out_of_memory(error):
         return memory_error(error)

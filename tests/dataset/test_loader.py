@@ -83,10 +83,10 @@ def sleep_at_one(number: int) -> int:
 
 
 def test_worker_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = ordered_batches(sleep_at_one, start=0, stop=None, num_workers=1, name="training")
+    assert next(batches) == 0  # which takes as long as starting a worker does
     monkeypatch.setattr(loader, "WORKER_TIMEOUT_SECONDS", 0.1)
     monkeypatch.setattr(loader, "_WAIT_SECONDS", 0.1)
-    batches = ordered_batches(sleep_at_one, start=0, stop=None, num_workers=1, name="training")
-    assert next(batches) == 0
     with pytest.raises(DataError, match="training batch 1 did not come from its worker: no answer"):
         next(batches)
     assert multiprocessing.active_children() == []

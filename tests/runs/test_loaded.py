@@ -91,7 +91,7 @@ def test_an_unfinished_run_is_used_and_that_is_said(run: Path) -> None:
 
 def test_a_run_without_a_checkpoint_says_what_to_do(run: Path) -> None:
     shutil.rmtree(run / "checkpoints")
-    with pytest.raises(CheckpointError, match="no checkpoint"):
+    with pytest.raises(CheckpointError, match="no checkpoint any more"):
         load_run(run)
 
 
@@ -116,3 +116,25 @@ def test_a_run_that_names_code_of_elsewhere_is_refused(run: Path) -> None:
     (run / "config.yaml").write_text(text.replace(target, "os.system"))
     with pytest.raises((SecurityError, ConfigError)):
         load_run(run)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("failed", "failed before its first checkpoint: error[data]: no file | "),
+        ("stopped", "was stopped before its first checkpoint | "),
+        ("running", "the run died before its first checkpoint | "),
+        ("starting", "the run has no checkpoint yet | "),
+    ],
+)
+def test_why_a_run_has_no_checkpoint(tmp_path: Path, state: str, expected: str) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / "config.yaml").write_text("seed: 0\n")
+    (path / "overrides.yaml").write_text("choices: {task: mine}\noverrides: []\n")
+    error = '"error[data]: no file"' if state == "failed" else "null"
+    (path / "status.json").write_text(f'{{"state": "{state}", "error": {error}}}')
+    with pytest.raises(CheckpointError) as caught:
+        load_run(path)
+    assert expected in caught.value.line()
+    assert " | fix: " in caught.value.line()
