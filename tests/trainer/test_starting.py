@@ -112,7 +112,7 @@ def test_what_cannot_be_started_from_is_one_line(
 def test_a_run_without_a_checkpoint_or_with_a_damaged_one(home: Path, parent: Path) -> None:
     empty = Path(shutil.copytree(parent, home / "empty", ignore=shutil.ignore_patterns("checkpoints")))
     ended = again(home, parent, f"start_from={empty}")
-    assert (ended.code, "no checkpoint yet" in ended.stderr) == (4, True)
+    assert (ended.code, "no checkpoint any more" in ended.stderr) == (4, True)
     damaged = Path(shutil.copytree(parent, home / "damaged"))
     (damaged / "checkpoints/step-00000004/model.safetensors").write_bytes(b"damaged")
     ended = again(home, parent, f"start_from={damaged}")

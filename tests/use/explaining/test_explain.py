@@ -146,7 +146,7 @@ def test_inputs_of_another_kind_are_refused(pictures: Path, tmp_path: Path) -> N
 
 def test_a_run_without_a_checkpoint_is_refused(texts: Path, tmp_path: Path) -> None:
     shutil.copytree(texts, tmp_path / "untrained", ignore=shutil.ignore_patterns("checkpoints"))
-    with pytest.raises(AiexpError, match="the run has no checkpoint yet"):
+    with pytest.raises(AiexpError, match="and has no checkpoint any more"):
         command.main([str(tmp_path / "untrained"), "fine"])
 
 
