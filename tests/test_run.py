@@ -293,15 +293,31 @@ def test_status_of_a_failed_run_says_why(folder: Path) -> None:
     assert status["error"] in ended.stderr
 
 
+def note_trackers() -> None:
+    """Leaves a file where a tracker is started."""
+    from aiexp.tracker.guard import GuardedTracker
+
+    start = GuardedTracker.start
+
+    def noted(self: Any, run: Any) -> Any:
+        Path("started").touch()
+        return start(self, run)
+
+    GuardedTracker.start = noted
+
+
 def test_what_is_refused_before_the_first_step_was_no_run(folder: Path) -> None:
-    assert aiexp(folder, "run", *TINY, "trainer.steps=2", "trainer.epochs=null").code == 0
-    first = only_run(folder)
+    words = [*TINY, "trainer.steps=2", "trainer.epochs=null"]
+    assert aiexp(folder, "run", *words, before=note_trackers).code == 0
+    first, started = only_run(folder), folder / "started"
+    started.unlink()
     for word, said in [
         ("trainer.selection.monitor=accuracy", "Did you mean 'eval/accuracy'?"),
         ("task.optimizer.lr=-1", "Invalid learning rate"),
     ]:
-        ended = aiexp(folder, "run", *TINY, "trainer.steps=2", "trainer.epochs=null", word)
+        ended = aiexp(folder, "run", *words, word, before=note_trackers)
         assert (ended.code, ended.stderr.count("\n")) == (2, 1)
         assert said in ended.stderr
+        assert not started.exists(), "no run of W&B begins"
         assert only_run(folder) == first, "its folder is gone"
         assert (folder / "outputs/latest").resolve() == first.path

@@ -4,10 +4,10 @@ import copy
 
 from omegaconf import DictConfig, OmegaConf
 
+from aiexp.config.block_groups import check_block, place
 from aiexp.config.composed import Composed, prepare
 from aiexp.config.folders import PRIMARY, ConfDirs, conf_dirs, shown
 from aiexp.config.hydra_settings import check_override, is_hydra_setting
-from aiexp.config.placed import check_block, place
 from aiexp.config.problem import raise_all
 from aiexp.config.start import shorten, spelled_out
 from aiexp.errors import AiexpError, SecurityError
@@ -50,8 +50,6 @@ def compose(overrides: list[str], *, config_dir: str | None = None, merged: Merg
             try:
                 check_block(override.key_or_group, override.value(), override.input_line or "")
                 apply(override, full)
-            except AiexpError as error:
-                errors.append(error)
             except Exception as error:
                 errors.append(explain(error, dirs, where=f"command line: {override.input_line}"))
     shorten(full)

@@ -20,7 +20,7 @@ class Inputs(ABC):
     # What one is called, in messages: "a text".
     noun: ClassVar[str]
     # What one types after `aiexp predict RUN`, in capitals what is to be replaced.
-    example: ClassVar[str]
+    example: ClassVar[str] = "INPUT"
     # Ends of names, in lower case, of files that hold one input each; other files are tables or lines.
     suffixes: ClassVar[frozenset[str]] = frozenset()
     # Whether a word of the command line that names no file is an input by itself.

@@ -122,7 +122,8 @@ def as_table(rows: Sequence[Row]) -> list[tuple[str, str]]:
     right = range(2, len(head))  # columns of numbers
     head += ["result", "run"] if columns is None else ["task", "result", *([] if is_narrow else ["changed"])]
     widths = [max(len(line[i]) for line in [head, *cells]) for i in range(len(head) - 1)] + [0]
-    widths = [min(width, WIDEST) for width in widths]
+    if columns is not None:
+        widths = [min(width, WIDEST) for width in widths]
     text = [
         "  ".join(
             cut(cell, width).rjust(width) if i in right else cut(cell, width or None).ljust(width)
@@ -145,12 +146,14 @@ def changed(record: RunRecord) -> str:
 
 
 def result(row: Row) -> str:
-    """A run's metric; how far it is while it works; why it has none."""
+    """A run's metric; how far it is, or was when it was stopped; why it has none."""
     record = row.record
     if row.state == State.RUNNING and record.total_steps:
         left = (record.total_steps - record.step) * record.metrics.get("time/step_seconds", math.nan)
         eta = f", {duration(left)} left" if math.isfinite(left) else ""
         return f"step {record.step}/{record.total_steps}{eta}"
+    if row.state == State.STOPPED and record.total_steps:
+        return f"step {record.step}/{record.total_steps}"
     if row.metric:
         return f"{row.metric} {number(record.metrics[row.metric])}"
     return PREFIX.sub("", record.problem)
@@ -172,13 +175,14 @@ def as_json(rows: Sequence[Row]) -> str:
 
 def as_csv(rows: Sequence[Row]) -> str:
     """The table's columns in plain units, without the totals."""
-    header = ("run", "task", "state", "started", "seconds", "bytes", "metric", "value")
+    header = ("id", "run", "task", "state", "started", "seconds", "bytes", "metric", "value")
     return csv_text([header, *(list(_fields(row).values()) for row in rows)])
 
 
 def _fields(row: Row) -> dict[str, Any]:
     record = row.record
     return {
+        "id": run_id(record.path) or None,
         "run": shown(record.path),
         "task": record.task,
         "state": row.state,

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiexp.checkpoint.manifest import saved_steps
-from aiexp.errors import AiexpError
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CHECKPOINTS, FIGURES, STATUS
 from aiexp.rundir.named import short_name
 from aiexp.rundir.weights import checkpoint_path
+from aiexp.text.number import digits
 
 if TYPE_CHECKING:  # a session begins before torch is imported
     from aiexp.task.base import Task
@@ -50,11 +50,6 @@ def _cell(metrics: dict[str, float], name: str) -> str:
 def brief(metrics: dict[str, float]) -> str:
     """Metrics on one line."""
     return "  ".join(f"{name} {digits(value)}" for name, value in metrics.items())
-
-
-def digits(value: float) -> str:
-    """Four significant digits, also where they are zeros: 0.9570, 500.0."""
-    return f"{value:#.4g}".rstrip(".")
 
 
 def _aligned(cells: list[list[str]]) -> list[str]:
@@ -108,5 +103,5 @@ def prediction_example(task: "Task") -> str | None:
     """What one types after `aiexp predict RUN`; None where the task has no inputs."""
     try:
         return task.inputs().example
-    except AiexpError:
+    except Exception:  # whatever is wrong with a task's own inputs, it is no reason not to train
         return None

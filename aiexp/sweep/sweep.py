@@ -23,10 +23,10 @@ from aiexp.sweep.job import Interrupted, SweepJob, config_hash
 from aiexp.sweep.ledger import Ledger
 from aiexp.sweep.place.preload import modules_of
 from aiexp.sweep.plugins import check_settings
+from aiexp.sweep.ranking import say_ranking
 from aiexp.sweep.result import Result
 from aiexp.sweep.search.best import search_lines
 from aiexp.sweep.search.objective import complete_search
-from aiexp.sweep.standing import say_standing
 from aiexp.text.secrets import MASK, redact, redact_text
 from aiexp.text.terminal import resume_command, say
 from aiexp.world.torchrun import is_torchrun
@@ -162,7 +162,7 @@ def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
     if lines:  # trials of earlier attempts count, and those that failed are not run again
         results = [e.result for e in ledger.entries().values() if e.result]
     else:
-        say_standing(directory)
+        say_ranking(directory)
     return summary(results, directory, num_planned=len(planned))
 
 

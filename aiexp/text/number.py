@@ -38,6 +38,11 @@ def show(value: float, decimals: int) -> str:
     return text.removeprefix("-") if not text.strip("-0.") else text
 
 
+def digits(value: float) -> str:
+    """Four significant digits, also where they are zeros: 0.9570, 500.0."""
+    return f"{value:#.4g}".rstrip(".")
+
+
 def duration(seconds: float) -> str:
     """`4.4 s`, `45 s`, `9.4 min`, `2.1 h`, `12 days`."""
     seconds = max(seconds, 0.0)

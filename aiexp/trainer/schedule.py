@@ -61,7 +61,7 @@ class MultiStep:
         return min(step / warmup, 1.0) * self.gamma**passed if warmup else self.gamma**passed
 
 
-Falling = Schedule | MultiStep  # whatever a trainer takes
+AnySchedule = Schedule | MultiStep  # whatever a trainer takes
 
 
 def in_steps(length: float, total_steps: int) -> int:

@@ -22,7 +22,7 @@ from aiexp.task.contract import (
 )
 from aiexp.trainer.captures import Captures
 from aiexp.trainer.finiteness import AtOnce, Finiteness, Later
-from aiexp.trainer.schedule import Falling, set_initial_rates
+from aiexp.trainer.schedule import AnySchedule, set_initial_rates
 from aiexp.trainer.sharding import clipped, fitted_moments
 from aiexp.trainer.together import Window as Totals
 from aiexp.trainer.together import check_alike, merged, synced
@@ -67,7 +67,7 @@ class Stepper:
     """
 
     def __init__(
-        self, task: Task, hardware: Hardware, *, schedule: Falling, total_steps: int, clip: float | None
+        self, task: Task, hardware: Hardware, *, schedule: AnySchedule, total_steps: int, clip: float | None
     ) -> None:
         self.task, self.schedule, self.total_steps, self.clip = task, schedule, total_steps, clip
         self.device = hardware.device

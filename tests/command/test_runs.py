@@ -150,8 +150,9 @@ def test_json_and_csv_are_data(outputs: Path, capsys: pytest.CaptureFixture[str]
     assert (
         call(capsys, "--format=csv", "seed=1")[1]
         .splitlines()[1]
-        .startswith(f"{rows[3]['run']},mnist,finished")
+        .startswith(f"bbbbbb,{rows[3]['run']},mnist,finished")
     )
+    assert [row["id"] for row in rows] == [letter * 6 for letter in "edcba"]
 
 
 def test_rm_says_then_does(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from aiexp.command.list import read_header
+from aiexp.config.block_groups import BLOCK_GROUPS
 from aiexp.config.compose import Merged, compose
 from aiexp.config.composed import Composed
 from aiexp.config.folders import GROUPS, Option, builtin_dirs
-from aiexp.config.placed import PLACES
 from aiexp.config.target.arguments import GIVEN
 from aiexp.config.target.signature import read
 
@@ -47,7 +47,7 @@ def test_every_file_is_an_option_of_a_known_group_or_what_options_build_on() -> 
     files = [p for p in folder.glob("*/*.yaml") if p.parent.name != "hydra"]  # Hydra's own are tests/sweep's
     assert len(files) == len(OPTIONS) + len(SHARED)
     assert len(SHARED) >= 6
-    assert {o.group for o in OPTIONS} == {*GROUPS, *PLACES}
+    assert {o.group for o in OPTIONS} == {*GROUPS, *BLOCK_GROUPS}
 
 
 @pytest.mark.parametrize("shared", SHARED, ids=lambda o: f"{o.group}/{o.name}")
@@ -82,7 +82,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [o for o in OPTIONS if o.group not in PLACES], ids=lambda o: f"{o.group}={o.name}"
+    "option", [o for o in OPTIONS if o.group not in BLOCK_GROUPS], ids=lambda o: f"{o.group}={o.name}"
 )
 def test_option(option: Option) -> None:
     node = composed(option).config[option.group]

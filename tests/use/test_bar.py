@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from aiexp.command.use.bar import bar, unheard
+from aiexp.command.use.bar import bar
+from aiexp.use.progress import unheard
 
 
 class Terminal(io.StringIO):

@@ -1,16 +1,11 @@
 """How far a command has got, on a terminal."""
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from aiexp.text.terminal import visible
-
-Progress = Callable[[str, int, int | None], object]  # what is done to how many, and of how many
-
-
-def unheard(label: str, count: int, total: int | None) -> None:
-    """Nobody looks."""
+from aiexp.use.progress import Progress, unheard
 
 
 @contextmanager

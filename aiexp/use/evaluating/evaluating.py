@@ -16,9 +16,9 @@ from aiexp.use.evaluating.candidate import Candidate, check_examples, load_candi
 from aiexp.use.evaluating.changes import WHERE
 from aiexp.use.evaluating.groups import Groups, Keys, by_groups, read_keys
 from aiexp.use.evaluating.overheard import evaluate_once
-from aiexp.use.evaluating.progress import Progress, unheard
 from aiexp.use.evaluating.resampling import Interval, gain_interval
 from aiexp.use.evaluating.scores import Scores, check_alike, is_classifier, score, together
+from aiexp.use.progress import Progress, unheard
 
 FITTING = "eval"  # the split that temperatures are fitted on
 

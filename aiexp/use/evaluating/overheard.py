@@ -10,8 +10,9 @@ from torch import Tensor
 from aiexp.task.report import Evaluation
 from aiexp.trainer.evaluation import evaluate
 from aiexp.use.evaluating.candidate import Candidate
-from aiexp.use.evaluating.progress import Progress, counted
+from aiexp.use.evaluating.progress import counted
 from aiexp.use.evaluating.scores import Answer, Scores, is_classifier, score, scores_of
+from aiexp.use.progress import Progress
 
 
 def evaluate_once(candidate: Candidate, split: str, progress: Progress) -> tuple[Evaluation, Scores | None]:

@@ -1,15 +1,11 @@
-"""How far an evaluation is: examples of a split, counted as its batches are done."""
+"""Examples of a split, counted as its batches are done."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 from torch import Tensor
 
-Progress = Callable[[str, int, int | None], object]  # the split, its examples so far, and of how many
-
-
-def unheard(split: str, count: int, total: int | None) -> None:
-    """Nobody wants to know."""
+from aiexp.use.progress import Progress
 
 
 def counted(dataset: Any, split: str, progress: Progress) -> Iterator[Any]:

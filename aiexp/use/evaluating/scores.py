@@ -15,7 +15,8 @@ from aiexp.task.base import Task
 from aiexp.task.contract import broken, misfits
 from aiexp.use.evaluating.candidate import Candidate
 from aiexp.use.evaluating.changes import WHERE
-from aiexp.use.evaluating.progress import Progress, counted, unheard
+from aiexp.use.evaluating.progress import counted
+from aiexp.use.progress import Progress, unheard
 
 # Tensor letters: N examples, C classes.
 

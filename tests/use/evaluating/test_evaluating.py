@@ -13,10 +13,10 @@ from aiexp.rundir.file import STATUS
 from aiexp.use.evaluating.candidate import Candidate, load_candidate
 from aiexp.use.evaluating.evaluating import Outcome, Request, evaluate_runs
 from aiexp.use.evaluating.overheard import evaluate_once
-from aiexp.use.evaluating.progress import unheard
 from aiexp.use.evaluating.scores import score
 from aiexp.use.evaluating.shown import WIDTH, shown
 from aiexp.use.evaluating.written import RECORD, write_outcome
+from aiexp.use.progress import unheard
 from tests.use.trained_runs import pictures_run, texts_run, train
 
 

@@ -12,7 +12,7 @@ from aiexp.config.target.find import NotFoundError
 from aiexp.config.target.signature import read
 from aiexp.errors import TYPED, ConfigError
 
-PLACES = {"optimizer": ("task.optimizer", "task.optimizers"), "schedule": ("trainer.schedule",)}
+BLOCK_GROUPS = {"optimizer": ("task.optimizer", "task.optimizers"), "schedule": ("trainer.schedule",)}
 TARGET, RATE, OF_ADAM = "_target_", "lr", "betas"
 
 
@@ -25,7 +25,7 @@ def place(full: DictConfig) -> None:
     Raises:
         ConfigError: the task has no such block.
     """
-    for group, keys in PLACES.items():
+    for group, keys in BLOCK_GROUPS.items():
         with open_dict(full):
             chosen = full.pop(group, None)
         if chosen is None:
@@ -50,7 +50,7 @@ def check_block(key: str, value: object, typed: str) -> None:
         value: What it is set to.
         typed: The whole word.
     """
-    group = next((group for group, keys in PLACES.items() if key in keys), None)
+    group = next((group for group, keys in BLOCK_GROUPS.items() if key in keys), None)
     if group is not None and isinstance(value, str):
         raise ConfigError(
             f"'{key}' is a block, not a name", where=f"{TYPED}{typed}", fix=f"type {group}={value}"

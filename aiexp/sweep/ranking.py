@@ -18,7 +18,7 @@ MOST = 10  # groups of the table
 FEWEST = 2  # jobs that there is something to compare of
 
 
-def say_standing(directory: Path) -> None:
+def say_ranking(directory: Path) -> None:
     """Prints the table of a sweep's complete jobs, and how to run the best again; nothing for one job.
 
     Args:

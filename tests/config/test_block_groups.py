@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
+from aiexp.config.block_groups import replaced
 from aiexp.config.compose import compose
-from aiexp.config.placed import replaced
 from aiexp.errors import AiexpError
 from aiexp.experiment import Experiment
 
@@ -18,7 +19,7 @@ def config(*overrides: str) -> Any:
 
 
 @pytest.mark.parametrize("option", ["adam", "adamw", "nadam", "radam", "rmsprop", "sgd"])
-def test_every_optimizer_trains_a_task(option: str) -> None:
+def test_every_optimizer_moves_the_weights_of_a_task(option: str) -> None:
     made = config(
         "task=maml_sine", f"optimizer={option}", "dataset.num_tasks=8", "dataset.batch_size=4",
         "hardware=cpu", "hardware.threads=1",
@@ -27,6 +28,12 @@ def test_every_optimizer_trains_a_task(option: str) -> None:
     experiment = Experiment.of(made)
     optimizer = experiment.task.make_optimizers()["model"]
     assert type(optimizer).__name__.lower() == option
+    weights = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    before = [weight.detach().clone() for weight in weights]
+    for weight in weights:
+        weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    assert not any(torch.equal(a, b) for a, b in zip(before, weights, strict=True))
     assert experiment.task.make_optimizers()["baseline"] is not None, "other blocks stay"
 
 

@@ -9,7 +9,7 @@ import yaml
 from aiexp.compare.compare import compare
 from aiexp.rundir.record import RunRecord, find_runs
 from aiexp.rundir.state import State
-from aiexp.sweep.standing import best_lines, ranking_metric, say_standing
+from aiexp.sweep.ranking import best_lines, ranking_metric, say_ranking
 
 
 def job(lr: float, seed: int, **metrics: float) -> RunRecord:
@@ -67,7 +67,7 @@ def test_it_is_read_from_the_jobs_that_are_complete(
         status = {"state": state, "metrics": metrics, "better": {"eval/accuracy": "max"}}
         (path / "status.json").write_text(json.dumps(status))
     assert len(find_runs([sweep])) == len(accuracies) + 1
-    say_standing(sweep)
+    say_ranking(sweep)
     out, err = capsys.readouterr()
     assert expected in err
     assert bool(out) == bool(expected)
