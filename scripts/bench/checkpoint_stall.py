@@ -9,7 +9,6 @@ for copies, is shown and not counted.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from side import write_json
 from torch import Tensor, nn
 
 from aiexp.checkpoint.store import CheckpointPolicy
@@ -159,10 +159,8 @@ def main() -> None:
         )
     ratio = median(r["ratio"] for r in rounds[1:])
     print(f"median ratio {ratio:.1%} (target: at most 10 %)")
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        result = {"parameters": count, "hardware": hardware.record(), "median_ratio": ratio, "rounds": rounds}
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    result = {"parameters": count, "hardware": hardware.record(), "median_ratio": ratio, "rounds": rounds}
+    write_json(options.json, result)
 
 
 if __name__ == "__main__":

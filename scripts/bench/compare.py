@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from side import write_json
+
 from aiexp.config.compose import compose
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import FORMAT
@@ -114,7 +116,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--points", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write the numbers here")
     arguments = parser.parse_args()
+    result: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         make_runs(Path(folder), arguments.runs, arguments.points)
         print(f"{arguments.runs} runs of {arguments.points} points, best of {arguments.rounds} rounds")
@@ -127,10 +131,13 @@ def main() -> None:
         }.items():
             rounds = [measure([folder, *words]) for _ in range(arguments.rounds)]
             seconds, processor, memory, size = (min(values) for values in zip(*rounds, strict=True))
+            result[name] = {"seconds": seconds, "processor": processor, "mb": memory, "output_mb": size / 1e6}
             print(
                 f"{name:24}{seconds:8.2f} s{processor:10.2f} s{memory:7.0f} MB{size / 1e6:7.2f} MB",
                 flush=True,
             )
+    sizes = {"runs": arguments.runs, "points": arguments.points}
+    write_json(arguments.json, {**sizes, "outputs": result}, "plotly")
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ import json
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from side import write_json
 
 ROUNDS, SIZES = 5, (1, 32)
 # What makes a short run of a task shorter, without another network: few examples to be evaluated on.
@@ -162,10 +163,8 @@ def main() -> None:
         print(f"milliseconds of an input and of {SIZES[1]}, by side")
         for row in rows:
             print(show(row))
-    if args.json:
-        versions = {name: version(name) for name in ("torch", "onnx", "onnxruntime", "onnxscript")}
-        found = {"threads": torch.get_num_threads(), "versions": versions, "rows": rows}
-        args.json.write_text(json.dumps(found, indent=1) + "\n")
+    result = {"threads": torch.get_num_threads(), "rows": rows}
+    write_json(args.json, result, "onnx", "onnxruntime", "onnxscript")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import argparse
 import csv
 import gc
 import itertools
-import json
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from xml.etree import ElementTree
 import numpy as np
 import torch
 from PIL import Image
+from side import write_json
 
 from aiexp.config.compose import compose
 from aiexp.dataset.few_shot import glyphs
@@ -312,9 +312,7 @@ def main() -> None:
                     continue
                 named = [*typed, *VARIANTS[variant]]
                 results[variant] = attempt(named, arguments.seconds, is_peer=variant == "peer")
-                if arguments.json:
-                    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-                    arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+                write_json(arguments.json, result)
             print(row(case, results), flush=True)
             for variant, one in results.items():
                 if "error" in one:

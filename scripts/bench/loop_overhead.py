@@ -8,7 +8,6 @@ median over the rounds is printed. Lightning takes part where it is installed.
 
 import argparse
 import importlib.util
-import json
 import logging
 import os
 import tempfile
@@ -23,6 +22,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from side import write_json
 from torch import Tensor, nn
 
 from aiexp.checkpoint.store import CheckpointPolicy
@@ -217,10 +217,7 @@ def main() -> None:
             f"{name:32}{values['microseconds_per_step']:8.0f} us a step"
             f"{values['over_bare']:8.0f} us over bare"
         )
-    if arguments.json:
-        arguments.json.write_text(
-            json.dumps({"torch": torch.__version__, "rounds": rounds, **result}, indent=2)
-        )
+    write_json(arguments.json, {"rounds": rounds, "loops": result})
 
 
 if __name__ == "__main__":

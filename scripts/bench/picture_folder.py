@@ -27,6 +27,7 @@ import PIL
 import torch
 import torchvision
 from PIL import Image
+from side import write_json
 from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
@@ -158,7 +159,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batches", type=int, default=40)
-    parser.add_argument("--out", type=Path, default=Path("outputs/picture_folder.json"))
+    parser.add_argument("--json", type=Path, help="write the numbers here")
     parser.add_argument("--start", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.start:
@@ -176,8 +177,7 @@ def main() -> None:
             result[which] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
         for size in given.size:
             result[f"{size} pixels"] = compare(folder, size, given.workers, given.rounds, given.batches)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=1))
+    write_json(given.json, result, "torchvision", "Pillow")
     print(f"{given.pictures:,} pictures, {given.workers} workers, {versions}")
     for which in ("first start", "second start"):
         print(f"{which:14} {', '.join(f'{key} {value:.1f}' for key, value in result[which].items())}")

@@ -8,7 +8,6 @@ median over the rounds, after one that warms up. ImageFolder is tried with 0 and
 """
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from side import write_json
 from torch.utils.data import DataLoader
 
 from aiexp.config.objects.build import build
@@ -133,8 +133,7 @@ def main() -> None:
         for side, speed in row["per_second"].items():
             print(f"  {side:60} {speed:8.1f}/s")
         print(f"  ratio {row['ratio']:.2f} ({', '.join(f'{ratio:.2f}' for ratio in row['ratios'])})")
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"torch": torch.__version__, "rows": rows}, indent=2))
+    write_json(arguments.json, {"rows": rows}, "transformers", "torchvision")
 
 
 if __name__ == "__main__":

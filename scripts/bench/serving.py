@@ -33,6 +33,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+from side import write_json
+
 TRAINED = {
     "mnist_cnn": ["dataset.limit=2000", "trainer.epochs=1"],
     "bert_finetune": ["dataset.limit=200", "trainer.steps=4", "trainer.epochs=null"],
@@ -284,7 +286,7 @@ def main() -> None:
     if given.worker:
         serve_plainly(given.runs[0], given.worker)
         return
-    result: dict[str, Any] = {"cores": len(os.sched_getaffinity(0))}
+    result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for number, task in enumerate(given.tasks):
             run = given.runs[number] if given.runs else train(task, Path(folder))
@@ -295,9 +297,7 @@ def main() -> None:
                 for body in bodies(task)
             ]
             result[task] = (last_long if given.minutes else compare)(run.resolve(), requests, given)
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_json(given.json, result, "fastapi", "uvicorn")
 
 
 if __name__ == "__main__":

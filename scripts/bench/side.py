@@ -2,11 +2,17 @@
 
 import argparse
 import json
+import os
+import platform
+import re
+import shlex
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +144,46 @@ def fit_seconds(config: Any, task: Any, dataset: Any, hardware: Any) -> float:
     return step_seconds * trainer.total_steps(dataset)
 
 
-def write_json(path: Path | None, result: dict[str, Any]) -> None:
-    """Writes the numbers where asked."""
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(result, indent=2) + "\n")
+def write_json(path: Path | None, result: dict[str, Any], *peers: str) -> None:
+    """Writes the numbers where asked, with what `docs/benchmarks.md` says of how they came about.
+
+    Args:
+        path: None: nowhere.
+        result: The benchmark's own numbers.
+        peers: Distributions that were measured too; their versions are kept, torch's always.
+    """
+    if path is None:
+        return
+    measured = {
+        "date": date.today().isoformat(), "command": command(), "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)), "commit": commit(),
+        "versions": {name: version(name) for name in ("torch", *peers)},
+    }  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"measured": measured, **result}, indent=1) + "\n")
+
+
+def command() -> str:
+    """What was typed, without where it is written to."""
+    words = [f"scripts/bench/{Path(sys.argv[0]).name}", *sys.argv[1:]]
+    at = words.index("--json")
+    return shlex.join(words[:at] + words[at + 2 :])
+
+
+def processor() -> str:
+    """As the system names it, and whether it multiplies bfloat16 matrices in hardware."""
+    try:
+        facts = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    name = re.search(r"model name\s*: (.*)", facts)
+    units = [unit for unit in ("amx_bf16", "avx512_bf16") if f" {unit}" in facts]
+    return " with ".join([name[1].strip() if name else platform.machine(), *units[:1]])
+
+
+def commit() -> str:
+    """Of the code that was measured; "+" where files were changed since."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout
+    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True).stdout
+    return name.strip() + ("+" if changed else "")

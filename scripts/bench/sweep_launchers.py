@@ -23,6 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
+from side import write_json
+
 JOB = [
     "task=bert_finetune", "model=bert_tiny", "model.hidden_size=32", "model.intermediate_size=64",
     "dataset=text_files", "dataset.train_file=texts.csv", "dataset.batch_size=8", "tracker=none",
@@ -44,6 +46,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=16)
     parser.add_argument("--only", nargs="+", choices=SIDES, default=SIDES)
+    parser.add_argument("--json", type=Path, help="write the numbers here")
     arguments = parser.parse_args()
     walls: dict[str, list[float]] = {side: [] for side in arguments.only}
     training: list[float] = []
@@ -56,6 +59,8 @@ def main() -> None:
                 training += runs[1:]
             print(f"round {number}  {side:<15} {seconds:6.1f} s", file=sys.stderr, flush=True)
     report(walls, median(training) if training else None, arguments.jobs)
+    result = {"jobs": arguments.jobs, "training_seconds": training, "wall_seconds": walls}
+    write_json(arguments.json, result, "hydra-core", "submitit")
 
 
 def report(walls: dict[str, list[float]], training: float | None, jobs: int) -> None:

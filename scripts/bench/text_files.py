@@ -23,6 +23,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+from side import write_json
+
 BATCH, EVAL_BATCH, MAX_TOKENS, NEXT_BATCHES = 32, 64, 256, 1000
 
 
@@ -164,8 +166,7 @@ def main() -> None:
                 done = subprocess.run(command, env=kept, check=True, stdout=subprocess.PIPE, text=True)
                 results[f"{side} {when}"] = json.loads(done.stdout.splitlines()[-1])
                 print(f"{side:>9} {when:>6} start: {results[f'{side} {when}']}", flush=True)
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=1) + "\n")
+    write_json(args.json, results, "datasets", "transformers")
 
 
 if __name__ == "__main__":
