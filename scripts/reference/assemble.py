@@ -30,8 +30,9 @@ def assemble(root: Path, folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    shutil.copytree(root / "docs/theme/files", folder, dirs_exist_ok=True)
     for path in (root / "docs").rglob("*"):
-        if path.suffix in (".svg", ".png", ".css"):
+        if path.suffix in (".svg", ".png"):
             target = folder / path.relative_to(root / "docs")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)

@@ -3,12 +3,14 @@
 import importlib
 import re
 import sys
+import textwrap
 from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
+from aiexp import __all__ as offered
 from aiexp import cli
 from aiexp.command import COMMANDS, module_of
 from aiexp.config.compose import compose
@@ -143,6 +145,16 @@ def test_the_keys_that_a_page_names_exist(page: Path) -> None:
     if page.name in ("decisions.md", "architecture.md"):
         named = {word for word in named if not (ROOT / "aiexp" / word.replace(".", "/")).parent.is_dir()}
     assert sorted(named - keys() - own) == []
+
+
+@pytest.mark.parametrize("page", page_files(), ids=lambda p: p.relative_to(DOCS).as_posix())
+def test_python_on_a_page_compiles_and_names_what_aiexp_offers(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for block in re.finditer(r"^( *)```python\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL):
+        code = textwrap.dedent(block[2])
+        compile(code, str(page), "exec")
+        named = set(re.findall(r"\baiexp\.(\w+)\(", code))
+        assert named <= set(offered), page
 
 
 @pytest.mark.parametrize("folder", sorted(EXAMPLES.iterdir()), ids=lambda p: p.name)
