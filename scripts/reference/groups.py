@@ -91,15 +91,9 @@ def _group(group: str, options: dict[str, Option]) -> str:
 def _option(group: str, option: Option, files: dict[str, Option]) -> list[str]:
     """The section of one option."""
     keys = keys_of(option, files)
-    facts, purpose = [], []
-    for line in header(option.path):
-        fact = _FACT.match(line)
-        if fact:
-            facts.append(f"- {fact[1]}: {code(fact[2]) if fact[1] in _CODE else prose(fact[2])}")
-        else:
-            purpose.append(line)
+    facts, purpose = _header(header(option.path))
     parts = [f"## {option.name}", "", f"{code(f'{group}={option.name}')}", ""]
-    parts += [prose(" ".join(purpose)), "", *facts, ""]
+    parts += [*purpose, "", *facts, ""]
     choices = {g: n for g, n in chosen(option).items() if g in ABOUT}
     if choices:
         links = [
@@ -118,6 +112,28 @@ def _option(group: str, option: Option, files: dict[str, Option]) -> list[str]:
         parts += [f"{prose(text)}\n" for text in texts]
     parts += [_keys(group, keys), ""]
     return parts
+
+
+def _header(lines: list[str]) -> tuple[list[str], list[str]]:
+    """The facts of a header as a list, and its text, in which commands are blocks."""
+    facts: list[str] = []
+    purpose: list[str] = []
+    is_command = False
+    for line in lines:
+        fact = _FACT.match(line)
+        is_command = line.startswith("aiexp ") or (is_command and purpose[-1].endswith("\\"))
+        if fact and fact[1] in _CODE:
+            command, bracket, note = fact[2].partition(" (")
+            facts.append(f"- {fact[1]}: {code(command)}{prose(bracket + note)}")
+        elif fact:
+            facts.append(f"- {fact[1]}: {prose(fact[2])}")
+        elif is_command:
+            purpose += [] if purpose[-1].startswith("    ") else [""]
+            purpose.append(f"    {line}")
+        else:
+            purpose += [""] if purpose and purpose[-1].startswith("    ") else []
+            purpose.append(prose(line))
+    return facts, purpose
 
 
 def _keys(group: str, keys: dict[str, Key]) -> str:

@@ -15,7 +15,7 @@ from aiexp import cli
 from aiexp.command import COMMANDS, module_of
 from aiexp.config.compose import compose
 from aiexp.config.folders import builtin_dirs
-from aiexp.errors import AiexpError
+from aiexp.errors import AiexpError, HardwareError
 from tests.docs.pages import DOCS, EXAMPLES, ROOT, Command, commands, page_files, shown_files
 
 from reference import groups  # isort: skip
@@ -80,7 +80,10 @@ def accept(command: Command) -> None:
         from aiexp.sweep.hydra_sweep import HydraSweep
         from aiexp.sweep.sweep import prepare_sweep
 
-        HydraSweep(*prepare_sweep(words, None, resume=False))
+        try:
+            HydraSweep(*prepare_sweep(words, None, resume=False))
+        except HardwareError as error:  # all is checked before a cluster is looked for
+            assert "srun" in error.what
     elif name in ("run", "check"):
         compose(words)
     elif name in ON_RUNS:
