@@ -14,6 +14,7 @@ ROOT_PAGES = {
     "SECURITY.md": "security.md",
     "CHANGELOG.md": "changelog.md",
 }
+UNSEARCHED = ("decisions.md", "changelog.md")  # they would stand before what people look for
 _LINK = re.compile(r"(?P<text>!?\[[^\]]*\])\((?P<path>[^)#\s:]+)(?P<anchor>#[^)\s]*)?\)")
 _FENCE = re.compile(r"^ *(```|~~~)")
 
@@ -44,6 +45,8 @@ def pages(root: Path) -> Iterator[tuple[str, str]]:
     for source, name in placed.items():
         text = (root / source).read_text("utf-8")
         text = notebook.page(text) if source.endswith(".ipynb") else text
+        if name in UNSEARCHED:
+            text = f"---\nsearch:\n  exclude: true\n---\n\n{text}"
         yield name, relinked(text, source, placed)
     yield from reference(root)
 

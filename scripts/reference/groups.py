@@ -1,11 +1,12 @@
 """A page for each group of the configuration: its options and every key of each."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from aiexp.config.folders import PRIMARY, Option, builtin_dirs
-from reference.keys import RESERVED, Key, chosen, header, keys_of, target_of
+from reference.keys import RESERVED, Key, builds_on, chosen, header, keys_of, own_keys, target_of
 from reference.markdown import code, prose, table
 
 _FACT = re.compile(r"^(Command|Data|Time|Expected|Use|Space|Seeds|Source): (.*)$")
@@ -83,7 +84,8 @@ def _index(files: dict[str, dict[str, Option]], builtin: Path) -> str:
 
 def _group(group: str, options: dict[str, Option]) -> str:
     parts = [f"# {group}", "", prose(ABOUT.get(group, "")), ""]
-    for option in public(options).values():
+    bases = Counter(base for option in public(options).values() for base in builds_on(option, options))
+    for option in sorted(public(options).values(), key=lambda each: -bases[each.name]):
         parts += _option(group, option, options)
     return "\n".join(parts)
 
@@ -100,7 +102,8 @@ def _option(group: str, option: Option, files: dict[str, Option]) -> list[str]:
             f"[{code(f'{g}={n}')}]({page_name(g).removeprefix('config/')}#{n})" for g, n in choices.items()
         ]
         parts += [f"Brings {', '.join(links)}.", ""]
-    if "_target_" in keys:
+    bases = builds_on(option, files)
+    if "_target_" in keys and not bases:
         target = target_of(keys["_target_"].default)
         said = " ".join([target.docstring.summary, *target.docstring.body])
         texts = [
@@ -110,7 +113,11 @@ def _option(group: str, option: Option, files: dict[str, Option]) -> list[str]:
         ]
         parts += [f"{code(target.name)}: {prose(said)}" if said else code(target.name), ""]
         parts += [f"{prose(text)}\n" for text in texts]
-    parts += [_keys(group, keys), ""]
+    if bases:
+        links = " and ".join(f"[{base}](#{base})" for base in bases)
+        parts += [f"All that is not in the table is as in {links}.", ""]
+    shown = {name: key for name, key in keys.items() if not bases or name in own_keys(option)}
+    parts += [_keys(group, shown), ""]
     return parts
 
 

@@ -151,6 +151,18 @@ def _read(path: Path, files: dict[str, Option], found: dict[str, Key]) -> None:
     _walk(root, "", text.splitlines(), found)
 
 
+def builds_on(option: Option, files: dict[str, Option]) -> list[str]:
+    """Names of the options that a file builds on, without those that cannot be chosen themselves."""
+    root = yaml.compose(option.path.read_text("utf-8"), Loader=yaml.SafeLoader)
+    names = _bases(root) if isinstance(root, yaml.MappingNode) else []
+    return [name for name in names if name in files and not name.startswith("_")]
+
+
+def own_keys(option: Option) -> dict[str, Key]:
+    """The keys that a file writes itself."""
+    return keys_of(option, {})
+
+
 def _bases(root: yaml.MappingNode) -> list[str]:
     """Names in the defaults list that are files of the same group."""
     entries = next((v for k, v in root.value if k.value == "defaults"), None)

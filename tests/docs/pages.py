@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 EXAMPLES = DOCS / "examples"
-_MARK = re.compile(r"^<!-- (not run|fails|expect): (.+) -->$")
+_MARK = re.compile(r"^<!-- (not run|fails|expect|slow): (.+) -->$")
 
 if str(ROOT / "scripts") not in sys.path:
     sys.path.insert(0, str(ROOT / "scripts"))
@@ -27,6 +27,7 @@ class Command:
         text: As typed.
         not_run: Why no test can try it; empty where one does.
         fails: How it ends where it is to fail; empty else.
+        slow: Why only the long tests run it; empty else.
     """
 
     page: Path
@@ -34,6 +35,7 @@ class Command:
     text: str
     not_run: str = ""
     fails: str = ""
+    slow: str = ""
 
     @property
     def words(self) -> list[str]:
@@ -62,7 +64,7 @@ def commands(page: Path) -> list[Command]:
             inside = "" if inside else fence[1] or "text"
             marks = marks if inside else {}
         elif inside == "console" and line.startswith("$ "):
-            given = (marks.get("not run", ""), marks.get("fails", ""))
+            given = (marks.get(mark, "") for mark in ("not run", "fails", "slow"))
             found.append(Command(page, number, line[2:], *given))
     return found
 

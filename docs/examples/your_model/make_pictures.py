@@ -11,7 +11,7 @@ for kind, sides in {"circle": 40, "square": 4, "triangle": 3}.items():
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(120):
         picture = Image.new("RGB", (32, 32), tuple(draw_random.choices(range(100), k=3)))
-        place = (draw_random.randint(12, 20), draw_random.randint(12, 20), draw_random.randint(6, 11))
+        place = (draw_random.randint(12, 20), draw_random.randint(12, 20), draw_random.randint(7, 11))
         color = tuple(draw_random.choices(range(150, 256), k=3))
         turn = draw_random.randint(0, 359)
         ImageDraw.Draw(picture).regular_polygon(place, sides, rotation=turn, fill=color)

@@ -13,7 +13,7 @@ MOVES = ((0, 1), (0, -1), (1, 0), (-1, 0))
 class Delivery(gymnasium.Env[Any, Any]):
     """Sees where it stands, where to go next, and whether it carries the parcel; four moves.
 
-    Picking the parcel up pays 1, delivering it 1 and ends the episode; each move costs 0.02.
+    Picking the parcel up pays 1, delivering it 1 and ends the episode; each other move costs 0.02.
     """
 
     def __init__(self, render_mode: str | None = None) -> None:

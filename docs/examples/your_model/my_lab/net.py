@@ -31,4 +31,4 @@ class SmallResNet(nn.Module):
         self.feature_size = width
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.blocks(F.relu(self.stem(images))).mean((2, 3))
+        return self.blocks(F.relu(self.stem(images))).amax((2, 3))

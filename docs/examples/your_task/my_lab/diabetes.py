@@ -10,7 +10,7 @@ from sklearn.datasets import load_diabetes
 
 from aiexp.ranges import NonNegativeInt, PositiveInt
 
-SPLITS = {"train": slice(0, 342), "eval": slice(342, 392), "test": slice(392, 442)}
+SPLITS = {"train": slice(0, 242), "eval": slice(242, 342), "test": slice(342, 442)}
 
 
 class Diabetes:
