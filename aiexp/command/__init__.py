@@ -24,10 +24,15 @@ COMMANDS = {
     "completion": "print the completion script for bash, zsh or fish",
 }
 
-# Commands of the room `use`.
-USES = ("predict", "evaluate", "explain", "export", "serve")
+# The rooms of commands that do not lie beside this file.
+ROOMS = {
+    "use": ("predict", "evaluate", "explain", "export", "serve"),
+    "looking": ("list", "data", "doctor"),
+    "comparing": ("runs", "compare"),
+}
 
 
 def module_of(command: str) -> str:
     """Name of a command's module."""
-    return f"aiexp.command.use.{command}" if command in USES else f"aiexp.command.{command}"
+    room = next((f"{room}." for room, commands in ROOMS.items() if command in commands), "")
+    return f"aiexp.command.{room}{command}"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from aiexp.command.list import read_header
+from aiexp.command.looking.list import read_header
 from aiexp.config.block_groups import BLOCK_GROUPS
 from aiexp.config.compose import Merged, compose
 from aiexp.config.composed import Composed

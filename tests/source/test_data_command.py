@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from aiexp import cli
-from aiexp.command.data import main
+from aiexp.command.looking.data import main
 from aiexp.errors import ConfigError, DataError
 from aiexp.source.prepared import prepared
 from tests.source.toy import archive, entry, wheel
