@@ -7,6 +7,7 @@ Here belongs reading arguments and printing; what a command does is for the room
 COMMANDS = {
     "run": "compose an experiment from conf/ and train it; -m runs a sweep",
     "list": "every task, model, data set, ... with one line each",
+    "show": "one run in full; or a config, with what each key means",
     "check": "everything short of training: build, one batch, estimated time",
     "sweep": "check a W&B sweep file and register it (aiexp run -m sweeps here)",
     "resume": "continue a stopped run exactly where it stopped",
@@ -27,7 +28,7 @@ COMMANDS = {
 # The rooms of commands that do not lie beside this file.
 ROOMS = {
     "use": ("predict", "evaluate", "explain", "export", "serve"),
-    "looking": ("list", "data", "doctor"),
+    "looking": ("list", "show", "data", "doctor"),
     "comparing": ("runs", "compare"),
 }
 

@@ -1,10 +1,16 @@
 """`aiexp check [overrides] [-m]`: everything short of training, with a bill of what training would take."""
 
+import json
+import sys
+from contextlib import redirect_stdout
+from typing import Any
+
 from aiexp.command.checking.bill import check, say
 from aiexp.command.flags import CONFIG_DIR, TRUST, Flag, Flags
 from aiexp.command.run import INSTEAD
 from aiexp.config.compose import compose
 from aiexp.config.objects.address import addresses
+from aiexp.text.terminal import out_lines
 
 HELP = """\
 usage: aiexp check [KEY=VALUE ...] [flags]
@@ -26,6 +32,7 @@ FLAGS = Flags(
     "check",
     Flag("--resume", "also compare a resumed run with one that goes on"),
     Flag("--multirun", "check every job of the sweep", short="-m"),
+    Flag("--format", "json: the numbers, while the lines go to stderr", choices=("text", "json")),
     CONFIG_DIR,
     TRUST,
     instead=INSTEAD,
@@ -35,6 +42,17 @@ FLAGS = Flags(
 def main(argv: list[str]) -> int:
     """Prints the bill; returns 0 or raises what training would."""
     words, flags = FLAGS.parse(argv)
+    if flags.get("format") != "json":
+        _found(words, flags)
+        return 0
+    with redirect_stdout(sys.stderr):
+        found = _found(words, flags)
+    out_lines(json.dumps(found, indent=2))
+    return 0
+
+
+def _found(words: list[str], flags: dict[str, str]) -> dict[str, Any]:
+    """Checks one config, or every job of a sweep; returns the numbers."""
     config_dir = flags.get("config-dir")
     if "multirun" in flags:
         from aiexp.command.checking.check_sweep import check_sweep_jobs
@@ -43,5 +61,4 @@ def main(argv: list[str]) -> int:
     config = compose(words, config_dir=config_dir).config
     say("config", "valid: every key, type and target")
     with addresses(config):
-        check(config, resume="resume" in flags)
-    return 0
+        return check(config, resume="resume" in flags).fields()
