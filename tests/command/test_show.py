@@ -77,7 +77,7 @@ def test_a_finished_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "accuracy   0.9000" in out
     assert "checkpoints/ of steps 10, 20" in out
     assert "aiexp predict aaaaaa ..." in out
-    assert json.loads(shown(capsys, str(run), "--format", "json"))[0]["metrics"]["test/accuracy"] == 0.9
+    assert json.loads(shown(capsys, str(run), "--format", "json"))["metrics"]["test/accuracy"] == 0.9
 
 
 def test_a_run_that_died_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
