@@ -10,6 +10,7 @@ import time
 START = time.perf_counter()
 
 import argparse  # noqa: E402
+import importlib  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
@@ -50,7 +51,7 @@ def main() -> None:
     folder = tempfile.mkdtemp()
     composed = compose([f"outputs={folder}", "tracker.mode=offline", *arguments.overrides])
     mark("config composed and checked")
-    from aiexp import run
+    run = importlib.import_module("aiexp.run")  # `aiexp.run` is the function of the Python interface
 
     marking(run, "make_directory", "run directory written")
     marking(run, "build", "built ")
