@@ -38,13 +38,17 @@ def check_fields(full: DictConfig, choices: dict[str, str], typed: list[str]) ->
         other = choices.get("dataset")
         raise ConfigError(
             f"{name} learns from {LEARNS_FROM[task]}, dataset {other} has {LEARNS_FROM[dataset]}",
-            where=_where("dataset", choices, typed), fix="another task, or a data set of its field", see="aiexp list dataset",
-        )  # fmt: skip
+            where=_where("dataset", choices, typed),
+            fix="another task, or a data set of its field",
+            see="aiexp list dataset",
+        )
     if model in LEARNS_FROM and model not in (task, *MODELS_OF.get(task, ())):
         raise ConfigError(
             f"{name} takes models for {task}, model {choices.get('model')} is for {model}",
-            where=_where("model", choices, typed), fix="another task, or a model of its field", see="aiexp list model",
-        )  # fmt: skip
+            where=_where("model", choices, typed),
+            fix="another task, or a model of its field",
+            see="aiexp list model",
+        )
 
 
 def _where(group: str, choices: dict[str, str], typed: list[str]) -> str:
