@@ -20,11 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER, PAGE, EARLIER = ROOT / "docs/benchmarks", ROOT / "docs/benchmarks.md", "earlier"
 HEAD = """# What was measured
 
-Made by `scripts/bench/report.py` of docs/benchmarks/*.json; a test fails where this page is not what it makes.
-Each row is one claim, measured by the command beside it. Against a peer both sides take turns in one run, and
-the median of several rounds counts, so that a busy machine slows both; times of two machines are not comparable.
-A goal that was missed says so. A row with a dagger was typed by hand from a run on the day it bears, before later
-changes of the code: every task has logged the same numbers bit for bit since, the times were not repeated.
+Made by `scripts/bench/report.py` of docs/benchmarks/*.json; a test fails where this page is not what it
+makes. Each row is one claim, measured by the command beside it. Against a peer both sides take turns in
+one run, and the median of several rounds counts, so that a busy machine slows both; times of two
+machines are not comparable. A goal that was missed says so. A row with a dagger was typed by hand from
+a run on the day it bears, before later changes of the code: every task has logged the same numbers bit
+for bit since, the times were not repeated.
 """
 
 
