@@ -5,6 +5,8 @@ Here belongs reading arguments and printing; what a command does is for the room
 
 # Order of the help page.
 COMMANDS = {
+    "init": "a project of your own that runs at once",
+    "new": "one more task, model or data set in it: YAML, code and test",
     "run": "compose an experiment from conf/ and train it; -m runs a sweep",
     "list": "every task, model, data set, ... with one line each",
     "check": "everything short of training: build, one batch, estimated time",
@@ -21,13 +23,17 @@ COMMANDS = {
     "runs": "the runs there are: list, filter, remove, prune checkpoints",
     "doctor": "is this machine, or a run directory, healthy",
     "compare": "which of many runs is better, and how sure that is",
+    "schema": "JSON schemas, by which editors check and complete YAML files",
     "completion": "print the completion script for bash, zsh or fish",
 }
 
-# Commands of the room `use`.
-USES = ("predict", "evaluate", "explain", "export", "serve")
+# Commands that lie in a folder, and which.
+FOLDERS = {
+    **dict.fromkeys(("predict", "evaluate", "explain", "export", "serve"), "use"),
+    **dict.fromkeys(("init", "new", "schema"), "project"),
+}
 
 
 def module_of(command: str) -> str:
     """Name of a command's module."""
-    return f"aiexp.command.use.{command}" if command in USES else f"aiexp.command.{command}"
+    return ".".join(part for part in ("aiexp.command", FOLDERS.get(command, ""), command) if part)
