@@ -9,6 +9,7 @@ COMMANDS = {
     "new": "one more task, model or data set in it: YAML, code and test",
     "run": "compose an experiment from conf/ and train it; -m runs a sweep",
     "list": "every task, model, data set, ... with one line each",
+    "show": "one run in full; or a config, with what each key means",
     "check": "everything short of training: build, one batch, estimated time",
     "sweep": "check a W&B sweep file and register it (aiexp run -m sweeps here)",
     "resume": "continue a stopped run exactly where it stopped",
@@ -27,13 +28,16 @@ COMMANDS = {
     "completion": "print the completion script for bash, zsh or fish",
 }
 
-# Commands that lie in a folder, and which.
-FOLDERS = {
-    **dict.fromkeys(("predict", "evaluate", "explain", "export", "serve"), "use"),
-    **dict.fromkeys(("init", "new", "schema"), "project"),
+# The rooms of commands that do not lie beside this file.
+ROOMS = {
+    "use": ("predict", "evaluate", "explain", "export", "serve"),
+    "looking": ("list", "show", "data", "doctor"),
+    "comparing": ("runs", "compare"),
+    "project": ("init", "new", "schema"),
 }
 
 
 def module_of(command: str) -> str:
     """Name of a command's module."""
-    return ".".join(part for part in ("aiexp.command", FOLDERS.get(command, ""), command) if part)
+    room = next((f"{room}." for room, commands in ROOMS.items() if command in commands), "")
+    return f"aiexp.command.{room}{command}"

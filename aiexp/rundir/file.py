@@ -36,6 +36,7 @@ MODEL = "model"  # small files of its pretrained model, such as the tokenizer
 TRAINED_BY = "trained_by.json"  # among them: the run whose network it began with
 FLAT, GIT_DIFF, LOCK = "config.json", "git.diff", ".lock"
 CHECKPOINTS, FIGURES, LOG, ERROR_LOG = "checkpoints", "figures", "run.log", "error.log"
+PROFILE = "profile"
 RANKS = "ranks"  # of a run on several devices: what each process but the leader has said
 
 MEGABYTE = 10**6
