@@ -1,6 +1,7 @@
 """Figures in one style, as the bytes of a PNG and of a PDF."""
 
 import io
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,9 +55,16 @@ def drawing(width: float, height: float) -> Generator["Figure"]:
 
 def saved(figure: "Figure") -> Drawn:
     """The files of a figure, the same bytes for the same figure."""
-    files: dict[str, bytes] = {}
-    for kind, dates in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "Producer": None})):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, metadata=dates)
-        files[kind] = buffer.getvalue()
-    return Drawn(**files)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
+    png, pdf = io.BytesIO(), io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # names may be in any script: boxes stand for it
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
+            figure.set_layout_engine("none")
+        # Not `savefig`, which draws everything twice, and would lay it out for each file.
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
+        FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None, "Producer": None})
+    return Drawn(png.getvalue(), pdf.getvalue())

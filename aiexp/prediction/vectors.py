@@ -24,7 +24,7 @@ class Vectors(Inputs):
     """
 
     noun = "an example"
-    example = '"0.1, 2, -3"'
+    example = "FILE.csv"
     is_word = True
     schema: ClassVar[Json] = {"type": "array", "description": "an example as (nested) lists of numbers"}
 

@@ -218,8 +218,9 @@ def _shared(parameter: Parameter) -> str:
     for node in parameter.module.body:
         if isinstance(node, ast.ClassDef):
             keys = [key.target for key in node.body if isinstance(key, ast.AnnAssign)]
-            if parameter.name in [key.id for key in keys if isinstance(key, ast.Name)]:
-                return arguments_of(ast.get_docstring(node) or "").get(parameter.name, "")
+            said = arguments_of(ast.get_docstring(node) or "").get(parameter.name, "")
+            if said and parameter.name in [key.id for key in keys if isinstance(key, ast.Name)]:
+                return said
     return ""
 
 

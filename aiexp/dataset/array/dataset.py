@@ -86,7 +86,13 @@ class ArrayDataset:
         return self._splits.get(split, {})
 
     def class_counts(self) -> NDArray[np.int64]:
-        """(C,) training examples of each class."""
+        """(C,) training examples of each class.
+
+        Raises:
+            DataError: there are none.
+        """
+        if not self.class_names:
+            raise DataError("there are no classes to count", where="arrays", fix="an array called labels")
         labels = self._splits["train"][LABELS].numpy()
         return np.bincount(labels, minlength=len(self.class_names)).astype(np.int64)
 
@@ -186,7 +192,7 @@ def _tensor(value: Any, name: str) -> Tensor:
                 f"{name} holds {made.dtype}, not numbers", where="arrays",
                 fix="numbers; classes that are names as numbers, their names in class_names",
             )  # fmt: skip
-        made = torch.from_numpy(np.ascontiguousarray(made.astype(made.dtype.newbyteorder("="))))
+        made = torch.from_numpy(np.array(made, made.dtype.newbyteorder("="), order="C"))
     if not made.dim():
         raise DataError(f"{name} is a single number, not a row for each example", where="arrays")
     if made.is_floating_point():

@@ -1,7 +1,8 @@
 """The user's own arrays: .npz files, folders of .npy files, tables of numbers."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
@@ -88,7 +89,7 @@ def array_files(
         ConfigError: nothing would be left for training.
     """
     wanted: Columns = {"input": input, "target": target, "target_is": target_is, "columns": columns}
-    fractions = {"eval": batching.pop("eval_fraction"), "test": batching.pop("test_fraction")}
+    fractions = {"eval": batching["eval_fraction"], "test": batching["test_fraction"]}
     given = {"train": train_file, "eval": eval_file, "test": test_file}
     parts = {
         split: read_part(Path(name).expanduser(), f"{split}_file={name}", wanted)
@@ -107,8 +108,19 @@ def array_files(
         labels = ys["train"] if target_is == "classes" else np.zeros(len(ys["train"]), np.int64)
         rows = divided(labels, missing)
         splits |= {name: {k: array[part] for k, array in whole.items()} for name, part in rows.items()}
-    plain: RowBatching = batching  # pyright: ignore[reportAssignmentType]  # without the fractions, taken out
-    return ArrayDataset(arrays=splits, class_names=class_names, feature_names=names, **plain)
+    rest = without_fractions(batching)
+    return ArrayDataset(arrays=splits, class_names=class_names, feature_names=names, **rest)
+
+
+def without_fractions(batching: FileBatching) -> RowBatching:
+    """What is left to say when splits have been made."""
+    return {
+        "batch_size": batching["batch_size"],
+        "eval_batch_size": batching["eval_batch_size"],
+        "seed": batching["seed"],
+        "drop_last": batching["drop_last"],
+        "limit": batching["limit"],
+    }
 
 
 def read_part(path: Path, where: str, wanted: Columns) -> Part:
@@ -120,8 +132,8 @@ def read_part(path: Path, where: str, wanted: Columns) -> Part:
     if path.suffix.lower() in TABLES:
         part = _read_table(path, where, wanted)
     else:
-        arrays = _open(path, where)
-        x, y = (_named(arrays, wanted[role], role, where) for role in ("input", "target"))
+        with _opened(path, where) as arrays:
+            x, y = (_named(arrays, wanted[role], role, where) for role in ("input", "target"))
         part = Part(x, y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y)
     if part.x.ndim < 1 or part.y.ndim < 1 or len(part.x) != len(part.y):
         shapes = f"{part.x.shape} and {part.y.shape}"
@@ -129,8 +141,9 @@ def read_part(path: Path, where: str, wanted: Columns) -> Part:
     return part
 
 
-def _open(path: Path, where: str) -> Mapping[str, Any]:
-    """The arrays of a file or folder by name, read when asked for.
+@contextmanager
+def _opened(path: Path, where: str) -> Generator[Mapping[str, Any]]:
+    """The arrays of a file or folder by name, read when asked for in the body.
 
     Raises:
         DataError: it is not there, or of no known kind.
@@ -139,7 +152,8 @@ def _open(path: Path, where: str) -> Mapping[str, Any]:
         found = {each.stem: each for each in sorted(path.glob("*.npy"))}
         if not found:
             raise DataError("the folder holds no .npy files", where=where)
-        return _Files(found, where)
+        yield _Files(found)
+        return
     if not path.is_file():
         near = nearest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
         raise DataError(f"{path} does not exist.{near}", where=where)
@@ -148,17 +162,21 @@ def _open(path: Path, where: str) -> Mapping[str, Any]:
             f"a file ending in '{path.suffix}' cannot be read", where=where,
             fix=f".npz, a folder of .npy files, or one of {', '.join(TABLES)}",
         )  # fmt: skip
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"this is no .npz file: {error}", where=where) from error
+    with path.open("rb") as file:
+        try:
+            arrays: Any = np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"this is no .npz file: {error}", where=where) from error
+        if not isinstance(arrays, Mapping):
+            raise DataError("this is a single array, not several by name", where=where, fix="np.savez")
+        yield arrays
 
 
 class _Files(Mapping[str, Any]):
     """The .npy files of a folder by their stems."""
 
-    def __init__(self, paths: Mapping[str, Path], where: str) -> None:
-        self._paths, self._where = paths, where
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self._paths = paths
 
     def __getitem__(self, key: str, /) -> Any:
         return np.load(self._paths[key], allow_pickle=False)
@@ -257,10 +275,11 @@ def as_classes(
     for split, given in targets.items():
         plain = _plain(given)
         found = np.searchsorted(values, plain).clip(max=len(values) - 1)
-        if plain.dtype.kind != values.dtype.kind or not (right := values[found] == plain).all():
-            other = plain[0] if plain.dtype.kind != values.dtype.kind else plain[~right][0]
+        is_alike = plain.dtype.kind == values.dtype.kind
+        strange = plain if not is_alike else plain[values[found] != plain]
+        if len(strange):
             raise DataError(
-                f"{name} {other} of split {split} is none of the classes in the training split",
+                f"{name} {strange[0]} of split {split} is none of the classes in the training split",
                 where=f"{split}_file", fix=f"they are {', '.join(map(str, values[:_SHOWN]))}",
             )  # fmt: skip
         numbers[split] = found.astype(np.int64)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from aiexp.checkpoint.digest import digests
-from aiexp.dataset.array.dataset import LABELS, X, Y
+from aiexp.dataset.array.dataset import X, Y
 from aiexp.dataset.array.rows import EpochRows, RowBatching, divided
 from aiexp.dataset.draws import example_seeds
 from aiexp.dataset.loader import ordered_batches
@@ -128,20 +128,6 @@ class TorchDataset:
         workers, make = min(self._num_workers, count), partial(self._eval_batch, split)
         return ordered_batches(make, start=0, stop=count, num_workers=workers, name=split)
 
-    def class_counts(self) -> NDArray[np.int64]:
-        """(C,) training examples of each class; goes through all of them.
-
-        Raises:
-            ConfigError: batches have no `labels`.
-        """
-        counts = np.zeros(len(self.class_names), np.int64)
-        for batch in self.eval_batches("train"):
-            if not isinstance(batch, Mapping) or LABELS not in batch:
-                raise ConfigError("batches have no labels to count", where="names", fix="names=[x, labels]")
-            labels = cast(Mapping[str, Tensor], batch)[LABELS]
-            counts += np.bincount(labels.numpy(), minlength=len(counts))
-        return counts
-
     def fingerprint(self) -> str:
         """sha256 (hex) over the number of examples of each split, and up to 256 of them, evenly spread."""
         digest = hashlib.sha256("\0".join(self.class_names).encode())
@@ -188,8 +174,8 @@ class _Part:
     def several(self, rows: Sequence[int]) -> list[Any]:
         """The examples of some rows; at once, if the data set offers that, as torch's loader asks it."""
         numbers = [int(self._rows[row]) for row in rows]
-        at_once = getattr(self._data, "__getitems__", None)
-        return list(at_once(numbers)) if callable(at_once) else [self._data[number] for number in numbers]
+        at_once: Callable[[list[int]], list[Any]] | None = getattr(self._data, "__getitems__", None)
+        return at_once(numbers) if at_once is not None else [self._data[number] for number in numbers]
 
 
 def _parts(

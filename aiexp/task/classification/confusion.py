@@ -91,7 +91,10 @@ def write_cells(axes: "Axes", counts: Array, shares: Array, cell: float) -> None
         text = percent(share, 1 if len(counts) <= 12 else 0)
         if len(counts) <= MOST_COUNTED:
             text += f" %\n{counts[row, column]:,}"
-        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=letters)
+        # (Inside the axes: the layout need not measure them.)
+        axes.text(
+            column, row, text, ha="center", va="center", color=color, fontsize=letters, in_layout=False
+        )
 
 
 def percent(share: float, digits: int) -> str:

@@ -12,7 +12,7 @@ import yaml
 
 from aiexp.config.folders import builtin_dirs, conf_dirs
 from aiexp.config.schema.annotation import schema_of
-from aiexp.config.schema.group import arguments_of, group_schema
+from aiexp.config.schema.group import DRAFT, arguments_of, group_schema
 from aiexp.config.schema.written import write_schemas
 from aiexp.config.target.find import Module
 from aiexp.config.target.value_type import mismatch
@@ -32,6 +32,8 @@ def problems(group: str, content: Any) -> list[str]:
 def test_every_shipped_file_keeps_its_schema(option: Any) -> None:
     content = yaml.safe_load(option.path.read_text("utf-8"))
     assert problems(option.group, content) == []
+    if option.name.startswith("_") and "_target_" not in content:
+        return  # of several classes, so that nobody can tell
     own = [key for key in content if key not in ("defaults", "_target_")]
     for key in own:
         misspelt = {f"{name}x" if name == key else name: value for name, value in content.items()}
@@ -102,7 +104,7 @@ def test_a_schema_allows_what_the_check_allows(written: str, tmp_path: Path) -> 
     node, module = ast.parse(written, mode="eval").body, Module(name="mine", path=path)
     schema = schema_of(node, module, lambda _: {})
     anything = {"reference": False, "any": {}, "block": {"type": "object"}}
-    validator = jsonschema_rs.validator_for({"definitions": anything, **schema})
+    validator = jsonschema_rs.validator_for({"$schema": DRAFT, "definitions": anything, **schema})
     for value in VALUES:
         assert validator.is_valid(value) == (mismatch(value, node, module) is None), value
 

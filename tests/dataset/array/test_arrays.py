@@ -27,7 +27,7 @@ def arrays(num: int = 101) -> dict[str, Any]:
     return {
         "x": x,
         "labels": np.arange(num) % 3,
-        "weight": torch.rand(num),
+        "weight": torch.arange(num) / 7,
         "row": np.arange(num, dtype=np.uint8),
     }
 

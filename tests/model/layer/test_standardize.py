@@ -4,7 +4,7 @@ from aiexp.model.layer.standardize import Standardize
 
 
 def test_mean_and_deviation_over_uneven_parts_are_those_of_the_whole() -> None:
-    x = torch.randn(1000, 3, dtype=torch.float64) * torch.tensor([1.0, 1e-4, 0.0]) + torch.tensor(
+    x = torch.randn(1000, 3, dtype=torch.float64) * torch.tensor([1.0, 0.1, 0.0]) + torch.tensor(
         [0, 1e3, 7.0]
     )
     layer = Standardize([3])

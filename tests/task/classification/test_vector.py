@@ -150,4 +150,4 @@ def test_a_table_is_learned_predicted_explained_and_exported(
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [answer["label"] for answer in answers] == ["b", "a", "b"]
     assert cli.main(["explain", run, "3 -3"]) == 0
-    assert cli.main(["export", run, "--to", "torch", "--out", "program"]) == 0
+    assert cli.main(["export", run, "--to", "torch_export", "--out", "program"]) == 0
