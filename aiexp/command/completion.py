@@ -124,6 +124,12 @@ def _for_command(before: list[str], word: str) -> Iterable[str]:
         return [*actions, *_run_directories(word)]
     if command == "data":
         return actions or _data(rest)
+    if command == "schema":
+        from aiexp.config.folders import conf_dirs
+
+        return conf_dirs().files() if not rest else []
+    if command == "new":
+        return actions
     return list(SCRIPTS) if command == "completion" and not rest else []
 
 

@@ -14,6 +14,7 @@ from aiexp.rundir.record import RunRecord
 BUDGET_BYTES = 1_500_000  # of pictures before base64, in the whole page
 LARGEST_BYTES = 150_000  # of one picture; a larger one is drawn smaller
 LARGEST_SOURCE = 20_000_000
+CURVES = "curves"  # drawn of each run at its end
 WIDTH = 640  # pixels, of a picture drawn smaller
 MOST_RUNS = 24
 STEP = re.compile(r"(?P<name>.*?)(?:_step-(?P<step>\d+))?\.(?:png|gif)")
@@ -59,6 +60,8 @@ def newest(run: Path) -> Iterator[tuple[str, Path]]:
             path = Path(parent, name)
             match = STEP.fullmatch(path.relative_to(folder).as_posix())
             if match is None or path.is_symlink() or not path.is_file():
+                continue
+            if match["name"] == CURVES:  # the page has its own, of all runs together
                 continue
             step = int(match["step"] or 0)
             if step >= last.get(match["name"], (-1, path))[0]:

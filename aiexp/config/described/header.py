@@ -19,6 +19,8 @@ FIELDS = {
     "control": "reinforcement learning",
     "environment": "reinforcement learning",
     "few_shot": "few-shot and meta-learning",
+    "array": "numbers and tables",
+    "vector": "numbers and tables",
 }
 OWN = "your own"
 _TARGET = re.compile(r"^_target_: *([\w.]+)", re.MULTILINE)

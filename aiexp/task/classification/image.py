@@ -17,6 +17,7 @@ from aiexp.task.classification.augmentation import Augmentation
 from aiexp.task.classification.mixing import Mixing
 from aiexp.task.classification.report import (
     BETTER,
+    MATRIX,
     classification_report,
     error_captions,
     find_worst,
@@ -208,7 +209,7 @@ class ImageClassification(Task):
             return Evaluation(metrics=metrics, better=BETTER)
         data: Any = dataset
         names: Sequence[str] = data.names(split)
-        pictures, tables = classification_report(
+        matrix, tables = classification_report(
             truth,
             probabilities,
             self.class_names,
@@ -216,12 +217,14 @@ class ImageClassification(Task):
             self.num_worst,
             "image",
         )
+        pictures = {MATRIX: matrix.png}
         worst = find_worst(truth, probabilities, self.num_worst)
         if len(worst):
             images = data.images(split)[index[torch.from_numpy(worst)]]
             captions = error_captions(truth, probabilities, self.class_names, worst)
             pictures["worst_errors"] = picture_grid(images, GRID_COLUMNS, captions)
-        return Evaluation(metrics=metrics, better=BETTER, pictures=pictures, tables=tables)
+        pdfs = {MATRIX: matrix.pdf}
+        return Evaluation(metrics=metrics, better=BETTER, pictures=pictures, pdfs=pdfs, tables=tables)
 
 
 def make_head(model: Any, image_shape: tuple[int, int], num_classes: int) -> nn.Module:
