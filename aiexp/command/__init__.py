@@ -21,6 +21,7 @@ COMMANDS = {
     "runs": "the runs there are: list, filter, remove, prune checkpoints",
     "doctor": "is this machine, or a run directory, healthy",
     "compare": "which of many runs is better, and how sure that is",
+    "board": "runs in the browser while they train: curves, logs, comparison",
     "completion": "print the completion script for bash, zsh or fish",
 }
 

@@ -93,7 +93,7 @@ def _for_command(before: list[str], word: str) -> Iterable[str]:
 
         return conf_dirs().options()
     actions = getattr(module, "ACTIONS", ()) if not rest else ()
-    if command in ("resume", "doctor", "runs", "compare"):
+    if command in ("resume", "doctor", "runs", "compare", "board"):
         return [*actions, *_run_directories(word)]
     if command == "data":
         return actions or _data(rest)
