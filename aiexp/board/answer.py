@@ -82,8 +82,11 @@ class Answers:
         """
         if not self._is_own(headers):
             return refused(403, "the request is addressed to another host: this one takes no remote ones")
-        split = urlsplit(target)
-        asked = parse_qsl(split.query, keep_blank_values=True, max_num_fields=2 * MOST_CURVES)
+        try:
+            split = urlsplit(target)
+            asked = parse_qsl(split.query, keep_blank_values=True, max_num_fields=2 * MOST_CURVES)
+        except ValueError:
+            return refused(400, "this is no address, or asks for too much at once")
         one = dict(asked)
         if split.path == "/":
             return Answer(kind="text/html; charset=utf-8", body=page_of(self._content()).encode())

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from threading import RLock
 from typing import Any, Literal, final
 
@@ -12,7 +13,7 @@ from aiexp.board.followed import Change, Followed
 from aiexp.compare.compare import compare
 from aiexp.compare.comparison import Comparison
 from aiexp.compare.page.content import compact, make_summary, progress_of
-from aiexp.compare.page.curves import Points, known_metrics, most_points, pack, student_quantiles
+from aiexp.compare.page.curves import AXES, Points, known_metrics, most_points, pack, student_quantiles
 from aiexp.compare.page.pictures import list_pictures
 from aiexp.compare.page.under_way import places_of
 from aiexp.compare.unfinished import without_results
@@ -54,6 +55,7 @@ class Watch:
 
     def __init__(self, paths: Sequence[Path], question: Question) -> None:
         self.lock = RLock()
+        self._id = token_hex(4)  # numbers and versions of another start mean nothing to this one
         self._paths = [Path(os.path.realpath(path)) for path in paths]
         self._question = question
         self._runs: dict[str, Followed] = {}
@@ -107,7 +109,7 @@ class Watch:
             self.look()
             if self._is_due():
                 self._make()
-            version = {"version": self._version, "structure": self._structure}
+            version = {"board": self._id, "version": self._version, "structure": self._structure}
             return {**self._content, "live": {**live, **version}}
 
     def changes(self, since: int, curves: Mapping[str, int]) -> dict[str, Any]:
@@ -121,14 +123,17 @@ class Watch:
             self.look()
             if self._is_due():
                 self._make()
+            known = {*self._content["curves"]["names"], *AXES}
+            wanted = {name: version for name, version in curves.items() if name in known}
             changed = [run for run in self._runs.values() if run.version > since]
             return {
+                "board": self._id,
                 "version": self._version,
                 "structure": self._structure,
                 "runs": [
                     [run.number, progress_of(run.record, run.state), _shown_metrics(run)] for run in changed
                 ],
-                "curves": pack(self._curves(curves)),
+                "curves": pack(self._curves(wanted)),
             }
 
     def _curves(self, wanted: Mapping[str, int]) -> dict[str, dict[int, Points]]:

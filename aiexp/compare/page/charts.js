@@ -40,6 +40,7 @@ function layout(more) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     colorway: COLORS,
+    uirevision: "kept", // a zoom, when new data come
     font: { color: cssColor("--text"), size: 12, family: getComputedStyle(document.body).fontFamily },
     margin: { l: 56, r: 16, t: 28, b: 44 }, // its bar stands above the data
     modebar: {

@@ -70,7 +70,7 @@ function hasCurvesNow() {
 }
 
 async function take(found, wanted) {
-  if (found.version < version) return location.reload(); // the board was started anew
+  if (found.board !== content.live.board) return location.reload(); // it was started anew
   addCurves(found.curves);
   const isNew = wanted.filter((metric) => !versions.has(metric));
   wanted.forEach((metric) => versions.set(metric, found.version));

@@ -212,7 +212,8 @@ function preparePrint() {
   Object.values(DRAW).forEach((draw) => draw());
   content.curves.names.forEach((metric) => stalePanels.add(metric));
   drawPanels(true);
-  for (const chart of document.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(chart);
+  for (const chart of document.querySelectorAll(".js-plotly-plot"))
+    if (chart.offsetParent) Plotly.Plots.resize(chart);
   addEventListener(
     "afterprint",
     () => {

@@ -9,6 +9,7 @@ const folds = new Map(); // prefix to whether it is open, where somebody has sai
 const inViewPanels = new Set();
 const stalePanels = new Set();
 let panelObserver = null;
+let builtPanels = ""; // what the grid was made from
 
 function panelId(metric) {
   return `panel-${content.curves.names.indexOf(metric)}`;
@@ -26,8 +27,13 @@ function wantedMetrics() {
   return shown.length ? [...new Set([...shown, ...NEEDED[byId("curve-x").value]])] : [];
 }
 
+/** Makes the grid, unless it is there already: then what is in it is drawn anew, and a zoom stays. */
 function buildPanels() {
   const names = shownMetrics();
+  const wanted = JSON.stringify([names, content.curves.names, [...largePanels]]);
+  byId("curves").hidden = !content.curves.names.length;
+  if (wanted === builtPanels) return redrawPanels();
+  builtPanels = wanted;
   const byPrefix = new Map();
   for (const name of names) {
     const prefix = name.includes("/") ? name.split("/")[0] : "other";
@@ -41,7 +47,6 @@ function buildPanels() {
   if (!names.length) byId("panels").append(element("p", { class: "muted" }, "No metric has these words."));
   names.forEach((name) => stalePanels.add(name));
   for (const panel of byId("panels").querySelectorAll(".panel")) panelObserver.observe(panel);
-  byId("curves").hidden = !content.curves.names.length;
 }
 
 function makeFold(prefix, names) {
@@ -115,6 +120,7 @@ function drawPanel(metric) {
     layout({
       height: isLarge ? LARGE : SMALL,
       showlegend: false,
+      uirevision: `${axis} ${byId("curve-log").checked}`,
       margin: { l: 46, r: 10, t: 26, b: 36 },
       font: { ...layout({}).font, size: isLarge ? 12 : 11 },
       xaxis: { title: { text: X_TITLES[axis], standoff: 4 }, nticks: isLarge ? 10 : 5 },

@@ -50,6 +50,9 @@ function drawGallery(gallery, shown, steps) {
   const of = numThere < numRuns ? `of ${numThere} of ${plural(numRuns, "run")}; ` : "";
   byId("picture-note").textContent = `${of}click to enlarge`;
   const list = shown.map((picture) => ({ picture, i: newestAt(picture, step) })).filter(({ i }) => i >= 0);
+  const wanted = list.map(({ picture, i }) => pictureSource(picture, i) + runTitle(picture.run)).join("\n");
+  if (gallery.dataset.shown === wanted) return;
+  gallery.dataset.shown = wanted;
   gallery.replaceChildren(...figuresOf(list));
 }
 
