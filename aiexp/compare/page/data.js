@@ -99,7 +99,7 @@ function decimalsOf(values) {
 /** A number with so many decimals, so that a column of them is aligned; very large and small ones as powers. */
 function formatFixed(value, decimals) {
   if (value === null || value === undefined) return "";
-  if (value === 0) return "0";
+  if (value === 0) return value.toFixed(decimals);
   const size = Math.abs(value);
   if (Number.isInteger(value) && decimals === 0 && size < 1e9) return String(value);
   return size >= 1e7 || size < 10 ** -Math.min(decimals, 5)

@@ -29,7 +29,7 @@ function searchText(run) {
 /** The terms of a filter, as typed: between spaces, but for "two words" and /regular expressions/. */
 function splitTerms(text) {
   const found = [];
-  const term = /-?\/(?:\\.|[^/\\])+\/i?(?=\s|$)|(?:"[^"]*"|[^\s"])+|"/gs;
+  const term = /-?\/(?:\\.|[^/\\])+\/i?(?=\s|$)|(?:"[^"]*"|[^\s"])+(?:"[^"]*$)?|"[^"]*$/gs;
   for (const [word] of text.matchAll(term)) {
     if ((word.match(/"/g) ?? []).length % 2) throw new FilterError(`${word}: the quotes do not end`);
     found.push(word);

@@ -3,6 +3,7 @@
 
 let zoomable = []; // pictures that can be enlarged, in order
 let zoomed = 0;
+let shownGallery = ""; // which pictures are in the gallery
 
 /** Where a picture is: in the page itself, or at the board. */
 function pictureSource(picture, i) {
@@ -50,9 +51,11 @@ function drawGallery(gallery, shown, steps) {
   const of = numThere < numRuns ? `of ${numThere} of ${plural(numRuns, "run")}; ` : "";
   byId("picture-note").textContent = `${of}click to enlarge`;
   const list = shown.map((picture) => ({ picture, i: newestAt(picture, step) })).filter(({ i }) => i >= 0);
-  const wanted = list.map(({ picture, i }) => pictureSource(picture, i) + runTitle(picture.run)).join("\n");
-  if (gallery.dataset.shown === wanted) return;
-  gallery.dataset.shown = wanted;
+  const wanted = JSON.stringify(
+    list.map(({ picture: { run, name, steps }, i }) => [runs.key[run], runTitle(run), grouping.of[run], name, steps[i]]),
+  );
+  if (wanted === shownGallery) return;
+  shownGallery = wanted;
   gallery.replaceChildren(...figuresOf(list));
 }
 
