@@ -111,7 +111,7 @@ def _overrides(before: list[str], word: str) -> list[str]:
         done = value.rpartition(",")[0]
         start = f"{name}={done}," if done else f"{name}="
         return [f"{start}{o}" for o in options[name.lstrip("+")]]
-    from aiexp.config.suggest import key_values, keys
+    from aiexp.config.described.suggest import key_values, keys
 
     typed = [w for w in before if "=" in w]
     if equals:

@@ -78,11 +78,11 @@ def main(argv: list[str]) -> int:
     # Composing makes many small objects that live on; the collector would go through them again and again.
     gc.disable()
     if "hydra-help" in flags or "info" in flags:
-        from aiexp.command.show import show_hydra
+        from aiexp.command.cfg import show_hydra
 
         return show_hydra(flags, words)
     if "cfg" in flags:
-        from aiexp.command.show import show_config
+        from aiexp.command.cfg import show_config
 
         return show_config(flags, words)
     if "multirun" in flags:

@@ -37,6 +37,7 @@ TRAINED_BY = "trained_by.json"  # among them: the run whose network it began wit
 FLAT, GIT_DIFF, LOCK = "config.json", "git.diff", ".lock"
 CHECKPOINTS, FIGURES, LOG, ERROR_LOG = "checkpoints", "figures", "run.log", "error.log"
 NOTES = "notes.json"  # what people say of the run; the run itself neither reads nor writes it
+PROFILE = "profile"
 RANKS = "ranks"  # of a run on several devices: what each process but the leader has said
 
 MEGABYTE = 10**6

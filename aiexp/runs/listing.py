@@ -19,7 +19,7 @@ from aiexp.rundir.state import State
 from aiexp.runs.disk import disk_bytes
 from aiexp.text.csv import csv_text
 from aiexp.text.number import duration, file_size
-from aiexp.text.terminal import visible, width
+from aiexp.text.terminal import cut, visible, width
 
 OWN_PARTS = re.compile(r"^\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_?|_?[0-9a-f]{6}$")  # time and id of a folder's name
 NARROW, WIDEST = 100, 40  # columns
@@ -133,11 +133,6 @@ def as_table(rows: Sequence[Row]) -> list[tuple[str, str]]:
     ]
     styles = ["bold", *(STATE_STYLES.get(row.state, "") for row in rows), "dim"]
     return [(cut(line, columns), style) for line, style in zip([*text, totals(rows)], styles, strict=True)]
-
-
-def cut(text: str, columns: int | None) -> str:
-    """`text` in so many columns; what is left out is marked."""
-    return text if columns is None or len(text) <= columns else f"{text[: max(columns - 1, 0)]}\u2026"
 
 
 def changed(record: RunRecord) -> str:

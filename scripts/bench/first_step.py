@@ -58,8 +58,8 @@ def main() -> None:
 
     mark("torch imported")
     from aiexp.session.session import Session
+    from aiexp.trainer.loop import Loop
     from aiexp.trainer.stepper import Stepper
-    from aiexp.trainer.trainer import Loop
 
     marking(Session, "follow", "W&B started")
     marking(Loop, "check_metrics", "one batch evaluated (imports scikit-learn)")

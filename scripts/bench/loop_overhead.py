@@ -30,6 +30,7 @@ from aiexp.hardware.hardware import Hardware
 from aiexp.rundir.directory import RunDirectory
 from aiexp.session.session import Session
 from aiexp.task.base import Task, Update
+from aiexp.trainer.average import Average
 from aiexp.trainer.schedule import Schedule
 from aiexp.trainer.selection import Selection
 from aiexp.trainer.trainer import Trainer
@@ -95,12 +96,15 @@ def bare(steps: int) -> float:
     return time.perf_counter() - start
 
 
+NO_AVERAGE = Average(kind="none", decay=0.0, start=0.0)
+
+
 def ours(steps: int) -> float:
     trainer = Trainer(
         steps=steps, epochs=None, accumulate=1, clip=None, log_every=LOG_EVERY, evaluate_every=10**9,
         schedule=Schedule(shape="constant", warmup=0, hold=0, final=0.0),
-        selection=Selection(monitor=None, mode="max", patience=None),
-        checkpoint=CheckpointPolicy(every=10**9, keep_last=1, asynchronous=False),
+        selection=Selection(monitor=None, mode="max", patience=None, average=NO_AVERAGE),
+        checkpoint=CheckpointPolicy(every=10**9, keep_last=1, asynchronous=False), profile=0,
     )  # fmt: skip
     hardware = Hardware(
         device="cpu", precision="fp32", threads=1, compile=False, cuda_graphs=False, deterministic=False,

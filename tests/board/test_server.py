@@ -224,6 +224,6 @@ def test_a_signal_ends_it_at_once(tmp_path: Path, number: int, code: int) -> Non
 
 def test_the_command_imports_nothing_heavy() -> None:
     heavy = "{'torch', 'wandb', 'plotly', 'fastapi', 'uvicorn', 'PIL'} & set(sys.modules)"
-    program = f"import sys, aiexp.board.server, aiexp.command.board; sys.exit(str({heavy} or ''))"
+    program = f"import sys, aiexp.board.server, aiexp.command.comparing.board; sys.exit(str({heavy} or ''))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.stderr.strip() == ""

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from aiexp.command.list import read_header
 from aiexp.config.block_groups import BLOCK_GROUPS
 from aiexp.config.compose import Merged, compose
 from aiexp.config.composed import Composed
-from aiexp.config.folders import GROUPS, Option, builtin_dirs
+from aiexp.config.described.header import Header, read_header
+from aiexp.config.folders import GROUPS, Option, builtin_dirs, conf_dirs
 from aiexp.config.target.arguments import GIVEN
 from aiexp.config.target.signature import read
 
@@ -94,19 +94,24 @@ def test_option(option: Option) -> None:
     assert not missing, f"{option.path.name} leaves out {missing}"
 
 
+def head_of(option: Option) -> Header:
+    return read_header(option, conf_dirs().files()[option.group])
+
+
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda o: f"{o.group}={o.name}")
 def test_header(option: Option) -> None:
-    purpose = read_header(option.path)[""]
+    purpose = head_of(option).purpose
     assert 10 < len(purpose) <= 120
     assert purpose[0] == purpose[0].upper()
     assert not purpose.lower().startswith(("todo", "fixme", option.name + "."))
     others = [o for o in OPTIONS if o.group == option.group and o is not option]
-    assert purpose not in [read_header(o.path)[""] for o in others], "says what sets it apart"
+    assert purpose not in [head_of(o).purpose for o in others], "says what sets it apart"
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o.group == "task"], ids=lambda o: o.name)
 def test_a_task_says_what_to_expect(option: Option) -> None:
-    header = read_header(option.path)
+    assert head_of(option).field
+    header = head_of(option).facts
     assert {"Data", "Time", "Expected", "Command"} <= set(header)
     program, command, *words = shlex.split(header["Command"])
     assert (program, command) == ("aiexp", "run")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from aiexp.compare.page.pictures import MOST_RUNS, one_of_each, tables_of
-from aiexp.config.comments import comments_for, with_comments
 from aiexp.config.folders import conf_dirs
 from aiexp.errors import AiexpError
 from aiexp.rundir.file import CONFIG, ENVIRONMENT, ERROR_LOG, GIT_DIFF, LOG, STORED, TYPED, read_or_empty
@@ -51,6 +50,8 @@ def read_part(run: Path, part: str, *, is_brief: bool = False) -> Any:
 
 def _config(run: Path, is_brief: bool) -> str:
     """config.yaml, with the comments of the YAML files that it was made from."""
+    from aiexp.config.described.beside import comments_for, with_comments  # a fifth of a second
+
     try:
         text = read_bytes(run / CONFIG, STORED[CONFIG].most_bytes).decode("utf-8", "replace")
         choices: dict[str, Any] = read_or_empty(run / TYPED).get("choices") or {}

@@ -24,7 +24,7 @@ from aiexp.trainer.selection import Selection
 from tests.counting_env import environments
 from tests.endings import die_at, digest
 from tests.forks import in_fork
-from tests.toys import Points, make_hardware, make_trainer, new_run
+from tests.toys import NO_AVERAGE, Points, make_hardware, make_trainer, new_run
 
 STEPS = 12
 
@@ -206,7 +206,7 @@ def train(directory: RunDirectory, changes: dict[str, Any], kind: str = "CartPol
             else QMlp(hidden_sizes=[16], dueling=True)
         )
         task = make_task(dataset, model=model, **{k: v for k, v in changes.items() if k != "frame_stack"})
-        selection = Selection(monitor="eval/return_mean", mode="max", patience=None)
+        selection = Selection(monitor="eval/return_mean", mode="max", patience=None, average=NO_AVERAGE)
         trainer = make_trainer(steps=STEPS, selection=selection)
         session.finish(trainer.fit(task, dataset, hardware, session))
 

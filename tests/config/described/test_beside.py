@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aiexp.config.comments import comments_for, with_comments
+from aiexp.config.described.beside import comments_for, with_comments
 from aiexp.config.folders import ConfDirs, conf_dirs
 
 
