@@ -55,7 +55,7 @@ class BoardServer(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
-    server: BoardServer
+    server: BoardServer  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
     timeout = IDLE_SECONDS
 

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -30,7 +31,8 @@ class Working:
         record = write_run(folder, name, lr=lr, seed=seed, score=0.5, num_points=steps)
         self.path, self.steps, self.step = record.path, steps, 0
         (self.path / "metrics.jsonl").write_text("")
-        self.write_status(state="running", total_steps=steps, step=0, metrics=None)
+        started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        self.write_status(state="running", total_steps=steps, step=0, metrics=None, started=started)
         self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         weakref.finalize(self, os.close, self._lock)

@@ -40,7 +40,7 @@ def test_a_run_from_its_beginning_to_its_end(tmp_path: Path) -> None:
     first = watch.changes(before["version"], {"train/loss": 0})
     assert first["structure"] > before["structure"]  # metrics that were not there
     (row,) = first["curves"]["metrics"]["train/loss"]
-    assert first["curves"]["steps"][row[1]] == [1, 2, 3, 4, 5]
+    assert first["curves"]["steps"][row[1]] == (1, 2, 3, 4, 5)
     run.go_on(3)
     then = watch.changes(first["version"], {"train/loss": first["version"]})
     assert then["structure"] == first["structure"]  # numbers alone
@@ -60,8 +60,9 @@ def test_a_run_from_its_beginning_to_its_end(tmp_path: Path) -> None:
 
 def test_a_running_run_stands_with_those_it_will_be_compared_with(tmp_path: Path) -> None:
     make_records(tmp_path)  # learning rates 0.001 and 0.01
-    Working(tmp_path, "known", lr=0.01, seed=7).go_on()
-    Working(tmp_path, "other", lr=0.5, seed=0).go_on()
+    working = [Working(tmp_path, "known", lr=0.01, seed=7), Working(tmp_path, "other", lr=0.5, seed=0)]
+    for run in working:
+        run.go_on()
     content = make_watch(tmp_path).content()
     groups = by_name(content, "group")
     labels = [group["label"] for group in content["groups"]]

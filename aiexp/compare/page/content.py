@@ -21,6 +21,9 @@ from aiexp.runs.listing import started_at
 
 MOST_PAIRS = 45
 DIGITS = 6
+PROGRESS = (
+    "state", "step", "total", "left", "seconds", "memory", "problem", "title", "note", "tags", "hidden",
+)  # fmt: skip
 
 
 def make_content(comparison: Comparison, records: Sequence[RunRecord]) -> dict[str, Any]:
@@ -175,7 +178,7 @@ def _runs(places: Places, states: Mapping[Any, State]) -> dict[str, list[Any]]:
         "task": [run.task for run in runs],
         "seed": [run.seed for run in runs],
         "started": [run.started for run in runs],
-        **{name: [values[name] for values in progress] for name in (progress[0] if progress else {})},
+        **{name: [values[name] for values in progress] for name in PROGRESS},
     }
 
 
