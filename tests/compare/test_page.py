@@ -178,7 +178,7 @@ def test_the_newest_picture_of_each_kind_and_earlier_ones(
     }
     matrices = {("test/matrix", 10): png(4, 4), ("test/matrix", 20): png(5, 5)}
     assert found == {**matrices, ("plain", 0): png(6, 6)}
-    monkeypatch.setattr(import_module("aiexp.compare.page.pictures"), "BUDGET_BYTES", len(png(6, 6)) * 2 + 20)
+    monkeypatch.setattr(import_module("aiexp.compare.page.pictures"), "BUDGET_BYTES", len(png(6, 6)) * 2 + 40)
     assert [p["steps"] for p in make_pictures([record], [0])] == [[0], [20]]  # the newest come first
 
 

@@ -7,7 +7,7 @@ const CONFIG = {
   responsive: true,
   showLink: false,
   displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false,
-  modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+  modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "sendChartToCloud"],
 };
 // From bad to good, each readable on its background.
 const SCALES = {

@@ -212,7 +212,7 @@ function refilter() {
     return;
   }
   if (state.isVisible.some(Boolean)) {
-    const read = terms.filter(({ word, name, values }) => values && name && !word.includes(name));
+    const read = terms.filter(({ word, name, values }) => values && /[/,]/.test(name ?? "") && !word.includes(name));
     showMessage(read.map(({ word, name }) => `${word}: ${name}`).join("; "), false);
     return;
   }

@@ -116,9 +116,9 @@ function startPictures() {
   });
   byId("zoom-before").addEventListener("click", () => zoomTo(zoomed - 1));
   byId("zoom-after").addEventListener("click", () => zoomTo(zoomed + 1));
-  byId("zoom").addEventListener("keydown", (event) => {
+  document.addEventListener("keydown", (event) => {
     const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!move || zoomable.length < 2) return;
+    if (!move || !byId("zoom").open || zoomable.length < 2) return;
     event.preventDefault();
     zoomTo(zoomed + move);
   });

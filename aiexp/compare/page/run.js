@@ -28,6 +28,7 @@ function showRun(run, tab = openTab) {
     `${runs.path[run]} \u00b7 ${runs.state[run]}` + (isUnderWay(run) ? `, ${progressText(run)}` : "");
   const there = TABS.filter(([name]) => hasTab(name, run));
   if (!there.some(([name]) => name === openTab)) openTab = "overview";
+  const hadFocus = byId("run-tabs").contains(document.activeElement);
   byId("run-tabs").replaceChildren(
     ...there.map(([name, title]) =>
       element(
@@ -42,6 +43,7 @@ function showRun(run, tab = openTab) {
       ),
     ),
   );
+  if (hadFocus) byId("run-tabs").querySelector("[aria-selected=true]").focus();
   if (!byId("run").open) byId("run").showModal();
   showTab(run, openTab);
   writeView();
@@ -273,9 +275,10 @@ function startRun() {
   });
   byId("run-before").addEventListener("click", () => moveRun(-1));
   byId("run-after").addEventListener("click", () => moveRun(1));
-  byId("run").addEventListener("keydown", (event) => {
+  document.addEventListener("keydown", (event) => {
     const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!move || event.target.matches("input, textarea")) return;
+    const isElsewhere = !byId("run").open || byId("zoom").open || event.target.matches("input, textarea");
+    if (!move || isElsewhere) return;
     event.preventDefault();
     moveRun(move);
   });

@@ -42,11 +42,11 @@ function writeView() {
   put("by", state.by);
   for (const [name, id] of Object.entries(CONTROLS))
     if (controlValue(id) !== atFirst[id]) found.set(name, controlValue(id));
-  put("select", [...state.selected].join(","));
-  put("hide", [...state.hidden].join(","));
+  for (const key of state.selected) found.append("select", key);
+  for (const key of state.hidden) found.append("hide", key);
   put("all", state.showsHidden ? "1" : "");
   put("sort", sorted.title ? (sorted.isDescending ? "-" : "") + sorted.title : "");
-  put("large", [...largePanels].join(","));
+  for (const metric of largePanels) found.append("large", metric);
   put("run", openRun === null ? "" : openRun);
   put("tab", openRun === null || openTab === "overview" ? "" : openTab);
   const hash = found.size ? `#${found}` : "";
@@ -56,7 +56,6 @@ function writeView() {
 /** Brings the page to what its address says. */
 function readView() {
   const found = new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "");
-  const list = (name) => (found.get(name) ?? "").split(",").filter(Boolean);
   isReading = true;
   state.filter = found.get("filter") ?? "";
   byId("filter").value = state.filter;
@@ -64,13 +63,13 @@ function readView() {
   setControl("by", state.by);
   for (const [name, id] of Object.entries(CONTROLS)) setControl(id, found.get(name) ?? atFirst[id]);
   byId("smoothing-value").textContent = byId("smoothing").value;
-  state.selected = new Set(list("select"));
-  state.hidden = new Set(list("hide"));
+  state.selected = new Set(found.getAll("select"));
+  state.hidden = new Set(found.getAll("hide"));
   state.showsHidden = found.get("all") === "1";
   byId("hidden-shown").checked = state.showsHidden;
   const sort = found.get("sort") ?? "";
   sorted = { title: sort.replace(/^-/, ""), isDescending: sort.startsWith("-") };
-  largePanels = new Set(list("large"));
+  largePanels = new Set(found.getAll("large"));
   openRun = found.get("run");
   openTab = found.get("tab") ?? "overview";
   isReading = false;
