@@ -60,7 +60,7 @@ complete -c aiexp -f -a '(aiexp completion --described (commandline -cp | string
 """
 _RUNS_BELOW = ("*/status.json", "*/*/status.json", "*/*/*/status.json")
 ON_RUNS = (
-    "resume", "doctor", "runs", "compare", "branch", "reproduce",
+    "resume", "doctor", "runs", "compare", "board", "branch", "reproduce",
     "predict", "evaluate", "explain", "export", "serve",
 )  # fmt: skip
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}

@@ -77,9 +77,9 @@ def serve_plainly(path: Path, side: str) -> None:
     from fastapi import FastAPI
     from pydantic import BaseModel
 
+    from aiexp.listening import address_of, bound
     from aiexp.runs.loaded import load_run
     from aiexp.use.predicting import predict_batch
-    from aiexp.use.serving.server import address_of, bound
 
     run = load_run(path)
     inputs = run.task.inputs()
