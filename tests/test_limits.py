@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aiexp import cli
-from aiexp.command import list as list_command
+from aiexp.command.looking import list as list_command
 from aiexp.config.compose import compose
 from aiexp.errors import ConfigError
 from aiexp.limits import limit_error
@@ -89,7 +89,7 @@ def test_few_open_files(tmp_path: Path) -> None:
     program = """
 import resource, sys
 from aiexp import cli
-from aiexp.command import list
+from aiexp.command.looking import list
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
 sys.exit(cli.main(["list"]))
 """

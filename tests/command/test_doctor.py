@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aiexp.command import doctor
+from aiexp.command.looking import doctor
 from aiexp.errors import HardwareError
 from aiexp.rundir.directory import RunDirectory
 

@@ -13,7 +13,7 @@ import pytest
 
 from aiexp import cli
 from aiexp.checkpoint.store import CheckpointStore
-from aiexp.command.doctor import verified
+from aiexp.command.looking.doctor import verified
 from aiexp.errors import CheckpointError
 from aiexp.rundir.record import find_runs
 from aiexp.rundir.state import State

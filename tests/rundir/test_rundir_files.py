@@ -9,7 +9,7 @@ import yaml
 
 from aiexp import cli
 from aiexp.checkpoint.manifest import read_manifest, saved_steps
-from aiexp.command import doctor
+from aiexp.command.looking import doctor
 from aiexp.errors import AiexpError, CheckpointError, OtherFormatError
 from aiexp.rundir import judged_by
 from aiexp.rundir.directory import RunDirectory

@@ -88,7 +88,7 @@ def test_no_address_of_a_registry_is_written_down() -> None:
 
 def test_command_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from aiexp.command.data import main; main(['list']); import aiexp.source.fetch\n"
+        "import sys; from aiexp.command.looking.data import main; main(['list']); import aiexp.source.fetch\n"
         "heavy = {'torch', 'numpy', 'transformers', 'huggingface_hub', 'datasets'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aiexp.command.data import main
+from aiexp.command.looking.data import main
 from aiexp.errors import DataError
 from aiexp.source import probe, torchvision_files
 from aiexp.source.catalog.entries import ENTRIES

@@ -1,0 +1,1 @@
+"""Commands on the runs there are: listing, removing, comparing them."""

@@ -1,0 +1,1 @@
+"""Commands that show what there is: choices, configs, data, machine. They train nothing."""
