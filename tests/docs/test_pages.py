@@ -38,6 +38,8 @@ ON_RUNS = (
     "serve",
     "compare",
     "runs",
+    "board",
+    "show",
 )
 STATES = "state"
 ROOTS = r"task|model|dataset|trainer|hardware|tracker|hydra\.launcher|hydra\.sweeper"
@@ -49,9 +51,7 @@ def keys() -> set[str]:
     files = groups.group_files()
     found = {"seed", "outputs", "start_from", "start_from.model", STATES}
     for group, options in files.items():
-        root = {"optimizer": "task.optimizer", "schedule": "trainer.schedule"}.get(
-            group, group.replace("/", ".")
-        )
+        root = groups.root_of(group)
         found |= {group, root}
         for option in groups.public(options).values():
             found |= {f"{root}.{name}" for name in keys_of(option, options)}
@@ -88,6 +88,8 @@ def accept(command: Command) -> None:
                 raise
     elif name in ("run", "check"):
         compose(words)
+    elif name == "show" and any("=" in word for word in words):
+        compose([word for word in words if "=" in word])
     elif name in ON_RUNS:
         check_words(words)
         check_words([f"{flags[flag]}=" for flag in ("by",) if flags.get(flag, "class") != "class"])
