@@ -47,7 +47,8 @@ def own_task(folder: Path) -> None:
     """The files of the section on one's own task, exactly as they stand there."""
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     (config,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-    assert len(code.splitlines()) + len(config.splitlines()) <= 20
+    lines = [line for line in [*code.splitlines(), *config.splitlines()] if line.strip() and line[0] != "#"]
+    assert len(lines) <= 16
     (folder / "my_lab.py").write_text(code)
     (folder / "conf/task").mkdir(parents=True)
     (folder / "conf/task/autoencoder.yaml").write_text(config)

@@ -7,6 +7,7 @@ from aiexp.errors import TYPED, ConfigError
 
 # What each field's tasks learn from, and the fields whose models they take besides their own.
 LEARNS_FROM = {
+    "numbers and tables": "numbers",
     "text": "texts",
     "pictures": "pictures",
     "generating pictures": "pictures",

@@ -35,7 +35,7 @@ def make_pictures(runs: Sequence[RunRecord], groups: Sequence[int | None]) -> li
     left = BUDGET_BYTES
     num_runs = 0
     for i in one_of_each(groups):
-        if num_runs == MOST_RUNS:
+        if num_runs >= MOST_RUNS:
             break
         kinds = pictures_of(runs[i].path)
         newest = {name: read_picture(steps[max(steps)]) for name, steps in kinds.items()}
