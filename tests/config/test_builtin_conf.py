@@ -35,7 +35,10 @@ def composed(option: Option) -> Composed:
     """The option composed with the defaults of everything else, what it leaves open (`???`) filled in."""
     files = [option.path, *(option.path.with_name(f"{name}.yaml") for name in bases_of(option))]
     written = {key: value for path in reversed(files) for key, value in content_of(path).items()}
-    filled = [f"{option.group}.{key}=x" for key, value in written.items() if value == "???"]
+    blocks = {"train": "{_target_: torch.nn.Identity}"}  # where text is no value
+    filled = [
+        f"{option.group}.{key}={blocks.get(key, 'x')}" for key, value in written.items() if value == "???"
+    ]
     # A model of images takes its sizes from the data set; the default one holds texts.
     is_for_images = option.group == "model" and any("${dataset." in file.read_text() for file in files)
     partner = ["dataset=mnist"] if is_for_images else []

@@ -17,6 +17,7 @@ from aiexp.config.target.arguments import EXTRA_BLOCKS, GIVEN
 from aiexp.config.target.find import NotFoundError, find
 from aiexp.config.target.library import LIBRARY
 from aiexp.config.target.signature import Parameter, Signature, read
+from aiexp.config.target.working_directory import WORKING_DIRECTORY
 from aiexp.storage.reader import LOADER
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -34,6 +35,7 @@ def group_schema(group: str, dirs: ConfDirs) -> Json:
         group: One that has files.
         dirs: Where they and the other groups' lie.
     """
+    WORKING_DIRECTORY.enter()
     return _Writer(group, dirs).schema()
 
 

@@ -92,9 +92,7 @@ def write_cells(axes: "Axes", counts: Array, shares: Array, cell: float) -> None
         if len(counts) <= MOST_COUNTED:
             text += f" %\n{counts[row, column]:,}"
         # (Inside the axes: the layout need not measure them.)
-        axes.text(
-            column, row, text, ha="center", va="center", color=color, fontsize=letters, in_layout=False
-        )
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=letters, in_layout=False)
 
 
 def percent(share: float, digits: int) -> str:
