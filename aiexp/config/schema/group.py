@@ -3,7 +3,6 @@
 import ast
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -197,7 +196,6 @@ def _plain(keys: frozenset[str]) -> Json:
     return {"type": "object", "properties": {key: {} for key in sorted(keys)}, "additionalProperties": False}
 
 
-@lru_cache(maxsize=1024)
 def _signature(target: str) -> Signature | None:
     try:
         signature = read(target, skip_packages=target in LIBRARY)
