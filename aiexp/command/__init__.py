@@ -24,6 +24,7 @@ COMMANDS = {
     "runs": "the runs there are: list, filter, remove, prune checkpoints",
     "doctor": "is this machine, or a run directory, healthy",
     "compare": "which of many runs is better, and how sure that is",
+    "board": "runs in the browser while they train: curves, logs, comparison",
     "schema": "JSON schemas, by which editors check and complete YAML files",
     "completion": "print the completion script for bash, zsh or fish",
 }
@@ -32,7 +33,7 @@ COMMANDS = {
 ROOMS = {
     "use": ("predict", "evaluate", "explain", "export", "serve"),
     "looking": ("list", "show", "data", "doctor"),
-    "comparing": ("runs", "compare"),
+    "comparing": ("runs", "compare", "board"),
     "project": ("init", "new", "schema"),
 }
 

@@ -60,9 +60,7 @@ def saved(figure: "Figure") -> Drawn:
 
     png, pdf = io.BytesIO(), io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Glyph .* missing"
-        )  # names may be in any script: boxes stand for it
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of any script: boxes stand for it
         if (layout := figure.get_layout_engine()) is not None:
             layout.execute(figure)
             figure.set_layout_engine("none")

@@ -10,6 +10,8 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from aiexp.config.compose import compose
+from aiexp.config.described.header import read_header
+from aiexp.config.folders import builtin_dirs, conf_dirs
 from aiexp.config.objects.build import build
 from aiexp.errors import ConfigError, DataError
 from aiexp.source.fetch import asked_for
@@ -84,8 +86,8 @@ def batch_form(name: str, overrides: Sequence[str] = ()) -> BatchForm:
         ConfigErrors: there is no such data set, or it needs settings, which are named.
         DataError: its files are damaged.
     """
-    # An image classifier takes no sizes from data sets of other kinds: its model is left out.
-    config = compose(["task=mnist_cnn", "~model", f"dataset={name}", *overrides]).config
+    # Without its model: that would take sizes from the data set.
+    config = compose([f"task={_task_for(name)}", "~model", f"dataset={name}", *overrides]).config
     node = cast(dict[str, Any], OmegaConf.to_container(config.dataset, resolve=True))
     with _offline(), asked_for() as asked:
         try:
@@ -96,6 +98,18 @@ def batch_form(name: str, overrides: Sequence[str] = ()) -> BatchForm:
             names = " ".join(dict.fromkeys(asked))
             return BatchForm(note=f"not fetched yet, so nobody has looked: aiexp data fetch {names}")
     return form_of(dataset)
+
+
+def _task_for(name: str) -> str:
+    """A task of the field of a data set; any for one of no field."""
+    files = conf_dirs().files()
+    option = files["dataset"].get(name)
+    field = "" if option is None else read_header(option, files["dataset"]).field
+    tasks = {
+        read_header(task, files["task"]).field: task.name
+        for task in builtin_dirs().options()["task"].values()
+    }
+    return tasks.get(field, "mnist_cnn")
 
 
 def form_of(dataset: Any) -> BatchForm:

@@ -144,8 +144,7 @@ def result(row: Row) -> str:
     """A run's metric; how far it is, or was when it was stopped; why it has none."""
     record = row.record
     if row.state == State.RUNNING and record.total_steps:
-        left = (record.total_steps - record.step) * record.metrics.get("time/step_seconds", math.nan)
-        eta = f", {duration(left)} left" if math.isfinite(left) else ""
+        eta = f", {duration(left)} left" if (left := record.seconds_left) is not None else ""
         return f"step {record.step}/{record.total_steps}{eta}"
     if row.state == State.STOPPED and record.total_steps:
         return f"step {record.step}/{record.total_steps}"
@@ -196,6 +195,9 @@ def _details(row: Row) -> dict[str, Any]:
         "overrides": record.overrides,
         "seed": record.seed,
         "peak_memory_bytes": record.peak_memory_bytes,
+        "title": record.notes.title or None,
+        "tags": list(record.notes.tags),
+        "note": record.notes.note or None,
         "problem": record.problem or None,
     }
 

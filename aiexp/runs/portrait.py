@@ -49,7 +49,11 @@ def portrait(path: Path) -> list[Styled]:
         lines += [("", ""), (PREFIX.sub("", record.problem), "red")]
     if table := result_table(record.metrics):
         lines += [("", ""), *((line, "") for line in table)]
+    notes = record.notes
     parts = {
+        "title": [notes.title],
+        "tags": [" ".join(notes.tags)],
+        "note": notes.note.splitlines(),
         "typed": [shlex.join(record.overrides)] if record.overrides else ["nothing"],
         "choices": [" ".join(f"{group}={name}" for group, name in record.choices.items())],
         "steps": _steps(record, status),

@@ -176,7 +176,8 @@ class Session:
         limit = self.config.get("dataset", {}).get("limit")
         counts += "" if limit is None else f" (dataset.limit={limit} cuts every split, eval and test too)"
         self.say(f"dataset   {choices.get('dataset')}: {counts}")
-        self.say(f"model     {choices.get('model')}: {parameters:,} parameters")
+        model = f"{choices['model']}: " if "model" in choices else ""
+        self.say(f"model     {model}{parameters:,} parameters")
         environment = directory.read(ENVIRONMENT)
         fingerprint = checked_fingerprint(experiment.dataset)
         check_same_data(self.world, fingerprint)

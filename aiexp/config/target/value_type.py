@@ -6,7 +6,7 @@ from typing import Any
 
 from aiexp.config.target.find import Module, NotFoundError, dotted, find_alias, find_in
 from aiexp.errors import nearest
-from aiexp.ranges import Length, Range
+from aiexp.ranges import Begins, Length, Range
 
 _SCALARS: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -21,7 +21,8 @@ _SCALARS: dict[str, tuple[type, ...]] = {
 LISTS = {"list", "List", "Sequence", "Iterable", "Collection", "set", "frozenset", "MutableSequence"}
 DICTS = {"dict", "Dict", "Mapping", "MutableMapping"}
 PLAIN_BASES = {"str", "int", "float", "Enum", "StrEnum", "IntEnum", "TypedDict", "NamedTuple"}
-_MARKERS = {"Range": Range, "Length": Length}
+_MARKERS = {"Range": Range, "Length": Length, "Begins": Begins}
+_TENSOR = "a block with the _target_ of a Tensor"
 _NAMES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 
 
@@ -37,6 +38,8 @@ def mismatch(value: Any, annotation: ast.expr | None, module: Module) -> str | N
     if expected is None:
         return None
     names = list(dict.fromkeys(expected))
+    if len(names) > 1:  # a number that may be a tensor, too: nobody writes one into YAML
+        names = [name for name in names if name != _TENSOR]
     choices = [n[1:-1] for n in names if n.startswith("'")]
     hint = nearest(value, choices) if isinstance(value, str) else ""
     return " or ".join(names) + ("." + hint if hint else "")
