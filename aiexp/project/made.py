@@ -92,7 +92,8 @@ def add_part(kind: str, name: str, root: Path, package: str | None) -> list[Path
             fix="another --package, or call the file otherwise",
         )  # fmt: skip
     write_new(root, missing | files)
-    write_schemas(root / "conf", root / "conf" / SCHEMAS)
+    with WORKING_DIRECTORY.replaced_by(root):
+        write_schemas(root / "conf", root / "conf" / SCHEMAS)
     return [root / path for path in files]
 
 

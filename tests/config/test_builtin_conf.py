@@ -47,7 +47,10 @@ def composed(option: Option) -> Composed:
     """The option composed with the defaults of everything else, what it leaves open (`???`) filled in."""
     files = [option.path, *(option.path.with_name(f"{name}.yaml") for name in bases_of(option))]
     written = {key: value for path in reversed(files) for key, value in content_of(path).items()}
-    filled = [f"{option.group}.{key}=x" for key, value in written.items() if value == "???"]
+    blocks = {"train": "{_target_: torch.nn.Identity}"}  # where text is no value
+    filled = [
+        f"{option.group}.{key}={blocks.get(key, 'x')}" for key, value in written.items() if value == "???"
+    ]
     # A task of its field: models take sizes from its data set, and fields do not mix.
     task = TASK_OF.get(head_of(option).field) if option.group in ("model", "dataset") else None
     task = "maml_sine" if option.name == "sinusoids" else task  # the one without images

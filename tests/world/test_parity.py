@@ -180,6 +180,6 @@ def test_an_evaluation_on_ranks_is_that_of_one_process_to_the_bit(tmp_path: Path
         return results
 
     one = evaluated(World())
-    assert len(one) == 5
+    assert len(one) == 7
     for size in (2, 3):
         assert together(size, evaluated, tmp_path) == [one] * size

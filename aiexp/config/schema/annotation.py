@@ -7,7 +7,7 @@ from typing import Any
 
 from aiexp.config.target.find import Module, NotFoundError, dotted, find_alias
 from aiexp.config.target.value_type import DICTS, LISTS, PLAIN_BASES, marker
-from aiexp.ranges import Length, Range
+from aiexp.ranges import Begins, Length, Range
 
 Json = dict[str, Any]
 # Of a class: the schema of the block that makes one, by its module and name.
@@ -138,9 +138,12 @@ def _either(parts: list[Json]) -> Json:
 
 
 def _narrowed(schema: Json, markers: list[Range]) -> Json:
-    """A schema with the bounds of `Range` and `Length`."""
+    """A schema with what `Range`, `Length` and `Begins` say."""
     made = dict(schema)
     for each in markers:
+        if isinstance(each, Begins):
+            made["pattern"] = f"^{re.escape(each.text)}"
+            continue
         bounds = _bounds(each)
         if isinstance(each, Length):
             least = bounds.get("minimum", bounds.get("exclusiveMinimum", -1) + 1)

@@ -3,7 +3,6 @@
 import ast
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -17,6 +16,7 @@ from aiexp.config.target.arguments import EXTRA_BLOCKS, GIVEN
 from aiexp.config.target.find import NotFoundError, find
 from aiexp.config.target.library import LIBRARY
 from aiexp.config.target.signature import Parameter, Signature, read
+from aiexp.config.target.working_directory import WORKING_DIRECTORY
 from aiexp.storage.reader import LOADER
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -34,6 +34,7 @@ def group_schema(group: str, dirs: ConfDirs) -> Json:
         group: One that has files.
         dirs: Where they and the other groups' lie.
     """
+    WORKING_DIRECTORY.enter()
     return _Writer(group, dirs).schema()
 
 
@@ -195,7 +196,6 @@ def _plain(keys: frozenset[str]) -> Json:
     return {"type": "object", "properties": {key: {} for key in sorted(keys)}, "additionalProperties": False}
 
 
-@lru_cache(maxsize=1024)
 def _signature(target: str) -> Signature | None:
     try:
         signature = read(target, skip_packages=target in LIBRARY)

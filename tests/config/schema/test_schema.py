@@ -87,7 +87,7 @@ ANNOTATIONS = """
 Annotated[float, Range("[0, 1)")] ; Annotated[int, Range(">= 1")] | None ; PositiveInt | Literal["epoch"]
 list[Annotated[float, Range("(0, 1]")]] ; tuple[float, PositiveInt] ; tuple[int, ...] ; dict[str, float]
 Optional[str] ; Literal["a", 3, None] ; "int | str" ; Path ; Any
-Unknown ; PositiveInts ; Mapping[str, list[int]] ; bool
+Annotated[str, Begins("ep")] | None ; Unknown ; PositiveInts ; Mapping[str, list[int]] ; bool
 """
 VALUES: list[Any] = [
     None, True, 0, 1, -3, 0.5, 1.5, "a", "epoch", "", [], [1], [0.5, 2], [0.5, 0], ["a"], {}, {"k": 1.5},
@@ -100,7 +100,7 @@ VALUES: list[Any] = [
 )
 def test_a_schema_allows_what_the_check_allows(written: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
-    path.write_text("from aiexp.ranges import Range, PositiveInt, PositiveInts\n")
+    path.write_text("from aiexp.ranges import Begins, Range, PositiveInt, PositiveInts\n")
     node, module = ast.parse(written, mode="eval").body, Module(name="mine", path=path)
     schema = schema_of(node, module, lambda _: {})
     anything = {"reference": False, "any": {}, "block": {"type": "object"}}

@@ -257,7 +257,7 @@ def test_evaluation_by_hand() -> None:
         assert evaluation.metrics[f"baseline_mse_{steps}"] == pytest.approx(best, rel=1e-5)
         assert evaluation.metrics[f"ratio_{steps}"] == pytest.approx(errors.mean().item() / best, rel=1e-4)
     assert [row[0] for row in evaluation.tables["adaptation"].rows] == [0, 1, 3]
-    assert picture_size(evaluation.pictures["adaptation"]) == (720, 560)
+    assert picture_size(evaluation.pictures["adaptation"]) == (920, 800)
 
 
 def picture_size(png: bytes) -> tuple[int, int]:

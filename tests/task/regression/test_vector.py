@@ -23,7 +23,10 @@ def lines(num_targets: int = 1) -> ArrayDataset:
         "batch_size": 16, "eval_batch_size": 50, "drop_last": False, "limit": None, "seed": 0
     }  # fmt: skip
     return ArrayDataset(
-        arrays={"x": x, "y": y[:, 0] if num_targets == 1 else y}, test_fraction=0.3, **settings
+        arrays={"x": x, "y": y[:, 0] if num_targets == 1 else y},
+        eval_fraction=0.1,
+        test_fraction=0.3,
+        **settings,
     )
 
 
