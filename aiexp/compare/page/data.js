@@ -87,6 +87,11 @@ function formatNumber(value) {
   return value === null || value === undefined ? "" : formatFixed(value, decimalsOf([value]));
 }
 
+/** The same without zeros at the end, for a scale that nothing has to be aligned with. */
+function formatTick(value) {
+  return String(Number(value.toPrecision(4)));
+}
+
 /** Decimals at which the largest of some values has four digits; whole numbers have none. */
 function decimalsOf(values) {
   const known = values.filter((value) => typeof value === "number" && Number.isFinite(value));
