@@ -32,9 +32,9 @@ def make_pictures(runs: Sequence[RunRecord], groups: Sequence[int | None]) -> li
     found: list[dict[str, Any]] = []
     earlier: list[tuple[dict[str, Any], int, Path]] = []
     left = BUDGET_BYTES
-    num_runs = 0
+    shown: list[int] = []
     for i in one_of_each(groups):
-        if num_runs == MOST_RUNS:
+        if len(shown) == MOST_RUNS:
             break
         kinds = pictures_of(runs[i].path)
         newest = {name: read_picture(steps[max(steps)]) for name, steps in kinds.items()}
@@ -42,7 +42,7 @@ def make_pictures(runs: Sequence[RunRecord], groups: Sequence[int | None]) -> li
         if not size or size > left:
             continue
         left -= size
-        num_runs += 1
+        shown.append(i)
         for name, source in newest.items():
             if source:
                 *before, last = sorted(kinds[name])
