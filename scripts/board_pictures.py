@@ -1,6 +1,6 @@
 """The pictures of the README: makes a short sweep of mnist_cnn and looks at them with Chromium.
 
-python scripts/board_pictures.py               docs/board.png and docs/compare.png, in about 4 minutes
+python scripts/board_pictures.py               docs/board.png and docs/compare.png, in about 8 minutes on two cores
 python scripts/board_pictures.py --runs DIR    of runs that are there already
 """
 
@@ -22,7 +22,7 @@ from PIL import Image
 DOCS = Path(__file__).parents[1] / "docs"
 SMALL = ["task=mnist_cnn", "dataset.limit=4000", "trainer.epochs=3", "trainer.log_every=5", "tracker=none"]
 SWEEP = ["-m", "task.optimizer.lr=0.0003,0.001,0.003", "seed=0,1,2", "trainer.evaluate_every=20"]
-UNDER_WAY = ["task.optimizer.lr=0.01", "trainer.epochs=40", "trainer.evaluate_every=20"]
+UNDER_WAY = ["task.optimizer.lr=0.01", "trainer.epochs=8", "trainer.evaluate_every=20"]
 MOST_BYTES = 250_000
 
 
@@ -91,7 +91,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=Path, help="a folder with the sweep; it is made if left out")
-    parser.add_argument("--seconds", type=int, default=60, help="that the runs under way have been at work")
+    parser.add_argument("--seconds", type=int, default=120, help="that the runs under way have been at work")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         outputs = arguments.runs or Path(folder)
@@ -100,7 +100,7 @@ def main() -> None:
             subprocess.run(aiexp("run", *SWEEP, *where), check=True)
         picture_of_page(outputs)
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        first, second = (aiexp("run", *UNDER_WAY, *where, f"seed={seed}") for seed in (0, 1))
+        first, second = (aiexp("run", *where, *UNDER_WAY, f"seed={seed}") for seed in (0, 1))
         with started(first, env=environment), started(second, env=environment):
             time.sleep(arguments.seconds)
             picture_of_board(outputs)

@@ -78,6 +78,11 @@ function shorten(text, most) {
   return text.length > most ? text.slice(0, most - 1) + "\u2026" : text;
 }
 
+/** The same for a text whose end tells it from others. */
+function cutMiddle(text, most) {
+  return text.length > most ? `${text.slice(0, most - 12)}\u2026${text.slice(-11)}` : text;
+}
+
 function plural(count, word) {
   return `${count} ${word}${count === 1 ? "" : "s"}`;
 }
