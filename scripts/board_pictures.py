@@ -65,7 +65,7 @@ def picture_of_board(outputs: Path) -> None:
     words = aiexp("board", str(outputs), "--port", "0")
     with started(words, stderr=subprocess.PIPE) as board, chromium(1400) as page:
         assert board.stderr is not None
-        page.goto(board.stderr.readline().split()[2])
+        page.goto(board.stderr.readline().split()[2] + "#show=each")
         page.wait_for_selector("#table tbody tr", state="attached")
         page.evaluate("byId('findings').hidden = true; byId('table').style.maxHeight = '215px'")
         page.evaluate("byId('panels').scrollIntoView()")
