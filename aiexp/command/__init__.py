@@ -5,6 +5,8 @@ Here belongs reading arguments and printing; what a command does is for the room
 
 # Order of the help page.
 COMMANDS = {
+    "init": "a project of your own that runs at once",
+    "new": "one more task, model or data set in it: YAML, code and test",
     "run": "compose an experiment from conf/ and train it; -m runs a sweep",
     "list": "every task, model, data set, ... with one line each",
     "show": "one run in full; or a config, with what each key means",
@@ -23,6 +25,7 @@ COMMANDS = {
     "doctor": "is this machine, or a run directory, healthy",
     "compare": "which of many runs is better, and how sure that is",
     "board": "runs in the browser while they train: curves, logs, comparison",
+    "schema": "JSON schemas, by which editors check and complete YAML files",
     "completion": "print the completion script for bash, zsh or fish",
 }
 
@@ -31,6 +34,7 @@ ROOMS = {
     "use": ("predict", "evaluate", "explain", "export", "serve"),
     "looking": ("list", "show", "data", "doctor"),
     "comparing": ("runs", "compare", "board"),
+    "project": ("init", "new", "schema"),
 }
 
 

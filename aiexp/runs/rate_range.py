@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 from aiexp.errors import ConfigError, DivergedError
 from aiexp.experiment import Experiment
@@ -75,7 +75,8 @@ def find_rates(experiment: Experiment, num_steps: int = STEPS) -> RateRange:
             where="--find-lr", fix="leave it out",
         )  # fmt: skip
     (optimizer,) = stepper.optimizers.values()
-    stepper.schedule = rising = Rising(optimizer.param_groups[0]["initial_lr"], num_steps)
+    rising: Any = Rising(optimizer.param_groups[0]["initial_lr"], num_steps)
+    stepper.schedule = rising
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0

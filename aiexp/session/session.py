@@ -22,13 +22,13 @@ from aiexp.rundir.state import State
 from aiexp.session.closing import brief, next_lines, places, prediction_example, result_table
 from aiexp.session.display import Display
 from aiexp.session.failure import explain
+from aiexp.session.figures import draw_last, write_figures
 from aiexp.session.parts import Parts, check_same_data, described_sizes
 from aiexp.session.resumption import newest_intact
 from aiexp.session.saver import Saver
 from aiexp.session.stop import StopRequested, StopSignal
 from aiexp.storage.files import storage_errors
 from aiexp.task.report import Evaluation
-from aiexp.text.csv import csv_text
 from aiexp.text.number import duration, file_size
 from aiexp.text.secrets import redact, redact_text
 from aiexp.tracker.base import RunInfo, Tracker
@@ -176,7 +176,8 @@ class Session:
         limit = self.config.get("dataset", {}).get("limit")
         counts += "" if limit is None else f" (dataset.limit={limit} cuts every split, eval and test too)"
         self.say(f"dataset   {choices.get('dataset')}: {counts}")
-        self.say(f"model     {choices.get('model')}: {parameters:,} parameters")
+        model = f"{choices['model']}: " if "model" in choices else ""
+        self.say(f"model     {model}{parameters:,} parameters")
         environment = directory.read(ENVIRONMENT)
         fingerprint = checked_fingerprint(experiment.dataset)
         check_same_data(self.world, fingerprint)
@@ -245,16 +246,7 @@ class Session:
         undefined = [name for name, value in evaluation.metrics.items() if not math.isfinite(value)]
         if undefined:
             self.say(f"warning: not finite at step {step}: {', '.join(undefined)}")
-        for name, picture in evaluation.pictures.items():
-            path = self._figure_path(step, name, "gif" if picture.startswith(b"GIF8") else "png")
-            with storage_errors("writing a picture", path):
-                path.write_bytes(picture)
-            self._tracker.log_picture(step, name, path)
-        for name, table in evaluation.tables.items():
-            path = self._figure_path(step, name, "csv")
-            with storage_errors("writing a table", path):
-                path.write_text(csv_text([table.columns, *table.rows]), encoding="utf-8", newline="")
-            self._tracker.log_table(step, name, table)
+        write_figures(self.directory.path / FIGURES, step, evaluation, self._tracker)
 
     def ask_pruning(self, step: int, metrics: dict[str, float], *, is_last: bool) -> None:
         """Lets the search that this run is a trial of end it after an evaluation: `is_pruned`."""
@@ -268,17 +260,12 @@ class Session:
         if self.is_pruned:
             self.say(f"pruned at step {step}: the search has seen better runs")
 
-    def _figure_path(self, step: int, name: str, suffix: str) -> Path:
-        """`figures/test/confusion_matrix_step-00000753.png`, its folder made."""
-        path = self.directory.path / FIGURES / f"{name}_step-{step:08d}.{suffix}"
-        with storage_errors("making a folder", path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        return path
-
     def finish(self, metrics: dict[str, float]) -> None:
         """The run is complete: records and says its results."""
         self.display.end()
         self.directory.write_status(metrics=metrics, seal=make_seal(self.directory.path, metrics))
+        if problem := draw_last(self.directory, self.config):
+            self.say(f"warning: {problem}")
         ended = "pruned" if self.is_pruned else "finished"
         self.say(
             f"{ended} after {duration(self._seconds)}, {file_size(peak_memory_bytes())} of memory at most"

@@ -1,10 +1,10 @@
 """Which weights are the result, and when to stop early."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Annotated, Any, Literal, final
 
 from aiexp.errors import ConfigError, nearest
-from aiexp.ranges import PositiveInt
+from aiexp.ranges import Begins, PositiveInt
 from aiexp.trainer.average import Average
 
 
@@ -25,7 +25,7 @@ class Selection:
     def __init__(
         self,
         *,
-        monitor: str | None,
+        monitor: Annotated[str, Begins("eval/")] | None,
         mode: Literal["max", "min"],
         patience: PositiveInt | None,
         average: Average,

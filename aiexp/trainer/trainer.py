@@ -20,6 +20,11 @@ from aiexp.trainer.selection import Selection
 class Trainer:
     """Trains a task on a data set.
 
+    Logs: train/loss and what else the updates of the task bring; train/gradient_norm (before clipping,
+    where trainer.clip is set); train/learning_rate, or train/learning_rate/<name> of each of several
+    optimizers; train/epoch (passes over the training split so far; not of a stream); time/step_seconds and
+    time/examples_per_second (means since the last line, without evaluations and checkpoints).
+
     Args:
         steps: Length in optimizer steps; null to use `epochs`.
         epochs: Length in passes over the training split; null to use `steps`.

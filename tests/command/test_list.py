@@ -38,6 +38,21 @@ def test_one_option_says_all_that_its_files_say(capsys: pytest.CaptureFixture[st
     assert "batch_size: 64 # pictures in a training batch" in out  # of the file that it builds on
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("sinusoids", "support_x"),
+        ("digits", "(B, 64)"),
+        ("cartpole", "observations (1, 4) float32"),
+        ("image_folder", "not known before it is set up"),
+    ],
+)
+def test_one_data_set_says_what_a_batch_holds(
+    capsys: pytest.CaptureFixture[str], name: str, expected: str
+) -> None:
+    assert expected in shown(capsys, "dataset", name)
+
+
 def test_two_groups_are_two_groups(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"tracker", "hardware"} <= set(shown(capsys, "tracker", "hardware").splitlines())
 

@@ -31,15 +31,28 @@ def bases_of(option: Option) -> list[str]:
     return [name for name in entries if isinstance(name, str) and name != "_self_"]
 
 
+def head_of(option: Option) -> Header:
+    return read_header(option, conf_dirs().files()[option.group])
+
+
+TASK_OF = {
+    "pictures": "mnist_cnn",
+    "generating pictures": "dcgan",
+    "reinforcement learning": "dqn_cartpole",
+    "few-shot and meta-learning": "protonet_fewshot",
+}
+
+
 def composed(option: Option) -> Composed:
     """The option composed with the defaults of everything else, what it leaves open (`???`) filled in."""
     files = [option.path, *(option.path.with_name(f"{name}.yaml") for name in bases_of(option))]
     written = {key: value for path in reversed(files) for key, value in content_of(path).items()}
     filled = [f"{option.group}.{key}=x" for key, value in written.items() if value == "???"]
-    # A model of images takes its sizes from the data set; the default one holds texts.
-    is_for_images = option.group == "model" and any("${dataset." in file.read_text() for file in files)
-    partner = ["dataset=mnist"] if is_for_images else []
-    return compose([f"{option.group}={option.name}", *partner, *filled], merged=MERGED)
+    # A task of its field: models take sizes from its data set, and fields do not mix.
+    task = TASK_OF.get(head_of(option).field) if option.group in ("model", "dataset") else None
+    task = "maml_sine" if option.name == "sinusoids" else task  # the one without images
+    partner = [] if task is None else [f"task={task}"]
+    return compose([*partner, f"{option.group}={option.name}", *filled], merged=MERGED)
 
 
 def test_every_file_is_an_option_of_a_known_group_or_what_options_build_on() -> None:
@@ -92,10 +105,6 @@ def test_option(option: Option) -> None:
     settable = set(signature.parameters) - GIVEN.get(option.group, frozenset())
     missing = settable - set(node)
     assert not missing, f"{option.path.name} leaves out {missing}"
-
-
-def head_of(option: Option) -> Header:
-    return read_header(option, conf_dirs().files()[option.group])
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda o: f"{o.group}={o.name}")

@@ -9,7 +9,7 @@ from typing import Any
 from aiexp.command.flags import Flag, Flags
 from aiexp.config.described.header import FACTS, FIELDS, OWN, Header, body, chain, read_header
 from aiexp.config.folders import GROUPS, ConfDirs, Option, conf_dirs, shown
-from aiexp.errors import TYPED, ConfigError, nearest
+from aiexp.errors import TYPED, AiexpError, ConfigError, nearest
 from aiexp.text.terminal import cut, out_lines, out_styled, visible, width
 
 HELP = """\
@@ -44,6 +44,8 @@ def main(argv: list[str]) -> int:
         return 0
     if name:
         out_styled(_one(*entries[groups[0]][0], files[groups[0]]))
+        if groups == ["dataset"]:
+            out_styled(_batch(name))
         return 0
     out_styled(_listing(entries, is_brief=not words))
     if not words:
@@ -125,6 +127,19 @@ def _one(option: Option, header: Header, files: Mapping[str, Option]) -> Iterato
         yield "", ""
         yield shown(path), "dim"
         yield from ((f"  {visible(line)}", "") for line in body(path).splitlines())
+
+
+def _batch(name: str) -> Iterator[Styled]:
+    """What a batch of a data set holds. It is built for that, so this comes a little later than the rest."""
+    from aiexp.runs.batch_form import batch_form
+
+    yield "", ""
+    yield "a training batch: key, dtype, shape, smallest and largest value", "dim"
+    try:
+        lines = batch_form(name).lines()
+    except AiexpError as error:  # it needs settings, such as a folder
+        lines = [f"not known before it is set up: {problem.what}" for problem in error.problems()]
+    yield from ((f"  {visible(line)}", "") for line in lines)
 
 
 def _purpose(option: Option, header: Header) -> str:

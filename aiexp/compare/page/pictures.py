@@ -15,6 +15,7 @@ from aiexp.storage.reader import read_bytes
 BUDGET_BYTES = 1_500_000  # of pictures before base64, in the whole page
 LARGEST_BYTES = 150_000  # of one picture; a larger one is drawn smaller
 LARGEST_SOURCE = 20_000_000
+CURVES = "curves"  # drawn of each run at its end
 WIDTH = 640  # pixels, of a picture drawn smaller
 MOST_RUNS = 24
 MOST_LISTED = 200  # runs whose pictures are named, where they are fetched when they are looked at
@@ -32,9 +33,9 @@ def make_pictures(runs: Sequence[RunRecord], groups: Sequence[int | None]) -> li
     found: list[dict[str, Any]] = []
     earlier: list[tuple[dict[str, Any], int, Path]] = []
     left = BUDGET_BYTES
-    shown: list[int] = []
+    num_runs = 0
     for i in one_of_each(groups):
-        if len(shown) == MOST_RUNS:
+        if num_runs >= MOST_RUNS:
             break
         kinds = pictures_of(runs[i].path)
         newest = {name: read_picture(steps[max(steps)]) for name, steps in kinds.items()}
@@ -42,7 +43,7 @@ def make_pictures(runs: Sequence[RunRecord], groups: Sequence[int | None]) -> li
         if not size or size > left:
             continue
         left -= size
-        shown.append(i)
+        num_runs += 1
         for name, source in newest.items():
             if source:
                 *before, last = sorted(kinds[name])
@@ -97,6 +98,8 @@ def _figures(run: Path, kinds: Sequence[str]) -> dict[str, dict[int, Path]]:
             path = Path(parent, name)
             match = STEP.fullmatch(path.relative_to(folder).as_posix())
             if match is None or match["kind"] not in kinds or path.is_symlink() or not path.is_file():
+                continue
+            if match["name"] == CURVES:  # the page has its own, of all runs together
                 continue
             found.setdefault(match["name"], {})[int(match["step"] or 0)] = path
     return dict(sorted(found.items()))

@@ -19,6 +19,8 @@ FIELDS = {
     "control": "reinforcement learning",
     "environment": "reinforcement learning",
     "few_shot": "few-shot and meta-learning",
+    "array": "numbers and tables",
+    "vector": "numbers and tables",
 }
 OWN = "your own"
 _TARGET = re.compile(r"^_target_: *([\w.]+)", re.MULTILINE)
@@ -65,7 +67,7 @@ def read_header(option: Option, options: Mapping[str, Option]) -> Header:
     chosen = _DATASET.search(content)
     if chosen:
         facts.setdefault("Data", chosen[1])
-    field = _field(_target(option, options))
+    field = field_of(_target(option, options))
     return Header(purpose=purpose, facts=facts, text="\n".join(comment), field=field)
 
 
@@ -98,7 +100,7 @@ def _target(option: Option, options: Mapping[str, Option]) -> str:
     return next((match[1] for match in found if match), "")
 
 
-def _field(target: str) -> str:
+def field_of(target: str) -> str:
     """The field of a target, by the first folder of its path that is one."""
     package, *parts = target.split(".") if target else [""]
     if package != "aiexp":
