@@ -1,6 +1,6 @@
 """The pictures of the README: makes a short sweep of mnist_cnn and looks at them with Chromium.
 
-python scripts/board_pictures.py               docs/board.png and docs/compare.png, in about 8 minutes on two cores
+python scripts/board_pictures.py               docs/board.png and docs/compare.png, in 8 minutes
 python scripts/board_pictures.py --runs DIR    of runs that are there already
 """
 
