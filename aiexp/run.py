@@ -86,9 +86,10 @@ def train(
         with stop.interruptible():  # nothing is lost before the first step
             hardware.set_environment()
             import_behind()
+            session.track_with(build(config["tracker"]))
             experiment = Experiment.of(on_its_own(config, session), hardware)
             experiment.start(config, session)
-            session.follow(build(config["tracker"]), experiment, changes or [])
+            session.follow(experiment, changes or [])
         if world.is_leader:
             for line in record_imports(directory.path, is_start=True):
                 session.say(line)

@@ -17,13 +17,14 @@ from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
-from hydra.core.default_element import GroupDefault
+from hydra.core.default_element import ConfigDefault, GroupDefault, InputDefault
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobRuntime
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
 from aiexp.config.folders import PRIMARY, ConfDirs
+from aiexp.config.group.several import TARGETS, listed, listed_name
 
 CLUSTERS = ("submitit_local", "submitit_slurm", "ray")  # files of conf/hydra/launcher
 _make_loader_class = omegaconf._utils.get_yaml_loader
@@ -38,14 +39,30 @@ class Repository(ConfigRepository):
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         """The file, with its absolute overrides bound to the top level."""
+        group, _, name = config_path.partition("/")
+        if group in TARGETS and (options := listed(name)):
+            return _file_of_several(group, options)
         with _fast_yaml():
             result = super().load_config(config_path)
         for entry in (result.defaults_list or []) if result is not None else []:
-            if isinstance(entry, GroupDefault) and entry.override and entry.package is None:
-                group = entry.group or ""
-                if group.startswith("/"):
-                    entry.package = f"_global_.{group[1:].replace('/', '.')}"
+            if not isinstance(entry, GroupDefault):
+                continue
+            group = entry.group or ""
+            if isinstance(entry.value, list) and group.lstrip("/") in TARGETS:
+                entry.value = listed_name(entry.value)
+            if entry.override and entry.package is None and group.startswith("/"):
+                entry.package = f"_global_.{group[1:].replace('/', '.')}"
         return result
+
+
+def _file_of_several(group: str, options: list[str]) -> ConfigResult:
+    """The file that stands for several options of a group, each in a block of its own."""
+    defaults: list[InputDefault] = [ConfigDefault(path="_self_")]
+    defaults += [ConfigDefault(path=option, package=option) for option in options]
+    content = OmegaConf.create({"_target_": TARGETS[group]})
+    return ConfigResult(
+        provider="aiexp", path="", config=content, header={"package": None}, defaults_list=defaults
+    )
 
 
 @contextmanager

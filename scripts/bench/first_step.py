@@ -10,6 +10,7 @@ import time
 START = time.perf_counter()
 
 import argparse  # noqa: E402
+import importlib  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
@@ -50,8 +51,7 @@ def main() -> None:
     folder = tempfile.mkdtemp()
     composed = compose([f"outputs={folder}", "tracker.mode=offline", *arguments.overrides])
     mark("config composed and checked")
-    from aiexp import run
-
+    run: Any = importlib.import_module("aiexp.run")  # `aiexp.run` is also a function
     marking(run, "make_directory", "run directory written")
     marking(run, "build", "built ")
     import torch  # noqa: F401
@@ -61,8 +61,9 @@ def main() -> None:
     from aiexp.trainer.stepper import Stepper
     from aiexp.trainer.trainer import Loop
 
-    marking(Session, "follow", "W&B started")
+    marking(Session, "follow", "run described")
     marking(Loop, "check_metrics", "one batch evaluated (imports scikit-learn)")
+    marking(Session, "begin", "trackers started")
     step = Stepper.step
 
     def first(self: Stepper, *args: Any) -> None:

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from aiexp.command.looking.list import read_header
-from aiexp.config.block_groups import BLOCK_GROUPS
 from aiexp.config.compose import Merged, compose
 from aiexp.config.composed import Composed
 from aiexp.config.folders import GROUPS, Option, builtin_dirs
+from aiexp.config.group.block_groups import BLOCK_GROUPS
 from aiexp.config.target.arguments import GIVEN
 from aiexp.config.target.signature import read
 

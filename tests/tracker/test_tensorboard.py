@@ -29,7 +29,9 @@ def read_events(directory: Path) -> Any:
 def test_metrics_pictures_and_tables(make_run: MakeRun) -> None:
     run, tracker = make_run(), TensorBoardTracker(flush_seconds=10)
     (run.directory / "p.png").write_bytes(PNG)
-    assert tracker.start(run) == {"mode": "tensorboard", "dir": "tensorboard"}
+    record = tracker.start(run)
+    assert (record["mode"], record["dir"]) == ("tensorboard", "tensorboard")
+    assert record["look"] == f"tensorboard --logdir {run.directory}"
     for step in (1, 2):
         tracker.log(step, {"train/loss": 1 / step, "time/step_seconds": 0.5})
     tracker.log_picture(2, "test/confusion", run.directory / "p.png")

@@ -2,9 +2,7 @@
 
 import contextlib
 import logging
-import os
 import re
-from pathlib import Path
 from typing import Any, final
 
 from aiexp.tracker.notice import notice
@@ -41,19 +39,19 @@ class Messages:
         self.is_incomplete = True
 
 
-def avoid_unwritable_home(fallback: Path) -> None:
-    """Lets wandb keep its caches in `fallback` where the home directory is read-only or missing.
+def start_service() -> None:
+    """Starts wandb's service process, which `wandb.init` would start: in a thread meanwhile."""
+    from wandb.sdk import wandb_setup  # not public, see pyproject.toml's bound
 
-    Else its service process prints its log to the terminal, and tables fail.
-    """
-    from wandb import env
+    wandb_setup.singleton().ensure_service()
 
-    folders = {"WANDB_CACHE_DIR": Path(env.get_cache_dir()), "WANDB_DATA_DIR": Path(env.get_data_dir())}
-    for variable, folder in folders.items():
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            os.environ[variable] = str(fallback)
+
+def end_service() -> None:
+    """Ends a service process that has no run."""
+    import wandb
+
+    with contextlib.suppress(Exception, SystemExit):
+        wandb.teardown()
 
 
 def kill_service() -> None:

@@ -1,0 +1,3 @@
+"""MLflow."""
+
+from aiexp.tracker.mlflow.tracker import MlflowTracker as MlflowTracker

@@ -1,0 +1,3 @@
+"""Weights & Biases."""
+
+from aiexp.tracker.wandb.tracker import WandbTracker as WandbTracker
