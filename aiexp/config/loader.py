@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import omegaconf._utils
 import yaml
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import ConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
@@ -53,6 +53,19 @@ class Repository(ConfigRepository):
             if entry.override and entry.package is None and group.startswith("/"):
                 entry.package = f"_global_.{group[1:].replace('/', '.')}"
         return result
+
+
+class Loader(ConfigLoaderImpl):
+    """Hydra's loader, to which the choice of several options is one choice."""
+
+    def _parse_overrides_and_create_caching_repo(
+        self, config_name: str | None, overrides: list[str]
+    ) -> tuple[list[Override], CachingConfigRepository]:
+        parsed, repository = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
+        for override in parsed:
+            if override.key_or_group in TARGETS and isinstance(override.value(), list):
+                override._value = listed_name(cast(list[str], override.value()))  # pyright: ignore[reportPrivateUsage]
+        return parsed, repository
 
 
 def _file_of_several(group: str, options: list[str]) -> ConfigResult:
@@ -112,7 +125,7 @@ def make_loader(dirs: ConfDirs) -> ConfigLoaderImpl:
         schema = path.get_path().pop()  # must stay the last
         path.append("command-line", f"file://{dirs.extra}")
         path.get_path().append(schema)
-    loader = ConfigLoaderImpl(path)
+    loader = Loader(path)
     loader.repository = Repository(path)
     return loader
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from aiexp.config.folders import GROUPS, ConfDirs
 from aiexp.config.group.block_groups import BLOCK_GROUPS
-from aiexp.config.group.several import TARGETS, listed_name
+from aiexp.config.group.several import TARGETS
 from aiexp.config.misspelled import torn_apart, unreadable
 from aiexp.config.resolve import keys_of
 from aiexp.config.target.arguments import GIVEN
@@ -76,7 +76,7 @@ def split(
             errors.append(_sweep_without_m(override, group in options))
         elif group in options:
             if _option_fits(override, group, options, errors):
-                groups.append(_chosen(override))
+                groups.append(override.input_line or "")
             else:
                 lost |= set(GROUPS) if group == "task" else {group}
         elif group.startswith("hydra"):
@@ -85,14 +85,6 @@ def split(
             keys.append(override)
     # Without its option a group's keys cannot be judged: one typo must not bring ten messages.
     return groups, [k for k in keys if k.key_or_group.split(".")[0] not in lost]
-
-
-def _chosen(override: "Override") -> str:
-    """A choice as Hydra takes it: several options are one name."""
-    value: Any = override.value()
-    if not isinstance(value, list):
-        return override.input_line or ""
-    return f"{override.get_key_element()}='{listed_name(cast(list[str], value))}'"
 
 
 def _sweep_without_m(override: "Override", is_group: bool) -> AiexpError:
