@@ -4,7 +4,7 @@ Hydra stops at the first problem, and for a misspelled `trainer.lrr=1` it advise
 """
 
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -115,7 +115,7 @@ def _option_fits(
         )
         return False
     if isinstance(value, list):
-        return _options_fit(cast(list[Any], value), group, options, where, errors)
+        return _options_fit(value, group, options, where, errors)
     return _is_option(value, group, options, where, errors)
 
 

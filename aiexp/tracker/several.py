@@ -1,6 +1,6 @@
 """Several trackers for one run: `tracker=[wandb,tensorboard]`."""
 
-from typing import final
+from typing import Any, final
 
 from aiexp.errors import ConfigError
 from aiexp.tracker.base import Tracker
@@ -17,11 +17,12 @@ class SeveralTrackers:
         ConfigError: there are none, or something among them is no tracker.
     """
 
-    def __init__(self, **trackers: Tracker) -> None:
+    def __init__(self, **trackers: Any) -> None:
         if not trackers:
             raise ConfigError("there is no tracker in the list", where="tracker", fix="tracker=none")
+        self.trackers: dict[str, Tracker] = {}
         for name, tracker in trackers.items():
             if not isinstance(tracker, Tracker):
                 fix = f"leave it out, or give the block a _target_: tracker.{name}._target_=..."
                 raise ConfigError(f"'{tracker}' is no tracker", where=f"tracker.{name}", fix=fix)
-        self.trackers = trackers
+            self.trackers[name] = tracker

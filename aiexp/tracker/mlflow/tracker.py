@@ -1,10 +1,12 @@
 """MLflow beside the run directory: one run is one MLflow run, on a server or in a local store."""
 
+import importlib
 import os
 import threading
 import time
 import urllib.error
 import urllib.request
+import warnings
 from pathlib import Path
 from typing import Any, final
 from urllib.parse import urlsplit
@@ -28,7 +30,8 @@ MOST_PARAMS = 100  # in one request
 # What mlflow would do without: wait for minutes for a server that is gone, and send usage data to its makers.
 VARIABLES = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",  # it would draw from the random numbers of the run
 }  # fmt: skip
 
@@ -64,8 +67,8 @@ class MlflowTracker:
         probe_seconds: PositiveFloat,
     ) -> None:
         self.uri, self.experiment, self.name, self.notes = uri, experiment, name, notes
-        self.tags, self.record, self.save_model = dict(tags), list(record), save_model
-        self.probe_seconds = probe_seconds
+        self.tags, self.record, self.probe_seconds = dict(tags), list(record), probe_seconds
+        self.save_model: SaveModel = save_model
         self.client: Any = None
         self.run_id: str | None = None
         self.experiment_id: str | None = None
@@ -82,7 +85,7 @@ class MlflowTracker:
         for name, value in VARIABLES.items():
             os.environ.setdefault(name, value)
         try:
-            import mlflow.tracking.client  # noqa: F401
+            importlib.import_module("mlflow.tracking.client")
         except ImportError as error:
             what = f"the package mlflow cannot be imported: {error}"
             fix = "pip install 'aiexp[mlflow]', or tracker=wandb"
@@ -100,7 +103,15 @@ class MlflowTracker:
         self.prepare(run.directory)
         from mlflow.tracking import MlflowClient
 
-        self.client, self.info, self.best = MlflowClient(tracking_uri=self.uri), run, Best(run)
+        self.info, self.best = run, Best(run)
+        with warnings.catch_warnings(
+            action="ignore", category=DeprecationWarning
+        ):  # its own, of a local store
+            self.client = MlflowClient(tracking_uri=self.uri)
+            return self._begin()
+
+    def _begin(self) -> dict[str, Any]:
+        """Opens the run, now or later; what `start` returns."""
         self.address = str(self.client.tracking_uri)
         is_remote = urlsplit(self.address).scheme in ("http", "https")
         self.backlog = Backlog(self._send_metrics, is_remote=is_remote, told=self._tell)

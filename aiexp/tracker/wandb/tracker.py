@@ -91,7 +91,8 @@ class WandbTracker:
     ) -> None:
         self.mode, self.project, self.entity, self.name, self.notes = mode, project, entity, name, notes
         self.tags, self.has_system_metrics = list(tags), has_system_metrics
-        self.record, self.save_model, self.waiting = list(record), save_model, waiting
+        self.record, self.waiting = list(record), waiting
+        self.save_model: SaveModel = save_model
         self.messages = Messages()
         self.run: Any = None
         self.info: RunInfo | None = None
