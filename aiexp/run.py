@@ -85,8 +85,8 @@ def train(
     with session, addresses(config):
         with stop.interruptible():  # nothing is lost before the first step
             hardware.set_environment()
-            import_behind()
             session.track_with(build(config["tracker"]))
+            import_behind()
             experiment = Experiment.of(on_its_own(config, session), hardware)
             experiment.start(config, session)
             session.follow(experiment, changes or [])

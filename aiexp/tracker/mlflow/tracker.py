@@ -104,9 +104,7 @@ class MlflowTracker:
         from mlflow.tracking import MlflowClient
 
         self.info, self.best = run, Best(run)
-        with warnings.catch_warnings(
-            action="ignore", category=DeprecationWarning
-        ):  # its own, of a local store
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # mlflow's
             self.client = MlflowClient(tracking_uri=self.uri)
             return self._begin()
 
