@@ -183,6 +183,7 @@ class Session:
         counts += "" if limit is None else f" (dataset.limit={limit} cuts every split, eval and test too)"
         self.say(f"dataset   {choices.get('dataset')}: {counts}")
         self.say(f"model     {choices.get('model')}: {parameters:,} parameters")
+        self._tracker.wait()  # the evaluation that comes next may fork
         environment = directory.read(ENVIRONMENT)
         fingerprint = checked_fingerprint(experiment.dataset)
         check_same_data(self.world, fingerprint)

@@ -48,7 +48,7 @@ class Following:
         Raises:
             AiexpError: the config demands what one of them cannot have.
         """
-        self._wait()
+        self.wait()
         for guard in self.guards.values():
             guard.check()  # before any of them makes a run
         known = dict(tracked(run.environment))
@@ -76,13 +76,13 @@ class Following:
 
     def close(self, exit_code: int) -> None:
         """Ends them all, whatever one of them raises (a stop request)."""
-        self._wait()
+        self.wait()
         with ExitStack() as closing:
             for guard in self.guards.values():
                 closing.callback(guard.close, exit_code)
 
-    def _wait(self) -> None:
-        """Until nothing is imported any more: a process must not fork, nor end, in the middle of that."""
+    def wait(self) -> None:
+        """Until all have prepared: a process must neither fork nor end in the middle of an import."""
         for thread in self._preparing:
             if thread.ident is not None:
                 thread.join(PREPARE_SECONDS)

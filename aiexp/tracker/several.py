@@ -23,6 +23,6 @@ class SeveralTrackers:
         self.trackers: dict[str, Tracker] = {}
         for name, tracker in trackers.items():
             if not isinstance(tracker, Tracker):
-                fix = f"leave it out, or give the block a _target_: tracker.{name}._target_=..."
-                raise ConfigError(f"'{tracker}' is no tracker", where=f"tracker.{name}", fix=fix)
+                fix = "leave it out, or give the block a _target_"
+                raise ConfigError(f"'{tracker}' is no tracker", where=name, fix=fix)
             self.trackers[name] = tracker

@@ -76,9 +76,8 @@ def files(uri: str, run_id: str, folder: str | None = None) -> list[str]:
     return sorted(found)
 
 
-def test_a_run_arrives_and_goes_on_in_the_same_one(
-    server: MlflowServer, make_run: MakeRun, checkout: Path, capfd: Capture
-) -> None:
+def described(make_run: MakeRun, checkout: Path) -> RunInfo:
+    """A run with everything that can be said of one."""
     directory = make_run().directory
     for name, content in (("p.png", PNG), ("git.diff", b"+token = ***\n"), ("run.log", b"said\n")):
         (directory / name).write_bytes(content)
@@ -89,12 +88,16 @@ def test_a_run_arrives_and_goes_on_in_the_same_one(
         "odd key!": True,
     }
     environment = {**ENVIRONMENT, "working_directory": str(checkout)}
-    run = make_run(config=config, environment=environment)
+    return make_run(config=config, environment=environment)
+
+
+def test_a_run_arrives(server: MlflowServer, make_run: MakeRun, checkout: Path, capfd: Capture) -> None:
+    run = described(make_run, checkout)
     tracker = make_mlflow(uri=server.url, experiment="arrives", notes="a first try", tags={"team": "vision"})
     record = tracker.start(run)
     for step in (1, 2, 3):
         tracker.log(step, {"train/loss": step / 10, "eval/accuracy": float("nan") if step == 2 else 1 / step})
-    tracker.log_picture(3, "test/confusion", directory / "p.png")
+    tracker.log_picture(3, "test/confusion", run.directory / "p.png")
     tracker.log_table(3, "test/errors", Table(columns=["text"], rows=[["bad film"]]))
     tracker.close(143)
 
@@ -125,12 +128,19 @@ def test_a_run_arrives_and_goes_on_in_the_same_one(
         "run.log",
     ]  # fmt: skip
 
-    again = make_mlflow(uri=server.url, experiment="arrives")
-    resumed = again.start(make_run(config=config | {"seed": 8}, previous={"id": run.id}))
+
+def test_a_run_goes_on_in_the_same_one(server: MlflowServer, make_run: MakeRun) -> None:
+    run = make_run()
+    tracker = make_mlflow(uri=server.url, experiment="goes on")
+    run_id = tracker.start(run)["id"]
+    tracker.log(3, {"train/loss": 0.3})
+    tracker.close(143)
+    again = make_mlflow(uri=server.url, experiment="goes on")
+    resumed = again.start(make_run(config=run.config | {"seed": 8}, previous={"id": run.id}))
     assert client_of(server.url).get_run(run_id).info.status == "RUNNING"
     again.log(4, {"train/loss": 0.4})
     again.close(0)
-    found = only(server.url, "arrives")
+    found = only(server.url, "goes on")
     assert (resumed["id"], found.info.status) == (run_id, "FINISHED")
     assert history(server.url, run_id, "train/loss")[-1] == (4, 0.4)
     assert (found.data.params["seed"], found.data.tags["changed.seed"]) == ("7", "8")

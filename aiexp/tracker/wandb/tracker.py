@@ -14,9 +14,9 @@ from aiexp.tracker.base import RunInfo
 from aiexp.tracker.best import Best
 from aiexp.tracker.notice import notice, short_path
 from aiexp.tracker.recorded import Part
-from aiexp.tracker.wandb.console import Console
 from aiexp.tracker.wandb.folder import avoid_unwritable_home, link
 from aiexp.tracker.wandb.record import model_artifact, record_settings, send_record
+from aiexp.tracker.wandb.said import Said
 from aiexp.tracker.wandb.server import connection_problem
 from aiexp.tracker.wandb.service import (
     Messages,
@@ -98,7 +98,7 @@ class WandbTracker:
         self.info: RunInfo | None = None
         self.upload = ""
         self.best: Best | None = None
-        self.console: Console | None = None
+        self.console: Said | None = None
         self.is_prepared = False
 
     def prepare(self, directory: Path) -> None:
@@ -151,7 +151,7 @@ class WandbTracker:
         except Exception as error:
             notice(f"W&B does not get the run's code, command and packages: {reason_of(error)}")
         if "console" in self.record:
-            self.console = Console(run.directory / LOG, run.log_bytes)
+            self.console = Said(run.directory / LOG, run.log_bytes)
         return self._announce(run, problem)
 
     def log(self, step: int, metrics: dict[str, float]) -> None:

@@ -7,7 +7,7 @@ TIME_CHARACTERS = len("2026-01-31 12:00:00 ")  # services write their own time b
 
 
 @final
-class Console:
+class Said:
     """Reads run.log while it grows.
 
     Args:
