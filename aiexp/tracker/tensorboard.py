@@ -49,7 +49,7 @@ class TensorBoardTracker:
         """
         self.prepare(run.directory)
         self.directory, self.is_resumed = run.directory / FOLDER, run.previous is not None
-        look = f"tensorboard --logdir {short_path(run.directory)}"
+        look = f"tensorboard --logdir {short_path(run.directory.parent)}"  # all runs of the task
         return {"mode": "tensorboard", "dir": FOLDER, "look": look}
 
     def log(self, step: int, metrics: dict[str, float]) -> None:

@@ -217,7 +217,7 @@ def test_a_local_store_without_a_server(
     tracker.log(1, {"train/loss": 1.0})
     tracker.close(0)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    assert record["look"] == f"mlflow ui --backend-store-uri {uri}"
+    assert record["look"] == "mlflow ui --backend-store-uri sqlite:///mlflow.db"
     assert only(uri, "aiexp").data.metrics == {"train/loss": 1.0}
     broken = GuardedTracker(make_mlflow(uri="sqlite:////proc/nowhere/mlflow.db"))
     assert "failure" in broken.start(make_run())

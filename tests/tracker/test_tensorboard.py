@@ -11,6 +11,7 @@ import pytest
 from aiexp.errors import HardwareError
 from aiexp.task.report import Table
 from aiexp.tracker.base import RunInfo
+from aiexp.tracker.notice import short_path
 from aiexp.tracker.tensorboard import TensorBoardTracker
 from tests.tracker.pictures import PNG
 
@@ -31,7 +32,7 @@ def test_metrics_pictures_and_tables(make_run: MakeRun) -> None:
     (run.directory / "p.png").write_bytes(PNG)
     record = tracker.start(run)
     assert (record["mode"], record["dir"]) == ("tensorboard", "tensorboard")
-    assert record["look"] == f"tensorboard --logdir {run.directory}"
+    assert record["look"] == f"tensorboard --logdir {short_path(run.directory.parent)}"
     for step in (1, 2):
         tracker.log(step, {"train/loss": 1 / step, "time/step_seconds": 0.5})
     tracker.log_picture(2, "test/confusion", run.directory / "p.png")

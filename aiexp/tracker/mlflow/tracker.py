@@ -21,7 +21,7 @@ from aiexp.tracker.base import RunInfo
 from aiexp.tracker.best import Best
 from aiexp.tracker.mlflow.backlog import Backlog
 from aiexp.tracker.mlflow.described import RUN_ID, name_of, params_of, tags_of
-from aiexp.tracker.notice import notice
+from aiexp.tracker.notice import notice, short_path
 from aiexp.tracker.recorded import Part
 from aiexp.tracker.weights import SaveModel, model_files
 
@@ -186,7 +186,9 @@ class MlflowTracker:
         if is_remote:
             page = f"/#/experiments/{self.experiment_id}/runs/{self.run_id}" if self.run_id else ""
             return redact_text(self.address.rstrip("/") + page)
-        return f"mlflow ui --backend-store-uri {redact_text(self.address)}"
+        store, is_file, path = self.address.partition("sqlite:///")
+        address = f"{store}{is_file}{short_path(Path(path))}" if is_file else self.address
+        return f"mlflow ui --backend-store-uri {redact_text(address)}"
 
     def _open(self) -> None:
         """Finds or makes experiment and run, and describes the run."""
