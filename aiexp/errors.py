@@ -61,7 +61,11 @@ class AiexpError(Exception):
 
 
 class ConfigError(AiexpError):
-    """The command line or a YAML file asks for something that does not exist or has the wrong type."""
+    """The command line or a YAML file asks for something that does not exist or has the wrong type.
+
+    Cure: type what the line ends with; `aiexp run --cfg job` shows every key, `aiexp list GROUP` every
+    option. Nothing has started.
+    """
 
     exit_code, kind = 2, "config"
 
@@ -81,13 +85,21 @@ class ConfigErrors(ConfigError):
 
 
 class DataError(AiexpError):
-    """Data or weights are missing, damaged, unreachable or unusable."""
+    """Data or weights are missing, damaged, unreachable or unusable.
+
+    Cure: the line names the file and row, or the source. `aiexp data list` says what is in the cache and
+    where the rest comes from, `aiexp data fetch NAME` gets it, `aiexp doctor` tries the network.
+    """
 
     exit_code, kind = 3, "data"
 
 
 class CheckpointError(AiexpError):
-    """A checkpoint or run directory cannot be resumed."""
+    """A checkpoint or run directory cannot be resumed.
+
+    Cure: `aiexp doctor RUN` says what of a run is whole. A damaged checkpoint is passed over by itself, so
+    this means that none is left, or that a file beside them was changed.
+    """
 
     exit_code, kind = 4, "checkpoint"
 
@@ -97,43 +109,70 @@ class OtherFormatError(CheckpointError):
 
 
 class HardwareError(AiexpError):
-    """The machine or a required service lacks what the config asks for."""
+    """The machine or a required service lacks what the config asks for.
+
+    Cure: `aiexp doctor` says what there is: devices, memory, packages, services. `hardware.device=auto`
+    takes what is there.
+    """
 
     exit_code, kind = 5, "hardware"
 
 
 class DivergedError(AiexpError):
-    """The loss or a gradient is not finite; training stopped before the update."""
+    """The loss or a gradient is not finite; training stopped before the update.
+
+    Cure: a lower learning rate, `trainer.clip=1.0`, a warm-up, or `hardware.precision=fp32`; then go on
+    from the last checkpoint with `aiexp branch`.
+    """
 
     exit_code, kind = 6, "diverged"
 
 
 class MemoryFullError(AiexpError):
-    """The device or the host ran out of memory."""
+    """The device or the host ran out of memory.
+
+    Cure: `dataset.batch_size` halved and `trainer.accumulate` doubled make the same updates, but for batch
+    norm, in less memory; `aiexp check` says what a run takes.
+    """
 
     exit_code, kind = 7, "memory"
 
 
 class StorageError(AiexpError):
-    """The output folder is full, read-only or in use by another process."""
+    """The output folder is full, read-only or in use by another process.
+
+    Cure: make room (`aiexp runs prune` lists old checkpoints), or choose another folder with `outputs=DIR`;
+    `aiexp resume` goes on from the last checkpoint.
+    """
 
     exit_code, kind = 8, "storage"
 
 
 class SweepError(AiexpError):
-    """A sweep finished, with failed jobs."""
+    """A sweep finished, with failed jobs.
+
+    Cure: the lines above name each failed job and its log. `aiexp resume SWEEP` runs again what failed and
+    nothing else.
+    """
 
     exit_code, kind = 9, "sweep"
 
 
 class SecurityError(AiexpError):
-    """Refused before anything ran: a target, resolver, file or path outside the allow-list."""
+    """Refused before anything ran: a target, resolver, file or path outside the allow-list.
+
+    Cure: move your code below the working directory, or trust an installed package with `--trust PACKAGE`;
+    see SECURITY.md for what is allowed and why.
+    """
 
     exit_code, kind = 10, "security"
 
 
 class Stopped(AiexpError):
-    """The user or the system asked the run to stop; the work so far is saved."""
+    """The user or the system asked the run to stop; the work so far is saved.
+
+    Cure: none is needed: `aiexp resume` goes on bit for bit.
+    """
 
     kind = "stopped"
 

@@ -55,6 +55,21 @@ class Length(Range):
 
 
 @dataclass(frozen=True)
+class Begins(Range):
+    """What a text begins with: `Begins("eval/")`."""
+
+    def __post_init__(self) -> None:
+        pass
+
+    def __str__(self) -> str:
+        return f"that begins with {self.text}"
+
+    def allows(self, value: float | list[object] | str) -> bool:
+        """Whether a text does."""
+        return isinstance(value, str) and value.startswith(self.text)
+
+
+@dataclass(frozen=True)
 class Requires:
     """What others must be where this argument is true: `Annotated[bool, Requires({"eval_split": "str"})]`.
 

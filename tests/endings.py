@@ -11,7 +11,7 @@ from typing import Any
 from aiexp import cli
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.metrics import read_metrics
-from aiexp.trainer.trainer import Loop
+from aiexp.trainer.loop import Loop
 from tests.forks import in_fork
 
 

@@ -13,7 +13,7 @@ DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
-    *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
+    *(p.relative_to(ROOT).as_posix() for p in sorted((ROOT / "docs").rglob("*.md"))),
 ]
 # What the user writes, and what does not exist on purpose.
 EXAMPLES = {"conf/config.yaml", "utils.py"}
@@ -46,7 +46,7 @@ def exists_in_module(name: str) -> bool:
     if exists(path) or exists(f"{path}.py"):
         return True
     module, _, member = name.rpartition(".")
-    file = ROOT / f"{module.replace('.', '/')}.py"
+    file = ROOT / ("aiexp/python.py" if module == "aiexp" else f"{module.replace('.', '/')}.py")
     return file.is_file() and bool(re.search(rf"^(class|def) {member}\b|^{member}\b", file.read_text(), re.M))
 
 

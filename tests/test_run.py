@@ -85,7 +85,9 @@ def test_a_run_leaves_a_complete_directory(folder: Path) -> None:
     assert environment["packages"]["torch"]
     figures = {p.name for p in (directory.path / "figures/test").iterdir()}
     step = f"step-{status['step']:08d}"
-    assert figures == {f"confusion_matrix_{step}.png", f"classes_{step}.csv", f"worst_errors_{step}.csv"}
+    names = ("confusion_matrix_{}.png", "confusion_matrix_{}.pdf", "classes_{}.csv", "worst_errors_{}.csv")
+    assert figures == {name.format(step) for name in names}
+    assert {path.name for path in directory.path.glob("figures/*.*")} == {"curves.png", "curves.pdf"}
     config = yaml.safe_load((directory.path / "config.yaml").read_text())
     assert "${" not in (directory.path / "config.yaml").read_text()
     assert config["dataset"]["seed"] == config["seed"] == 0

@@ -18,6 +18,7 @@ from aiexp.hardware.hardware import Hardware
 from aiexp.rundir.directory import RunDirectory
 from aiexp.task.base import Task, Update
 from aiexp.task.report import Evaluation
+from aiexp.trainer.average import Average
 from aiexp.trainer.schedule import Schedule
 from aiexp.trainer.selection import Selection
 from aiexp.trainer.stepper import Stepper
@@ -230,6 +231,9 @@ class Linear(Task):
         return {"model": torch.optim.SGD(self.parameters(), lr=1.0)}
 
 
+NO_AVERAGE = Average(kind="none", decay=0.0, start=0.0)
+
+
 def weights(module: nn.Module) -> Tensor:
     """A copy of all its parameters, as one vector."""
     return torch.cat([p.detach().flatten().clone() for p in module.parameters()])
@@ -250,8 +254,9 @@ def make_trainer(**changes: Any) -> Trainer:
         "log_every": 5,
         "evaluate_every": 4,
         "schedule": Schedule(shape="cosine", warmup=3, hold=0, final=0.0),
-        "selection": Selection(monitor="eval/accuracy", mode="max", patience=None),
+        "selection": Selection(monitor="eval/accuracy", mode="max", patience=None, average=NO_AVERAGE),
         "checkpoint": CheckpointPolicy(every=3, keep_last=2, asynchronous=False),
+        "profile": 0,
     }
     return Trainer(**(settings | changes))
 

@@ -5,8 +5,11 @@ Here belongs reading arguments and printing; what a command does is for the room
 
 # Order of the help page.
 COMMANDS = {
+    "init": "a project of your own that runs at once",
+    "new": "one more task, model or data set in it: YAML, code and test",
     "run": "compose an experiment from conf/ and train it; -m runs a sweep",
     "list": "every task, model, data set, ... with one line each",
+    "show": "one run in full; or a config, with what each key means",
     "check": "everything short of training: build, one batch, estimated time",
     "sweep": "check a W&B sweep file and register it (aiexp run -m sweeps here)",
     "resume": "continue a stopped run exactly where it stopped",
@@ -21,14 +24,17 @@ COMMANDS = {
     "runs": "the runs there are: list, filter, remove, prune checkpoints",
     "doctor": "is this machine, or a run directory, healthy",
     "compare": "which of many runs is better, and how sure that is",
+    "board": "runs in the browser while they train: curves, logs, comparison",
+    "schema": "JSON schemas, by which editors check and complete YAML files",
     "completion": "print the completion script for bash, zsh or fish",
 }
 
 # The rooms of commands that do not lie beside this file.
 ROOMS = {
     "use": ("predict", "evaluate", "explain", "export", "serve"),
-    "looking": ("list", "data", "doctor"),
-    "comparing": ("runs", "compare"),
+    "looking": ("list", "show", "data", "doctor"),
+    "comparing": ("runs", "compare", "board"),
+    "project": ("init", "new", "schema"),
 }
 
 

@@ -33,7 +33,7 @@ def show_config(flags: dict[str, str], overrides: list[str]) -> int:
     if part is None:
         keys = keys_of(composed.config)
         raise ConfigError(
-            f"no key '{package}'.{nearest(package, keys)}", where="--package", fix="see --cfg job"
+            f"no key '{package}'.{nearest(package, keys)}", where="--package", fix="aiexp show says all keys"
         )
     is_container = isinstance(part, DictConfig | ListConfig)
     plain = OmegaConf.to_container(part, resolve="resolve" in flags) if is_container else part

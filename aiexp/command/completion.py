@@ -1,4 +1,7 @@
-"""`aiexp completion SHELL`: prints its script, which asks `aiexp completion --words LINE` for candidates."""
+"""`aiexp completion SHELL`: prints its script, which asks `aiexp completion --words LINE` for candidates.
+
+`--described LINE` adds what each candidate is, after a tab.
+"""
 
 import importlib
 from collections.abc import Iterable
@@ -7,7 +10,7 @@ from pathlib import Path
 from aiexp.command import COMMANDS, module_of
 from aiexp.command.flags import Flags
 from aiexp.errors import AiexpError, ConfigError, nearest
-from aiexp.text.terminal import out, out_lines, visible
+from aiexp.text.terminal import out_lines, visible
 
 HELP = """\
 usage: aiexp completion bash|zsh|fish
@@ -32,28 +35,45 @@ complete -F _aiexp aiexp
 """
 _ZSH = r"""
 _aiexp() {
-  local -a found open
-  found=("${(@f)$("${words[1]}" completion --words "${(j: :)words[1,CURRENT]}" 2>/dev/null)}")
-  open=("${(@M)found:#*[=./]}")
-  found=("${(@)found:#*[=./]}")
-  compadd -Q -S '' -a open
-  compadd -Q -a found
+  local line word tab=$'\t'
+  local -a closed open closed_shown open_shown
+  for line in "${(@f)$("${words[1]}" completion --described "${(j: :)words[1,CURRENT]}" 2>/dev/null)}"; do
+    word="${line%%$tab*}"
+    [[ -n "$word" ]] || continue
+    [[ "$line" == *$tab* ]] && line="${(r:28:)word} -- ${line#*$tab}"
+    line="${line[1,COLUMNS-1]}"
+    if [[ "$word" == *[=./] ]]; then
+      open+=("$word"); open_shown+=("$line")
+    else
+      closed+=("$word"); closed_shown+=("$line")
+    fi
+  done
+  compadd -Q -l -S '' -d open_shown -a open
+  compadd -Q -l -d closed_shown -a closed
 }
 compdef _aiexp aiexp
+alias aiexp='noglob aiexp'
 """
 _FISH = r"""
 complete -c aiexp -e
-complete -c aiexp -f -a '(aiexp completion --words (commandline -cp | string collect) 2>/dev/null)'
+complete -c aiexp -f -a '(aiexp completion --described (commandline -cp | string collect) 2>/dev/null)'
 """
 _RUNS_BELOW = ("*/status.json", "*/*/status.json", "*/*/*/status.json")
+ON_RUNS = (
+    "resume", "doctor", "runs", "compare", "board", "branch", "reproduce",
+    "predict", "evaluate", "explain", "export", "serve",
+)  # fmt: skip
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 
 def main(argv: list[str]) -> int:
     """Prints a script, or the candidates for a line."""
-    if argv[:1] == ["--words"]:
-        for word in candidates(argv[1] if len(argv) > 1 else ""):
-            out(word)
+    if argv[:1] in (["--words"], ["--described"]):
+        line = argv[1] if len(argv) > 1 else ""
+        found = candidates(line)
+        texts = described(line, found) if argv[0] == "--described" else {}
+        for word in found:
+            out_lines(f"{word}\t{texts[word]}" if word in texts else word)
         return 0
     words, _ = FLAGS.parse(argv)
     shell = words[0] if words else ""
@@ -91,12 +111,25 @@ def _for_command(before: list[str], word: str) -> Iterable[str]:
     if command == "list":
         from aiexp.config.folders import conf_dirs
 
-        return conf_dirs().options()
+        options = conf_dirs().options()
+        return options.get(rest[0], {}) if rest else options
+    if command == "runs" and word.startswith("state="):
+        from aiexp.rundir.state import State
+
+        return [f"state={state}" for state in State]
     actions = getattr(module, "ACTIONS", ()) if not rest else ()
-    if command in ("resume", "doctor", "runs", "compare"):
+    if command == "show":
+        return [*_run_directories(word), *_overrides(rest, word)]
+    if command in ON_RUNS:
         return [*actions, *_run_directories(word)]
     if command == "data":
         return actions or _data(rest)
+    if command == "schema":
+        from aiexp.config.folders import conf_dirs
+
+        return conf_dirs().files() if not rest else []
+    if command == "new":
+        return actions
     return list(SCRIPTS) if command == "completion" and not rest else []
 
 
@@ -105,18 +138,46 @@ def _overrides(before: list[str], word: str) -> list[str]:
     from aiexp.config.folders import conf_dirs
 
     dirs = conf_dirs()
-    options = dirs.options()
+    options: dict[str, Iterable[str]] = {**dirs.options(), **dirs.hydra_options()}
     name, equals, value = word.partition("=")
     if equals and name.lstrip("+") in options:
         done = value.rpartition(",")[0]
         start = f"{name}={done}," if done else f"{name}="
         return [f"{start}{o}" for o in options[name.lstrip("+")]]
-    from aiexp.config.suggest import key_values, keys
+    from aiexp.config.described.suggest import key_values, keys
 
     typed = [w for w in before if "=" in w]
     if equals:
         return [f"{name}={v}" for v in key_values(name, typed, dirs)]
     return [*(f"{g}=" for g in options), *_next_part(keys(typed, dirs), word)]
+
+
+def described(line: str, found: list[str]) -> dict[str, str]:
+    """What candidates are: commands, flags and options; others are left out.
+
+    Args:
+        line: The command line.
+        found: Its candidates.
+    """
+    words = [word for word in line.split(" ") if word]
+    is_command = len(words) < 2 or (len(words) == 2 and not line.endswith(" "))
+    texts: dict[str, str] = dict(COMMANDS) if is_command else {}
+    if len(words) > 1 and words[1] in COMMANDS:
+        module = importlib.import_module(module_of(words[1]))
+        texts |= {flag.name: flag.text for flag in module.FLAGS.all}
+    named = {word: word.lstrip("+").partition("=")[::2] for word in found if "=" in word[:-1]}
+    if words[1:2] == ["list"] and len(words) > 2:
+        named |= {word: (words[2], word) for word in found}
+    if named:
+        from aiexp.config.described.header import read_header
+        from aiexp.config.folders import conf_dirs
+
+        files = conf_dirs().files()
+        for word, (group, name) in named.items():
+            option = files.get(group, {}).get(name.rpartition(",")[2])
+            if option is not None:
+                texts[word] = read_header(option, files[group]).purpose
+    return {word: visible(texts[word]) for word in found if word in texts}
 
 
 def _next_part(keys: list[str], word: str) -> list[str]:

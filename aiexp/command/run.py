@@ -3,6 +3,7 @@
 import gc
 
 from aiexp.command.flags import CONFIG_DIR, TRUST, Flag, Flags
+from aiexp.config.folders import GROUPS
 from aiexp.errors import ConfigError
 from aiexp.text.terminal import say
 
@@ -15,7 +16,7 @@ in outputs/. A task brings its own model, data set and trainer.
   aiexp run                                 the default task
   aiexp run task=bert_finetune model=minilm choose by name
   aiexp run trainer.epochs=1 seed=1         change a value
-  aiexp run --cfg job                       show every key and value
+  aiexp show task=mnist_cnn                 every key, what it means, its value
   aiexp run -m task.optimizer.lr=1e-4,3e-4 seed=0,1,2
                                             six runs, in one sweep directory
 
@@ -23,7 +24,7 @@ choose a group's option: GROUP=OPTION (`aiexp list GROUP` explains each)
 {groups}
 
 change a value: KEY=VALUE
-  trainer.epochs=1           a key that --cfg job shows
+  trainer.epochs=1           a key that aiexp show says
   +task.new=1                an argument that the YAML file leaves out
   ~task.old                  leave an argument out
   model.name=null            null, true, 3, 1e-4, text, [a,b], '{k: v}'
@@ -53,6 +54,11 @@ INSTEAD = {
     "-r": "leave it out; without -m it is one run",
     "--shell-completion": "use aiexp completion bash",
     "-sc": "use aiexp completion bash",
+    **{f"--{group}": f"type {group}=NAME, without dashes" for group in GROUPS},
+    **dict.fromkeys(("--gpus", "--devices", "--num-gpus"), "type hardware.devices=N"),
+    **dict.fromkeys(
+        ("--seed", "--epochs", "--lr", "--batch-size"), "keys have no dashes: aiexp show says them"
+    ),
 }
 FLAGS = Flags(
     "run",

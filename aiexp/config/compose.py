@@ -4,7 +4,8 @@ import copy
 
 from omegaconf import DictConfig, OmegaConf
 
-from aiexp.config.composed import Composed, prepare
+from aiexp.config.composed import Composed, choices_of, prepare
+from aiexp.config.fitting import check_fields
 from aiexp.config.folders import PRIMARY, ConfDirs, conf_dirs, shown
 from aiexp.config.group.block_groups import check_block, place
 from aiexp.config.hydra_settings import check_override, is_hydra_setting
@@ -40,6 +41,7 @@ def compose(overrides: list[str], *, config_dir: str | None = None, merged: Merg
     try:
         full = merge_options(groups, dirs, {} if merged is None else merged)
         place(full)
+        check_fields(full, choices_of(full), overrides)
     except Exception as error:
         errors.append(explain(error, dirs))
         raise_all(errors)

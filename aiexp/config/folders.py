@@ -57,6 +57,14 @@ class ConfDirs:
             for group, options in self.files().items()
         }
 
+    def hydra_options(self) -> dict[str, list[str]]:
+        """Launchers and sweepers: `hydra/launcher` to their names, sorted."""
+        found: dict[str, set[str]] = {}
+        for directory in self.ordered():
+            for path in (directory / "hydra").glob("*/*.yaml"):
+                found.setdefault(f"hydra/{path.parent.name}", set()).add(path.stem)
+        return {group: sorted(names) for group, names in sorted(found.items())}
+
     def files(self) -> dict[str, dict[str, Option]]:
         """The same with the files that only other files build on."""
         found: dict[str, dict[str, Option]] = {}

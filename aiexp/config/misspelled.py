@@ -6,6 +6,30 @@ from aiexp.errors import TYPED, AiexpError, ConfigError, nearest
 
 QUOTING = "quote it: 'key=\"a b, c\"' for text, 'key=[1,2]' for lists"
 
+# Keys of other programs, and what is typed here for them.
+ELSEWHERE = {
+    **dict.fromkeys(("gpus", "num_gpus", "n_gpus", "num_devices"), "hardware.devices=N"),
+    **dict.fromkeys(("gpu", "cuda", "accelerator"), "hardware=gpu"),
+    **dict.fromkeys(("max_epochs", "num_epochs", "num_train_epochs"), "trainer.epochs=N"),
+    **dict.fromkeys(("max_steps", "num_steps"), "trainer.steps=N trainer.epochs=null"),
+    **dict.fromkeys(("learning_rate", "base_lr"), "task.optimizer.lr=RATE"),
+    **dict.fromkeys(("gradient_clip_val", "max_grad_norm", "grad_clip"), "trainer.clip=NORM"),
+    **dict.fromkeys(("accumulate_grad_batches", "gradient_accumulation_steps"), "trainer.accumulate=N"),
+    **dict.fromkeys(("ema", "ema_decay", "swa"), "average=ema or average=swa"),
+    **dict.fromkeys(("scheduler", "lr_scheduler"), "schedule=NAME"),
+    **dict.fromkeys(("logger", "report_to"), "tracker=NAME"),
+    **dict.fromkeys(("output_dir", "out_dir", "save_dir"), "outputs=FOLDER"),
+}
+
+
+def known_elsewhere(name: str) -> str:
+    """What is typed here for a key of another program; "" where it is none.
+
+    Args:
+        name: The last part of a key.
+    """
+    return f" Did you mean {ELSEWHERE[name]}?" if name in ELSEWHERE else ""
+
 
 def torn_apart(words: list[str]) -> tuple[frozenset[str], AiexpError | None]:
     """Words that spaces around `=` or after a comma have parted, and the error that shows them in one.

@@ -1,6 +1,8 @@
 """Where a key of a composed config was written: on the command line, or in which YAML file."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,12 +27,16 @@ class Origin:
     choices: dict[str, str]
     dirs: ConfDirs
 
+    @cached_property
+    def _options(self) -> dict[str, dict[str, Option]]:
+        return self.dirs.files()
+
     def where(self, key: str) -> str:
         """`command line: task.lr=abc`, or `conf/task/mine.yaml: task.lr`."""
         typed = self._typed(key)
         if typed is not None:
             return f"command line: {typed}"
-        path = self._file(key)
+        path = self.file(key)
         return f"{shown(path)}: {key}" if path else key
 
     def _typed(self, key: str) -> str | None:
@@ -43,9 +49,15 @@ class Origin:
                 return text
         return None
 
-    def _file(self, key: str) -> Path | None:
+    def chain(self, group: str) -> list[Path]:
+        """The file of a group's chosen option and those that it builds on, the one that wins first."""
+        options = self._options
+        chosen = _option(options, group, self.choices.get(group, ""))
+        return list(_bases(chosen, options, {})) if chosen else []
+
+    def file(self, key: str) -> Path | None:
         """The file whose line won: the chosen options first, the last merged of them first."""
-        options = self.dirs.files()
+        options = self._options
         group, _, inside = key.partition(".")
         group = group.split("[")[0]
         block, _, rest = inside.partition(".")
@@ -93,12 +105,30 @@ def _written_in(
     return None
 
 
+def _bases(option: Option, options: dict[str, dict[str, Option]], seen: dict[Path, None]) -> Iterable[Path]:
+    """The file of an option and those in its defaults list, each once, the last named first."""
+    if option.path in seen:
+        return seen
+    seen[option.path] = None
+    entries = _load(option.path).get("defaults")
+    for entry in reversed(cast(list[Any], entries) if isinstance(entries, list) else []):
+        if base := options.get(option.group, {}).get(str(entry)):
+            _bases(base, options, seen)
+    return seen
+
+
 def _load(path: Path) -> dict[str, Any]:
     """The content of a YAML file; empty when it is not a mapping or not readable."""
     try:
-        content = yaml.load(path.read_bytes(), Loader=LOADER)  # noqa: S506  a safe loader
+        return _parse(path, path.stat().st_mtime_ns)
     except (yaml.YAMLError, OSError):
         return {}
+
+
+@lru_cache
+def _parse(path: Path, changed: int) -> dict[str, Any]:
+    """The content of a file as it was when it was last changed."""
+    content = yaml.load(path.read_bytes(), Loader=LOADER)  # noqa: S506  a safe loader
     return cast(dict[str, Any], content) if isinstance(content, dict) else {}
 
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from aiexp.config.folders import GROUPS, ConfDirs
 from aiexp.config.group.block_groups import BLOCK_GROUPS
 from aiexp.config.group.several import TARGETS
-from aiexp.config.misspelled import torn_apart, unreadable
+from aiexp.config.misspelled import known_elsewhere, torn_apart, unreadable
 from aiexp.config.resolve import keys_of
 from aiexp.config.target.arguments import GIVEN
 from aiexp.config.target.find import NotFoundError
@@ -165,12 +165,14 @@ def key_fits(override: "Override", base: DictConfig, errors: list[AiexpError]) -
         return False
     names = [k for k in keys_of(base) if k != "hydra" and not k.startswith("hydra.") and "._" not in k]
     names += [f"{node}.{p}" for node in names for p in parameters_at(node, base)]
-    near = nearest(key, [*BLOCK_GROUPS, *(n for n in names if "." in n or "." not in key)])
-    siblings = [n.rpartition(".")[2] for n in dict.fromkeys(names) if n.rpartition(".")[0] == parent]
-    fix = f"keys of {parent or 'the config'} are" if siblings else "see --cfg job"
-    errors.append(
-        ConfigError(f"unknown key '{key}'.{near}", where=where, fix=fix, options=siblings, see="--cfg job")
+    near = known_elsewhere(leaf) or nearest(
+        key, [*BLOCK_GROUPS, *(n for n in names if "." in n or "." not in key)]
     )
+    siblings = [n.rpartition(".")[2] for n in dict.fromkeys(names) if n.rpartition(".")[0] == parent]
+    fix = f"keys of {parent or 'the config'} are" if siblings else "aiexp show says all keys"
+    group = parent.partition(".")[0]
+    see = f"aiexp show {group}" if group in GROUPS else "aiexp list"
+    errors.append(ConfigError(f"unknown key '{key}'.{near}", where=where, fix=fix, options=siblings, see=see))
     return False
 
 

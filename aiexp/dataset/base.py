@@ -123,6 +123,19 @@ class ImageData(Sized, Protocol):
         ...
 
 
+class VectorData(Sized, Protocol):
+    """Arrays of numbers: `aiexp.dataset.array.dataset.ArrayDataset`, or any other with these members.
+
+    A batch is a dict with `x` (B, ...) and what is to be found: `labels` (B,) int64, or `y`, (B,) or
+    (B, T) float32.
+    """
+
+    class_names: list[str]  # empty where numbers are to be found
+    feature_shape: list[int]  # of an example's `x`
+    feature_names: list[str]  # of the numbers of a flat `x`; empty for none
+    num_targets: int  # numbers of an example's `y`; 0 where classes are to be found
+
+
 class FewShotData(Dataset, Protocol):
     """Small tasks to learn each from a few examples; see the room `dataset.few_shot`.
 

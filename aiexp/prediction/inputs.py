@@ -25,6 +25,8 @@ class Inputs(ABC):
     suffixes: ClassVar[frozenset[str]] = frozenset()
     # Whether a word of the command line that names no file is an input by itself.
     is_word: ClassVar[bool] = False
+    # Columns of a table whose cells make one input together; empty: one column does.
+    columns: Sequence[str] = ()
     # Names of settings that the kind takes beside its inputs, which are flags of `aiexp predict`.
     options: ClassVar[tuple[str, ...]] = ()
     # JSON schemas of those settings that may come with a request over a network: what it gives is a value,

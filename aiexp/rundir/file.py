@@ -36,6 +36,8 @@ MODEL = "model"  # small files of its pretrained model, such as the tokenizer
 TRAINED_BY = "trained_by.json"  # among them: the run whose network it began with
 FLAT, GIT_DIFF, LOCK = "config.json", "git.diff", ".lock"
 CHECKPOINTS, FIGURES, LOG, ERROR_LOG = "checkpoints", "figures", "run.log", "error.log"
+NOTES = "notes.json"  # what people say of the run; the run itself neither reads nor writes it
+PROFILE = "profile"
 RANKS = "ranks"  # of a run on several devices: what each process but the leader has said
 
 MEGABYTE = 10**6
@@ -103,6 +105,9 @@ STORED: dict[str, StoredFile] = {
             answers=_ANY_MAP,
             examples=map_of(optional(whole(0))),
         )
+    ),
+    NOTES: StoredFile(
+        shape=fields(title=text, note=text, tags=list_of(text), hidden=flag), most_bytes=MEGABYTE
     ),
     FLAT: StoredFile(
         shape=fields(

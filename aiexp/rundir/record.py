@@ -7,7 +7,7 @@ says why, a folder that is no run is passed over.
 import hashlib
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from aiexp.rundir.file import (
     read_stored,
 )
 from aiexp.rundir.metrics import last_metrics
+from aiexp.rundir.notes import NONE, Notes, read_notes
 from aiexp.rundir.seal import check_seal
 from aiexp.rundir.state import State
 from aiexp.storage.mark import is_run_directory
@@ -60,6 +61,7 @@ class RunRecord:
         better: Which way each metric is better, as far as the task says it.
         hardware: What environment.json says of it: device, threads, ...
         code: Digest of the user's own code that it ran; empty for none.
+        notes: What people say of it.
         problem: Why it cannot be read, when it is damaged; else its error, if it ended with one.
     """
 
@@ -81,7 +83,16 @@ class RunRecord:
     better: dict[str, str] = field(default_factory=lambda: {})
     hardware: dict[str, Any] = field(default_factory=lambda: {})
     code: str = ""
+    notes: Notes = NONE
     problem: str = ""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long its steps will still take, by the last ones; None where that is not known."""
+        if not self.total_steps:
+            return None
+        left = (self.total_steps - self.step) * self.metrics.get("time/step_seconds", math.nan)
+        return max(left, 0.0) if math.isfinite(left) else None
 
 
 def find_runs(paths: Iterable[Path], *, is_sealed: bool = False) -> list[RunRecord]:
@@ -91,12 +102,17 @@ def find_runs(paths: Iterable[Path], *, is_sealed: bool = False) -> list[RunReco
         paths: Runs, sweeps, or any folder above them; those that do not exist are passed over.
         is_sealed: Whether complete runs must be as they were sealed; else they are damaged.
     """
-    found = {directory for path in paths for directory in _directories(Path(os.path.realpath(path)))}
+    found = {directory for path in paths for directory in run_directories(Path(os.path.realpath(path)))}
     return [read_record(directory, is_sealed=is_sealed) for directory in sorted(found)]
 
 
-def _directories(path: Path) -> Iterator[Path]:
-    """The run directories in or below a folder; links are not followed, so that `latest` is no second run."""
+def run_directories(path: Path, known: Container[str] = ()) -> Iterator[Path]:
+    """The run directories in or below a folder; links are not followed, so that `latest` is no second run.
+
+    Args:
+        path: The folder.
+        known: Run directories that are not looked into again, nor given.
+    """
     try:
         with os.scandir(path) as entries:
             children = list(entries)
@@ -107,8 +123,10 @@ def _directories(path: Path) -> Iterator[Path]:
         yield path
         return
     for entry in children:
-        if entry.name not in NEVER_RUNS and entry.name[0] != "." and entry.is_dir(follow_symlinks=False):
-            yield from _directories(path / entry.name)
+        if entry.path in known or entry.name in NEVER_RUNS or entry.name[0] == ".":
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from run_directories(path / entry.name, known)
 
 
 def read_record(path: Path, *, is_sealed: bool = False) -> RunRecord:
@@ -124,7 +142,7 @@ def read_record(path: Path, *, is_sealed: bool = False) -> RunRecord:
     except CheckpointError as error:
         return RunRecord(
             path=path, name=path.name, task=_task_of(path, sweep), state=State.DAMAGED, sweep=sweep,
-            problem=error.what,
+            notes=read_notes(path), problem=error.what,
         )  # fmt: skip
     environment = read_or_empty(path / ENVIRONMENT)
     config |= lineage(environment)
@@ -150,6 +168,7 @@ def read_record(path: Path, *, is_sealed: bool = False) -> RunRecord:
         better=status.get("better", {}),
         hardware=environment.get("hardware") or {},
         code=code_digest(path),
+        notes=read_notes(path),
         problem=status.get("error", ""),
     )
 

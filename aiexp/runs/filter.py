@@ -19,6 +19,7 @@ from aiexp.storage.reader import LOADER
 STATES = tuple(State)
 WORD = re.compile(r"(?P<key>[A-Za-z_][\w./@-]*)(?P<sign>!?=)(?P<value>.*)", re.DOTALL)
 MISSING = object()
+TAG = "tag"  # of notes.json
 
 
 @final
@@ -27,7 +28,7 @@ class Filter:
     """One condition.
 
     Args:
-        key: `state`, a group (its option), or a dotted key of the config.
+        key: `state`, `tag` (any of a run's), a group (its option), or a dotted key of the config.
         values: What it may be; one match is enough. `*` and `?` stand for any text.
         is_negated: Whether it must be none of them instead.
     """
@@ -38,8 +39,10 @@ class Filter:
 
     def accepts(self, record: RunRecord, state: str) -> bool:
         """Whether a run in `state` meets the condition."""
-        actual = _value(record, state, self.key)
-        is_match = actual is not MISSING and any(_matches(actual, value) for value in self.values)
+        held = record.notes.tags if self.key == TAG else (_value(record, state, self.key),)
+        is_match = any(
+            actual is not MISSING and _matches(actual, value) for actual in held for value in self.values
+        )
         return is_match is not self.is_negated
 
     def __str__(self) -> str:
@@ -78,7 +81,7 @@ def check_filters(filters: Sequence[Filter], records: Sequence[RunRecord]) -> No
                     what = f"no state '{value}'.{nearest(value, STATES)}"
                     raise ConfigError(what, where=str(condition), fix=f"one of {', '.join(STATES)}")
         elif records and not any(_has(record, condition.key) for record in records):
-            known = {key for record in records for key in (*record.choices, *record.config)} | {"state"}
+            known = {key for record in records for key in (*record.choices, *record.config)} | {"state", TAG}
             what = f"no run has the key '{condition.key}'.{nearest(condition.key, sorted(known))}"
             raise ConfigError(
                 what, where=str(condition), fix="state, a group such as task, or a key of config.yaml"
@@ -87,12 +90,14 @@ def check_filters(filters: Sequence[Filter], records: Sequence[RunRecord]) -> No
 
 def values_of(key: str, records: Iterable[RunRecord], states: Iterable[str]) -> list[str]:
     """What a key is in the runs, as text, each value once."""
+    if key == TAG:
+        return sorted({tag for record in records for tag in record.notes.tags})
     found = (_value(record, state, key) for record, state in zip(records, states, strict=True))
     return sorted({_text(value) for value in found if value is not MISSING})
 
 
 def _has(record: RunRecord, key: str) -> bool:
-    return key == "task" or key in record.choices or key in record.config
+    return key in ("task", TAG) or key in record.choices or key in record.config
 
 
 def _value(record: RunRecord, state: str, key: str) -> Any:

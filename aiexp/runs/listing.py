@@ -19,7 +19,7 @@ from aiexp.rundir.state import State
 from aiexp.runs.disk import disk_bytes
 from aiexp.text.csv import csv_text
 from aiexp.text.number import duration, file_size
-from aiexp.text.terminal import visible, width
+from aiexp.text.terminal import cut, visible, width
 
 OWN_PARTS = re.compile(r"^\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_?|_?[0-9a-f]{6}$")  # time and id of a folder's name
 NARROW, WIDEST = 100, 40  # columns
@@ -135,11 +135,6 @@ def as_table(rows: Sequence[Row]) -> list[tuple[str, str]]:
     return [(cut(line, columns), style) for line, style in zip([*text, totals(rows)], styles, strict=True)]
 
 
-def cut(text: str, columns: int | None) -> str:
-    """`text` in so many columns; what is left out is marked."""
-    return text if columns is None or len(text) <= columns else f"{text[: max(columns - 1, 0)]}\u2026"
-
-
 def changed(record: RunRecord) -> str:
     """What was typed, as it stands in the name of the run's folder."""
     return OWN_PARTS.sub("", record.name)
@@ -149,8 +144,7 @@ def result(row: Row) -> str:
     """A run's metric; how far it is, or was when it was stopped; why it has none."""
     record = row.record
     if row.state == State.RUNNING and record.total_steps:
-        left = (record.total_steps - record.step) * record.metrics.get("time/step_seconds", math.nan)
-        eta = f", {duration(left)} left" if math.isfinite(left) else ""
+        eta = f", {duration(left)} left" if (left := record.seconds_left) is not None else ""
         return f"step {record.step}/{record.total_steps}{eta}"
     if row.state == State.STOPPED and record.total_steps:
         return f"step {record.step}/{record.total_steps}"
@@ -201,6 +195,9 @@ def _details(row: Row) -> dict[str, Any]:
         "overrides": record.overrides,
         "seed": record.seed,
         "peak_memory_bytes": record.peak_memory_bytes,
+        "title": record.notes.title or None,
+        "tags": list(record.notes.tags),
+        "note": record.notes.note or None,
         "problem": record.problem or None,
     }
 

@@ -15,14 +15,14 @@ from aiexp.errors import AiexpError, DataError
 from aiexp.hardware.memory import peak_memory_bytes
 from aiexp.rundir.changes import check_changes
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.file import CHECKPOINTS, ENVIRONMENT, ERROR_LOG, LOG, METRICS
+from aiexp.rundir.file import CHECKPOINTS, ENVIRONMENT, ERROR_LOG, FIGURES, LOG, METRICS
 from aiexp.rundir.metrics import MetricsFile
 from aiexp.rundir.seal import make_seal
 from aiexp.rundir.state import State
 from aiexp.session.closing import brief, look_lines, next_lines, places, prediction_example, result_table
 from aiexp.session.display import Display
 from aiexp.session.failure import explain
-from aiexp.session.figures import write_picture, write_table
+from aiexp.session.figures import draw_last, write_figures
 from aiexp.session.parts import Parts, check_same_data, described_sizes
 from aiexp.session.resumption import newest_intact
 from aiexp.session.saver import Saver
@@ -182,7 +182,8 @@ class Session:
         limit = self.config.get("dataset", {}).get("limit")
         counts += "" if limit is None else f" (dataset.limit={limit} cuts every split, eval and test too)"
         self.say(f"dataset   {choices.get('dataset')}: {counts}")
-        self.say(f"model     {choices.get('model')}: {parameters:,} parameters")
+        model = f"{choices['model']}: " if "model" in choices else ""
+        self.say(f"model     {model}{parameters:,} parameters")
         self._tracker.wait()  # the evaluation that comes next may fork
         environment = directory.read(ENVIRONMENT)
         fingerprint = checked_fingerprint(experiment.dataset)
@@ -251,11 +252,7 @@ class Session:
         undefined = [name for name, value in evaluation.metrics.items() if not math.isfinite(value)]
         if undefined:
             self.say(f"warning: not finite at step {step}: {', '.join(undefined)}")
-        for name, picture in evaluation.pictures.items():
-            self._tracker.log_picture(step, name, write_picture(self.directory.path, step, name, picture))
-        for name, table in evaluation.tables.items():
-            write_table(self.directory.path, step, name, table)
-            self._tracker.log_table(step, name, table)
+        write_figures(self.directory.path / FIGURES, step, evaluation, self._tracker)
 
     def ask_pruning(self, step: int, metrics: dict[str, float], *, is_last: bool) -> None:
         """Lets the search that this run is a trial of end it after an evaluation: `is_pruned`."""
@@ -273,6 +270,8 @@ class Session:
         """The run is complete: records and says its results."""
         self.display.end()
         self.directory.write_status(metrics=metrics, seal=make_seal(self.directory.path, metrics))
+        if problem := draw_last(self.directory, self.config):
+            self.say(f"warning: {problem}")
         ended = "pruned" if self.is_pruned else "finished"
         self.say(
             f"{ended} after {duration(self._seconds)}, {file_size(peak_memory_bytes())} of memory at most"

@@ -83,6 +83,22 @@ def read_bytes(path: Path, most_bytes: int) -> bytes:
         return file.read(most_bytes + 1)
 
 
+def read_from(path: Path, start: int, most_bytes: int) -> bytes:
+    """A part of a regular file: so many bytes at most from a place on; a negative one counts from the end.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ValueError: it is no regular file.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(handle, "rb") as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("is no regular file")
+        file.seek(start if start >= 0 else max(found.st_size + start, 0))
+        return file.read(most_bytes)
+
+
 def read_file(path: Path, stored: StoredFile) -> dict[str, Any]:
     """The content of a JSON or YAML file, a mapping.
 

@@ -24,7 +24,7 @@ from aiexp.hardware.memory import is_out_of_memory
 from aiexp.task.base import Task, Update
 from aiexp.task.report import Evaluation, Table
 
-PICTURES = (b"\x89PNG", b"GIF8")
+PICTURES, PDF = (b"\x89PNG", b"GIF8"), b"%PDF"
 SHAPES = re.compile(r"shape|size|channels|dimension|elements|[Ee]xpected")  # what torch says of a misfit
 YIELD = "train_step must yield Update(loss=...), outside no_grad"
 
@@ -275,6 +275,10 @@ def checked_evaluation(task: Task, result: Any) -> Evaluation:
         if not isinstance(cast(Any, picture), bytes) or not picture.startswith(PICTURES):
             fix = "the bytes of a PNG or GIF: figure.savefig(buffer, format='png'); buffer.getvalue()"
             raise broken(task, "evaluate", f"has a {type(picture).__name__} as picture '{name}'", fix=fix)
+    for name, drawn in result.pdfs.items():
+        if not isinstance(cast(Any, drawn), bytes) or not drawn.startswith(PDF):
+            fix = "the bytes of a PDF: aiexp.figure.style.saved(figure).pdf"
+            raise broken(task, "evaluate", f"has a {type(drawn).__name__} as pdf '{name}'", fix=fix)
     for name, table in result.tables.items():
         if not isinstance(cast(Any, table), Table):
             fix = "Table(columns=[...], rows=[...])"
@@ -283,7 +287,7 @@ def checked_evaluation(task: Task, result: Any) -> Evaluation:
             if not isinstance(row, list | tuple) or len(cast(list[Any], row)) != len(table.columns):
                 what = f"has {row!r} as row {number} of table '{name}': columns are {table.columns}"
                 raise broken(task, "evaluate", what, fix="a list with a value for each column")
-    for name in (*result.metrics, *result.pictures, *result.tables):
+    for name in (*result.metrics, *result.pictures, *result.pdfs, *result.tables):
         if not is_name(name):
             raise broken(task, "evaluate", f"uses the name {name!r}", fix="words, with / between them")
     for name, way in result.better.items():

@@ -1,12 +1,14 @@
 """Many small images as one PNG, with a caption below each if wanted."""
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from aiexp.errors import DataError
+from aiexp.figure.growth import SHEET, Sheet
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -18,13 +20,22 @@ GAP, LINE, MAX_LINES = 4, 14, 3
 BACKGROUND, INK = 255, 0
 
 
-def picture_grid(images: Tensor, columns: int, captions: list[str] | None) -> bytes:
+def picture_grid(
+    images: Tensor,
+    columns: int,
+    captions: list[str] | None,
+    *,
+    followed: Sequence[int] = (),
+    beside: Sequence[int] = (),
+) -> bytes:
     """A PNG of images in rows, from left to right and top to bottom.
 
     Args:
         images: (N, C, H, W) uint8, or float in [0, 1]; C is 1 (grey) or 3 (RGB). On any device.
         columns: Images in a row; fewer images than that give one shorter row.
         captions: N texts, or None for no captions. Long ones are broken into lines, at most three.
+        followed: Images that are the same sample at every evaluation, of which a run shows the growth.
+        beside: Images to show beside each of these: what it was made from.
 
     Raises:
         DataError: there is no image, or they have neither 1 nor 3 channels.
@@ -32,6 +43,7 @@ def picture_grid(images: Tensor, columns: int, captions: list[str] | None) -> by
     if images.ndim != 4 or images.shape[0] == 0 or images.shape[1] not in (1, 3):
         raise DataError(f"no picture can be made of images of shape {tuple(images.shape)}", where="images")
     from PIL import Image, ImageDraw
+    from PIL.PngImagePlugin import PngInfo
 
     num, _, height, width = images.shape
     columns = max(1, min(columns, num))
@@ -50,8 +62,15 @@ def picture_grid(images: Tensor, columns: int, captions: list[str] | None) -> by
         sheet.paste(picture.resize((tile_width, tile_height), Image.Resampling.NEAREST), (x, y))
         for j, line in enumerate(lines[i] if lines else []):
             write(draw, (x, y + tile_height + j * LINE), line, mode)
+    where = Sheet(
+        columns=columns, width=tile_width, height=tile_height, gap=GAP, row_height=cell_height,
+        followed=list(followed), beside=list(beside),
+    )  # fmt: skip
+    text = PngInfo()
+    if followed:
+        text.add_text(SHEET, where.text())
     buffer = io.BytesIO()
-    sheet.save(buffer, format="png")
+    sheet.save(buffer, format="png", pnginfo=text)
     return buffer.getvalue()
 
 

@@ -22,10 +22,12 @@ class Evaluation:
         better: Whether the larger ("max") or the smaller ("min") value of each is better; runs are compared
             by these. A metric that only describes is left out.
         pictures: Name to PNG or (animated) GIF bytes.
+        pdfs: Name to PDF bytes of the same pictures, for papers: `aiexp.figure.style.saved` gives both.
         tables: Name to table.
     """
 
     metrics: dict[str, float]
     better: dict[str, Better] = field(default_factory=lambda: {})
     pictures: dict[str, bytes] = field(default_factory=lambda: {})
+    pdfs: dict[str, bytes] = field(default_factory=lambda: {})
     tables: dict[str, Table] = field(default_factory=lambda: {})

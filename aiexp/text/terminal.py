@@ -77,6 +77,11 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
+def cut(text: str, columns: int | None) -> str:
+    """`text` in so many columns; what is left out is marked."""
+    return text if columns is None or len(text) <= columns else f"{text[: max(columns - 1, 0)]}\u2026"
+
+
 def out_lines(text: str) -> None:
     """A command's answer of many lines to stdout; where values stand in it, each went through `visible`."""
     sys.stdout.write(visible_lines(text if text.endswith("\n") else f"{text}\n"))

@@ -1,10 +1,11 @@
-"""Which checkpoint is the best one, and when to stop early."""
+"""Which weights are the result, and when to stop early."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Annotated, Any, Literal, final
 
 from aiexp.errors import ConfigError, nearest
-from aiexp.ranges import PositiveInt
+from aiexp.ranges import Begins, PositiveInt
+from aiexp.trainer.average import Average
 
 
 @final
@@ -15,19 +16,25 @@ class Selection:
         monitor: Full name of the metric ("eval/accuracy"), or null to keep the last checkpoint.
         mode: "max" or "min".
         patience: Stop after this many evaluations without improvement; null never stops early.
+        average: Whether an average of the weights is evaluated, kept and used instead of the last ones.
 
     Raises:
         ConfigError: patience without a metric.
     """
 
     def __init__(
-        self, *, monitor: str | None, mode: Literal["max", "min"], patience: PositiveInt | None
+        self,
+        *,
+        monitor: Annotated[str, Begins("eval/")] | None,
+        mode: Literal["max", "min"],
+        patience: PositiveInt | None,
+        average: Average,
     ) -> None:
         if patience is not None and monitor is None:
             raise ConfigError(
                 f"patience {patience} needs a monitored metric", where="patience", fix="patience=null"
             )
-        self.monitor, self.mode, self.patience = monitor, mode, patience
+        self.monitor, self.mode, self.patience, self.average = monitor, mode, patience, average
         self.best: Best | None = None
         self.evaluations_since_best = 0
 

@@ -188,7 +188,8 @@ class Stepper:
             raise broken(self.task, "train_step", "yielded inside torch.autocast()", fix=YIELD)
         if update.optimizer not in self.parameters:
             what = f"names the optimizer '{update.optimizer}', not in {list(self.parameters)}"
-            raise broken(self.task, "train_step", what, fix=YIELD)
+            name = next(iter(self.parameters))
+            raise broken(self.task, "train_step", what, fix=f"yield Update(loss=..., optimizer='{name}')")
         check_loss(self.task, update)
         return update
 

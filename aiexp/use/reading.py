@@ -139,13 +139,34 @@ def _lines(lines: TextIO, name: str, inputs: Inputs) -> Iterator[Item]:
 def _rows(path: Path, inputs: Inputs, column: str) -> Iterator[Item]:
     """An input for each row of a table."""
     where = str(path)
-    table = open_table(path, where, [column] if column else [])
-    index = _column(table.columns, inputs, column, where)
+    wanted = [column] if column else list(inputs.columns)
+    table = open_table(path, where, wanted)
+    if inputs.columns and not column:
+        places = _columns(table.columns, inputs, where)
+    else:
+        places = [_column(table.columns, inputs, column, where)]
     for number, cells in table.records:
         if isinstance(cells, str):
             yield Item(f"{path}:{number}", DataError(cells))
             continue
-        yield Item(f"{path}:{number}", cells[index])
+        values = [cells[place] for place in places]
+        yield Item(f"{path}:{number}", values if inputs.columns and not column else values[0])
+
+
+def _columns(columns: Sequence[str], inputs: Inputs, where: str) -> list[int]:
+    """Where the columns are that make an input together.
+
+    Raises:
+        DataError: one is not there.
+    """
+    for name in inputs.columns:
+        if name not in columns:
+            raise DataError(
+                f"there is no column '{name}'.{nearest(name, columns)}", where=where,
+                fix="an example is made of " + ", ".join(inputs.columns[:10])
+                + (", ..." if inputs.columns[10:] else ""),
+            )  # fmt: skip
+    return [list(columns).index(name) for name in inputs.columns]
 
 
 def _column(columns: Sequence[str], inputs: Inputs, column: str, where: str) -> int:

@@ -27,9 +27,11 @@ from aiexp.hardware.hardware import Hardware
 from aiexp.rundir.directory import RunDirectory
 from aiexp.session.session import Session
 from aiexp.task.base import Task, Update
+from aiexp.trainer.average import Average
+from aiexp.trainer.loop import Loop
 from aiexp.trainer.schedule import Schedule
 from aiexp.trainer.selection import Selection
-from aiexp.trainer.trainer import Loop, Trainer
+from aiexp.trainer.trainer import Trainer
 
 WIDTH = 2048
 
@@ -76,8 +78,10 @@ def make_loop(task: Task, hardware: Hardware, session: Session) -> Loop:
     trainer = Trainer(
         steps=1_000_000, epochs=None, accumulate=1, clip=None, log_every=1000, evaluate_every="epoch",
         schedule=Schedule(shape="constant", warmup=0, hold=0, final=0),
-        selection=Selection(monitor=None, mode="max", patience=None),
-        checkpoint=CheckpointPolicy(every=1000, keep_last=1, asynchronous=False),
+        selection=Selection(
+            monitor=None, mode="max", patience=None, average=Average(kind="none", decay=0.0, start=0.0)
+        ),
+        checkpoint=CheckpointPolicy(every=1000, keep_last=1, asynchronous=False), profile=0,
     )  # fmt: skip
     return Loop(trainer, task, data, hardware, session)
 

@@ -18,8 +18,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-from side import write_json
+from side import COMPARING, Claim, write_json
 
 from aiexp.config.compose import compose
 from aiexp.rundir.directory import RunDirectory
@@ -107,6 +108,28 @@ def measure(words: list[str]) -> tuple[float, float, float, int]:
 def peak_megabytes(usage: resource.struct_rusage) -> float:
     """Largest resident size."""
     return usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def claims(result: dict[str, Any]) -> list[Claim]:
+    """For `docs/benchmarks.md`."""
+    goals = {"table": 2.0, "page": 5.0}
+    found: list[Claim] = []
+    for name, one in result["outputs"].items():
+        measured = (
+            f"{one['seconds']:.1f} s ({one['processor']:.1f} s of processor time), {one['mb']:.0f} MB of "
+            f"memory, {one['output_mb']:.2f} MB written"
+        )
+        goal = goals.get(name)
+        found.append(
+            Claim(
+                field=COMPARING,
+                what=f"`aiexp compare` of {result['runs']:,} runs of {result['points']} points: {name}",
+                measured=measured,
+                goal="" if goal is None else f"{goal:g} s",
+                is_met=None if goal is None else one["seconds"] <= goal,
+            )
+        )
+    return found
 
 
 def main() -> None:

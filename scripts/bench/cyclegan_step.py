@@ -18,7 +18,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from side import Worker, ask_in_turn, compose_ours, fit_seconds, make_parser, serve, write_json
+from side import IMAGES, Claim, Worker, ask_in_turn, compose_ours, fit_seconds, make_parser, serve, write_json
 
 SIDES = ("ours", "by_hand", "stock")
 POOL_SIZE = 50
@@ -181,6 +181,28 @@ def actions(name: str, steps: int, overrides: list[str]) -> dict[str, Action]:
     _, hardware, model, dataset = build_parts(steps, overrides)
     loop = (Stock if name == "stock" else ByHand)(model, dataset, hardware)
     return {"train": lambda: loop.train(steps)}
+
+
+def claims(result: dict[str, Any]) -> list[Claim]:
+    """For `docs/benchmarks.md`."""
+    seconds, over = result["step_seconds"], result["ours_over"]
+    names = {
+        "by_hand": ("a loop by hand, same networks and calls", 1.03),
+        "stock": ("the calls of the authors' code", None),
+    }
+    found: list[Claim] = []
+    for side, (name, goal) in names.items():
+        if side in over:
+            found.append(
+                Claim(
+                    field=IMAGES,
+                    what=f"a step of `cyclegan` against {name}",
+                    measured=f"{seconds['ours']:.3f} against {seconds[side]:.3f} s, {over[side]:.2f} of it",
+                    goal="" if goal is None else f"{goal:g}",
+                    is_met=None if goal is None else over[side] <= goal,
+                )
+            )
+    return found
 
 
 def main() -> None:

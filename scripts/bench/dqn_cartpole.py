@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from side import TrainOnly, Worker, compose_ours, make_parser, serve, write_json
+from side import AGENTS, Claim, TrainOnly, Worker, compose_ours, make_parser, ratio_claim, serve, write_json
 
 SIDES = ("ours", "same", "sb3")
 # RL-Zoo, hyperparams/dqn.yml, CartPole-v1.
@@ -120,6 +120,24 @@ def actions(side: str, seeds: int, env_steps: int, threads: int) -> dict[str, Ca
         "sb3": lambda seed: sb3(seed, turns * 256),
     }
     return {str(seed): lambda s=seed: sides[side](s) for seed in range(seeds)}
+
+
+def claims(result: dict[str, Any]) -> list[Claim]:
+    """For `docs/benchmarks.md`."""
+    sides = result["sides"]
+    returns = ", ".join(f"{run['return_mean']:.0f}" for run in sides["ours"])
+    what = "`dqn_cartpole`: mean return of 100 greedy episodes (500 is the most there is) of each seed"
+    found = [Claim(field=AGENTS, what=what, measured=returns)]
+    names = {"ours": ("", 3.0), "same": (" with the same settings and number of updates", 1.8)}
+    for side, (how, goal) in names.items():
+        pairs = list(zip(sides.get(side, []), sides.get("sb3", []), strict=False))
+        if pairs:
+            ratio = median(other["seconds"] / run["seconds"] for run, other in pairs)
+            ours, peer = (median(run["seconds"] for run in each) for each in zip(*pairs, strict=True))
+            times = f"{ours:.0f} against {peer:.0f} s"
+            said = f"`dqn_cartpole`, 50,000 steps{how}, against Stable-Baselines3"
+            found.append(ratio_claim(AGENTS, said, f"{times}, {ratio:.2f}x", ratio, goal))
+    return found
 
 
 def main() -> None:

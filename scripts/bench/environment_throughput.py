@@ -14,7 +14,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from side import Worker, ask_in_turn, make_parser, serve, write_json
+from side import AGENTS, Claim, Worker, ask_in_turn, make_parser, serve, write_json
 
 SIDES = ("ours", "bare")
 Action = Callable[[], Any]
@@ -66,6 +66,20 @@ def bare(env_id: str, num_envs: int, count: int) -> Action:
         return (count * num_envs - resets) / (time.process_time() - start)
 
     return act
+
+
+def claims(result: dict[str, Any]) -> list[Claim]:
+    """For `docs/benchmarks.md`."""
+    found: list[Claim] = []
+    for num_envs, speeds in result["steps_per_second"].items():
+        pairs = zip(speeds["ours"], speeds["bare"], strict=True)
+        overhead = median(bare / ours - 1 for ours, bare in pairs)
+        what = (
+            f"stepping {num_envs} x {result['env_id']} against a bare gymnasium vector loop, processor time"
+        )
+        measured = f"{overhead:.1%} more"
+        found.append(Claim(field=AGENTS, what=what, measured=measured, goal="15 %", is_met=overhead <= 0.15))
+    return found
 
 
 def main() -> None:

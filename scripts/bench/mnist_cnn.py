@@ -19,7 +19,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from side import Worker, ask_in_turn, compose_ours, fit_seconds, make_parser, serve, write_json
+from side import IMAGES, Claim, Worker, ask_in_turn, compose_ours, fit_seconds, make_parser, serve, write_json
 
 SIDES = ("ours", "stock_0", "stock_2", "lightning_2", "lightning_tensors")
 BATCH_SIZE, MEAN, STD = 64, 0.1307, 0.3081
@@ -170,6 +170,31 @@ def actions(name: str, limit: int) -> dict[str, Action]:
         "lightning_tensors": lambda: lightning(limit, True),
     }
     return {"train": sides[name]()}
+
+
+def claims(result: dict[str, Any]) -> list[Claim]:
+    """For `docs/benchmarks.md`."""
+    speeds = result["images_per_second"]
+    names = {
+        "stock_0": ("the stock recipe without workers", None),
+        "stock_2": ("the stock recipe with two workers", 3.0),
+        "lightning_2": ("Lightning, DataLoader with two workers", None),
+        "lightning_tensors": ("Lightning, TensorDataset in memory", 1.3),
+    }
+    found: list[Claim] = []
+    for side, (name, goal) in names.items():
+        if side in speeds:
+            ratio = speeds["ours"] / speeds[side]
+            found.append(
+                Claim(
+                    field=IMAGES,
+                    what=f"`mnist_cnn`, training, batch {result['batch_size']}, against {name}",
+                    measured=f"{speeds['ours']:,.0f} against {speeds[side]:,.0f} images/s, {ratio:.2f}x",
+                    goal="" if goal is None else f"{goal:g}x",
+                    is_met=None if goal is None else ratio >= goal,
+                )
+            )
+    return found
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from side import write_json
+from side import USE, Claim, ratio_claim, write_json
 from torch.utils.data import DataLoader
 
 from aiexp.config.objects.build import build
@@ -117,6 +117,22 @@ def measure(path: Path, count: int, rounds: int) -> dict[str, Any]:
         "ratio": median(ratios),
         "ratios": ratios,
     }
+
+
+def claims(result: dict[str, Any]) -> list[Claim]:
+    """For `docs/benchmarks.md`."""
+    goals = {"TextClassification": 1.5, "ImageClassification": 2.0}
+    found: list[Claim] = []
+    for row in result["rows"]:
+        ours, *others = row["per_second"].items()
+        peer, speed = max(others, key=lambda item: item[1])
+        spread = ", ".join(f"{ratio:.2f}" for ratio in row["ratios"])
+        measured = f"{ours[1]:.0f} against {speed:.0f} inputs/s, {row['ratio']:.2f}x ({spread})"
+        what = (
+            f"`aiexp predict`, {row['inputs']} inputs, {row['same_labels']} labels the same, against {peer}"
+        )
+        found.append(ratio_claim(USE, what, measured, row["ratio"], goals[row["task"]]))
+    return found
 
 
 def main() -> None:

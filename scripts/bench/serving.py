@@ -33,7 +33,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from side import write_json
+from side import USE, Claim, write_json
 
 TRAINED = {
     "mnist_cnn": ["dataset.limit=2000", "trainer.epochs=1"],
@@ -77,9 +77,9 @@ def serve_plainly(path: Path, side: str) -> None:
     from fastapi import FastAPI
     from pydantic import BaseModel
 
+    from aiexp.listening import address_of, bound
     from aiexp.runs.loaded import load_run
     from aiexp.use.predicting import predict_batch
-    from aiexp.use.serving.server import address_of, bound
 
     run = load_run(path)
     inputs = run.task.inputs()
@@ -264,6 +264,34 @@ def last_long(run: Path, requests: list[bytes], given: argparse.Namespace) -> di
     growth = max(memory[2:]) - memory[1]
     print(f"  {answered:,} answers, {errors} errors, exit {code}, grew {growth:.1f} MB: {memory}")
     return {"answers": answered, "errors": errors, "memory_mb": memory, "growth_mb": growth}
+
+
+def claims(result: dict[str, Any]) -> list[Claim]:
+    """For `docs/benchmarks.md`."""
+    found: list[Claim] = []
+    for task in (name for name in TRAINED if name in result):
+        for clients, sides in result[task].items():
+            ours, plain = sides["aiexp eager"], sides["plain"]
+            ratio = ours["requests_per_second"] / plain["requests_per_second"]
+            what = (
+                f"`aiexp serve`, {task}, {clients} client{'s' * (clients != '1')}, against a FastAPI handler"
+            )
+            measured = (
+                f"{ours['requests_per_second']:.0f} against {plain['requests_per_second']:.0f} requests/s, "
+                f"{ratio:.1f}x; p50 {ours['p50_ms']:.0f} against {plain['p50_ms']:.0f} ms, "
+                f"p99 {ours['p99_ms']:.0f} against {plain['p99_ms']:.0f} ms"
+            )
+            is_goal = clients == "32"
+            found.append(
+                Claim(
+                    field=USE,
+                    what=what,
+                    measured=measured,
+                    goal="2x" if is_goal else "",
+                    is_met=ratio >= 2 if is_goal else None,
+                )
+            )
+    return found
 
 
 def main() -> None:

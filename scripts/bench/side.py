@@ -11,10 +11,17 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+# Headings of `docs/benchmarks.md`, in its order.
+LOOP, TEXT, IMAGES = "The runner", "Texts", "Pictures"
+AGENTS, FEW_SHOT = "Agents", "Few-shot and meta-learning"
+DATA, USE, COMPARING = "Data beyond memory", "Using what was learned", "Sweeps and comparison"
+FIELDS = (LOOP, TEXT, IMAGES, AGENTS, FEW_SHOT, DATA, USE, COMPARING)
 
 
 class Worker:
@@ -144,6 +151,30 @@ def fit_seconds(config: Any, task: Any, dataset: Any, hardware: Any) -> float:
     return step_seconds * trainer.total_steps(dataset)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """One line of `docs/benchmarks.md`, made of a benchmark's numbers by its `claims`.
+
+    Args:
+        field: The heading it stands under.
+        what: Is measured, against whom.
+        measured: The number, its unit, and the ratio to the peer where there is one.
+        goal: As it was set; "" for none.
+        is_met: Whether it is reached; None without a goal.
+    """
+
+    field: str
+    what: str
+    measured: str
+    goal: str = ""
+    is_met: bool | None = None
+
+
+def ratio_claim(field: str, what: str, measured: str, ratio: float, goal: float) -> Claim:
+    """A claim to be so many times as fast as a peer."""
+    return Claim(field=field, what=what, measured=measured, goal=f"{goal:g}x", is_met=ratio >= goal)
+
+
 def write_json(path: Path | None, result: dict[str, Any], *peers: str) -> None:
     """Writes the numbers where asked, with what `docs/benchmarks.md` says of how they came about.
 
@@ -185,5 +216,5 @@ def commit() -> str:
     """Of the code that was measured; "+" where files were changed since."""
     git = ["git", "-C", str(Path(__file__).parent)]
     name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout
-    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True).stdout
+    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True).stdout
     return name.strip() + ("+" if changed else "")

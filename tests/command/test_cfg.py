@@ -43,3 +43,10 @@ def test_secrets_are_masked(lab: Lab, words: list[str], expected: str) -> None:
     assert expected in done.stdout
     assert "***" in done.stdout
     assert SECRET not in done.stdout + done.stderr
+
+
+def test_show_masks_secrets(lab: Lab) -> None:
+    done = lab.aiexp("show", "model=locked", "seed=1")
+    assert done.returncode == 0, done.stderr
+    assert "api_key: '***'" in done.stdout
+    assert SECRET not in done.stdout + done.stderr

@@ -148,3 +148,24 @@ def test_of_several_ranks_it_says_what_one_has_to_hold(folder: Path) -> None:
     refused = aiexp(folder, "check", "task=dqn_cartpole", "hardware=cpu", "hardware.devices=3")
     assert refused.code == 2
     assert "dataset.batch_size=64 cannot be shared out evenly among 3 ranks" in refused.stderr
+
+
+def test_numbers_for_programs_and_the_rates(folder: Path) -> None:
+    ended = aiexp(folder, "check", "task=mine", *SMALL, "--format", "json", "--find-lr")
+    assert ended.code == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert (found["total_steps"], found["num_parameters"]) == (4, 2)
+    assert found["metrics"] == ["eval/loss"]
+    assert found["examples"]["train"] > 0
+    assert found["seconds"] == pytest.approx(4 * found["step_seconds"])
+    assert "steps     4 of" in ended.stderr
+    rate = found["learning_rate"]
+    # Of a loss w^2 x^2 by SGD with momentum: smaller rates do nothing, from about 1 on it explodes.
+    assert 1e-3 < rate["steepest"] < rate["smallest"] < 1.0
+    assert rate["losses"][-1] > rate["losses"][0]
+
+
+def test_rates_are_looked_for_in_one_job(folder: Path) -> None:
+    ended = aiexp(folder, "check", "-m", "task=mine", *SMALL, "seed=0,1", "--find-lr")
+    assert ended.code == 2
+    assert "leave out -m" in ended.stderr

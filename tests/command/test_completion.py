@@ -42,6 +42,25 @@ def test_completion(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     assert complete(capsys, "aiexp resume outputs/toy/") == ["outputs/toy/2026_run"]
     assert "minilm" in complete(capsys, "aiexp data fetch ")
     assert complete(capsys, "aiexp run nonsense.") == []
+    assert complete(capsys, "aiexp list ta") == ["task"]
+    assert complete(capsys, "aiexp list task ot") == ["other"]
+    assert complete(capsys, "aiexp runs state=fai") == ["state=failed"]
+    assert complete(capsys, "aiexp predict outputs/toy/") == ["outputs/toy/2026_run"]
+    assert complete(capsys, "aiexp show task=o") == ["task=other"]
+    assert "hydra/sweeper=optuna" in complete(capsys, "aiexp run -m hydra/sweeper=")
+
+
+def test_candidates_say_what_they_are(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    def described(line: str) -> list[str]:
+        assert cli.main(["completion", "--described", line]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    assert described("aiexp comp")[0] == f"compare\t{COMMANDS['compare']}"
+    assert described("aiexp run task=ot") == ["task=other\tOther task"]
+    assert described("aiexp run task=toy,ot") == ["task=toy,other\tOther task"]
+    assert described("aiexp list task ot") == ["other\tOther task"]
+    assert described("aiexp run --res")[0].startswith("--resume\t")
+    assert described("aiexp run trainer.st") == ["trainer.steps="]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

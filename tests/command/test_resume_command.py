@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aiexp.trainer.trainer import Loop
+from aiexp.trainer.loop import Loop
 from tests.command.own_runs import RUN, aiexp, latest, lines, run
 from tests.endings import at_step, digest
 

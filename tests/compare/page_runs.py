@@ -166,5 +166,5 @@ def scroll_through(page: Any) -> None:
     for section in ("findings", "runs", "curves", "parameters", "scatter", "config", "pictures"):
         page.evaluate("id => document.getElementById(id).scrollIntoView({behavior: 'instant'})", section)
         page.wait_for_timeout(60)
-    for chart in ("intervals", "curve-chart", "parallel", "scatter-chart"):
+    for chart in ("intervals", "panel-0", "parallel", "scatter-chart"):
         page.wait_for_selector(f"#{chart} .main-svg", state="attached")

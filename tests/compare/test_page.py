@@ -42,7 +42,8 @@ def test_the_page_is_one_file_with_everything_in_it(tmp_path: Path) -> None:
     )
     assert {key["key"] for key in content["keys"]} == {"task.optimizer.lr", "seed"}
     assert content["common"]["trainer.steps"] == "20"
-    steps, values = content["curves"]["metrics"]["eval/accuracy"][0]
+    number, steps, values = content["curves"]["metrics"]["eval/accuracy"][0]
+    assert number == 0
     assert content["curves"]["steps"][steps] == list(range(1, 21))
     assert values[-1] == 0.9
     assert str(tmp_path) not in html
@@ -144,8 +145,8 @@ def test_curves_of_many_runs_fit_the_budget(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(import_module("aiexp.compare.page.curves"), "MOST_NUMBERS", 600)
     records = make_records(tmp_path)
     found = make_curves(records, "test/accuracy")
-    numbers = sum(len(row[1]) for rows in found["metrics"].values() for row in rows if row)
-    assert next(iter(found["metrics"])) == "eval/accuracy"
+    numbers = sum(len(row[2]) for rows in found["metrics"].values() for row in rows)
+    assert found["names"][0] == next(iter(found["metrics"])) == "eval/accuracy"
     assert numbers <= 600
 
 
@@ -157,7 +158,9 @@ def test_numbers_are_short(value: float, expected: str) -> None:
     assert json.dumps(compact(value)) == expected
 
 
-def test_the_newest_picture_of_each_kind(tmp_path: Path) -> None:
+def test_the_newest_picture_of_each_kind_and_earlier_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     record = make_records(tmp_path)[0]
     figures = record.path / "figures"
     (figures / "test").mkdir(parents=True)
@@ -168,8 +171,15 @@ def test_the_newest_picture_of_each_kind(tmp_path: Path) -> None:
     (figures / "script.svg").write_text("<svg onload=alert(1)>")
     (tmp_path / "secret.png").write_bytes(png(7, 7))
     (figures / "link.png").symlink_to(tmp_path / "secret.png")
-    found = {p["name"]: base64.b64decode(p["source"].partition(",")[2]) for p in make_pictures([record], [0])}
-    assert found == {"test/matrix": png(5, 5), "plain": png(6, 6)}
+    found = {
+        (p["name"], step): base64.b64decode(source.partition(",")[2])
+        for p in make_pictures([record], [0])
+        for step, source in zip(p["steps"], p["sources"], strict=True)
+    }
+    matrices = {("test/matrix", 10): png(4, 4), ("test/matrix", 20): png(5, 5)}
+    assert found == {**matrices, ("plain", 0): png(6, 6)}
+    monkeypatch.setattr(import_module("aiexp.compare.page.pictures"), "BUDGET_BYTES", len(png(6, 6)) * 2 + 40)
+    assert [p["steps"] for p in make_pictures([record], [0])] == [[0], [20]]  # the newest come first
 
 
 def test_pictures_fit_a_budget_and_every_group_comes_first(tmp_path: Path) -> None:
@@ -180,7 +190,7 @@ def test_pictures_fit_a_budget_and_every_group_comes_first(tmp_path: Path) -> No
         (record.path / "figures/a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + noise * 149_000)
     found = make_pictures(records * 3, [i % 2 for i in range(18)])
     assert [p["run"] for p in found[:2]] == [0, 1]
-    assert sum(len(p["source"]) * 3 // 4 for p in found) <= BUDGET_BYTES
+    assert sum(len(source) * 3 // 4 for p in found for source in p["sources"]) <= BUDGET_BYTES
 
 
 def test_a_large_picture_is_drawn_smaller(tmp_path: Path) -> None:
@@ -193,7 +203,7 @@ def test_a_large_picture_is_drawn_smaller(tmp_path: Path) -> None:
     (record.path / "figures").mkdir()
     pixels = np.random.default_rng(0).integers(0, 255, (400, 1300, 3), np.uint8)
     Image.fromarray(pixels).save(record.path / "figures/large.png")
-    (source,) = [p["source"] for p in make_pictures([record], [0])]
+    ((source,),) = [p["sources"] for p in make_pictures([record], [0])]
     with Image.open(BytesIO(base64.b64decode(source.partition(",")[2]))) as image:
         assert image.size[0] == 640
 

@@ -75,11 +75,11 @@ def test_sorting_by_mouse_and_by_keyboard(chromium: Any, path: Path) -> None:
     page, seen = open_page(chromium, path)
     head = page.locator("#table th button", has_text="test/accuracy")
     head.click()
-    assert first_cells(page, 3)[:3] == ["0.92", "0.91", "0.9"]  # the best first
+    assert first_cells(page, 3)[:3] == ["0.9200", "0.9100", "0.9000"]  # the best first
     assert first_cells(page, 3)[-1] == ""  # what is missing last, both ways round
     head.focus()
     page.keyboard.press("Enter")
-    assert first_cells(page, 3)[:2] == ["0.8", "0.81"]
+    assert first_cells(page, 3)[:2] == ["0.8000", "0.8100"]
     assert first_cells(page, 3)[-1] == ""
     assert page.locator("th[aria-sort=ascending]").count() == 1
     assert seen.problems == []
@@ -120,7 +120,7 @@ def test_curves_have_means_intervals_and_smoothing(chromium: Any, path: Path) ->
     page, seen = open_page(chromium, path)
     scroll_through(page)
     traces = page.evaluate(
-        "document.getElementById('curve-chart').data.map((t) => ({name: t.name, y: t.y, fill: t.fill}))"
+        "document.getElementById('panel-0').data.map((t) => ({name: t.name, y: t.y, fill: t.fill}))"
     )
     assert len(traces) == 6  # low, high and mean of two groups
     means = [t["y"][-1] for t in traces if t["name"]]
@@ -129,9 +129,9 @@ def test_curves_have_means_intervals_and_smoothing(chromium: Any, path: Path) ->
     assert traces[0]["y"][-1] == pytest.approx(0.91 - 0.024842, abs=1e-5)
     assert traces[1]["y"][-1] == pytest.approx(0.91 + 0.024842, abs=1e-5)
     page.locator("#smoothing").fill("0.9")
-    wait_for(page, "document.getElementById('curve-chart').data[2].y.at(-1) < 0.8")
+    wait_for(page, "document.getElementById('panel-0').data[2].y.at(-1) < 0.8")
     page.locator("#curve-view").select_option("each")
-    wait_for(page, "document.getElementById('curve-chart').data.length === 3")  # and the failed run's
+    wait_for(page, "document.getElementById('panel-0').data.length === 3")  # and the failed run's
     assert seen.problems == []
     page.context.close()
 

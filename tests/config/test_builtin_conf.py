@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from aiexp.command.looking.list import read_header
 from aiexp.config.compose import Merged, compose
 from aiexp.config.composed import Composed
-from aiexp.config.folders import GROUPS, Option, builtin_dirs
+from aiexp.config.described.header import Header, read_header
+from aiexp.config.folders import GROUPS, Option, builtin_dirs, conf_dirs
 from aiexp.config.group.block_groups import BLOCK_GROUPS
 from aiexp.config.target.arguments import GIVEN
 from aiexp.config.target.signature import read
@@ -31,15 +31,28 @@ def bases_of(option: Option) -> list[str]:
     return [name for name in entries if isinstance(name, str) and name != "_self_"]
 
 
+def head_of(option: Option) -> Header:
+    return read_header(option, conf_dirs().files()[option.group])
+
+
+TASK_OF = {
+    "pictures": "mnist_cnn",
+    "generating pictures": "dcgan",
+    "reinforcement learning": "dqn_cartpole",
+    "few-shot and meta-learning": "protonet_fewshot",
+}
+
+
 def composed(option: Option) -> Composed:
     """The option composed with the defaults of everything else, what it leaves open (`???`) filled in."""
     files = [option.path, *(option.path.with_name(f"{name}.yaml") for name in bases_of(option))]
     written = {key: value for path in reversed(files) for key, value in content_of(path).items()}
     filled = [f"{option.group}.{key}=x" for key, value in written.items() if value == "???"]
-    # A model of images takes its sizes from the data set; the default one holds texts.
-    is_for_images = option.group == "model" and any("${dataset." in file.read_text() for file in files)
-    partner = ["dataset=mnist"] if is_for_images else []
-    return compose([f"{option.group}={option.name}", *partner, *filled], merged=MERGED)
+    # A task of its field: models take sizes from its data set, and fields do not mix.
+    task = TASK_OF.get(head_of(option).field) if option.group in ("model", "dataset") else None
+    task = "maml_sine" if option.name == "sinusoids" else task  # the one without images
+    partner = [] if task is None else [f"task={task}"]
+    return compose([*partner, f"{option.group}={option.name}", *filled], merged=MERGED)
 
 
 def test_every_file_is_an_option_of_a_known_group_or_what_options_build_on() -> None:
@@ -96,17 +109,18 @@ def test_option(option: Option) -> None:
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda o: f"{o.group}={o.name}")
 def test_header(option: Option) -> None:
-    purpose = read_header(option.path)[""]
+    purpose = head_of(option).purpose
     assert 10 < len(purpose) <= 120
     assert purpose[0] == purpose[0].upper()
     assert not purpose.lower().startswith(("todo", "fixme", option.name + "."))
     others = [o for o in OPTIONS if o.group == option.group and o is not option]
-    assert purpose not in [read_header(o.path)[""] for o in others], "says what sets it apart"
+    assert purpose not in [head_of(o).purpose for o in others], "says what sets it apart"
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o.group == "task"], ids=lambda o: o.name)
 def test_a_task_says_what_to_expect(option: Option) -> None:
-    header = read_header(option.path)
+    assert head_of(option).field
+    header = head_of(option).facts
     assert {"Data", "Time", "Expected", "Command"} <= set(header)
     program, command, *words = shlex.split(header["Command"])
     assert (program, command) == ("aiexp", "run")

@@ -19,6 +19,7 @@ from aiexp.trainer.selection import Selection
 from aiexp.trainer.stepper import Stepper
 from tests.endings import at_step, digest
 from tests.toys import (
+    NO_AVERAGE,
     Adversaries,
     Classify,
     Linear,
@@ -36,7 +37,7 @@ pytestmark = [
 ]
 if torch.cuda.is_available():
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, with the first matrix product
-LAST = Selection(monitor=None, mode="max", patience=None)
+LAST = Selection(monitor=None, mode="max", patience=None, average=NO_AVERAGE)
 
 
 def make_stepper(task: Task, **changes: Any) -> Stepper:
@@ -157,7 +158,7 @@ def test_stopped_and_resumed_it_ends_in_the_same_bytes(
 ) -> None:
     """In this process: CUDA does not survive a fork."""
     from aiexp.errors import Stopped
-    from aiexp.trainer.trainer import Loop
+    from aiexp.trainer.loop import Loop
 
     changes: dict[str, Any] = {"precision": precision, "deterministic": True}
     try:

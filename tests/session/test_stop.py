@@ -18,7 +18,7 @@ from aiexp.session.session import Session
 from aiexp.session.stop import StopSignal
 from aiexp.trainer.selection import Selection
 from tests.forks import in_fork
-from tests.toys import Points, make_hardware, make_trainer, new_run
+from tests.toys import NO_AVERAGE, Points, make_hardware, make_trainer, new_run
 from tests.trainer.test_trainer import Plain, Scripted, fit
 
 
@@ -116,7 +116,7 @@ class Counted(Scripted):
 
 def test_the_best_checkpoint_is_tested_with_its_own_extra_state(tmp_path: Path) -> None:
     directory = new_run(tmp_path)
-    selection = Selection(monitor="eval/score", mode="max", patience=None)
+    selection = Selection(monitor="eval/score", mode="max", patience=None, average=NO_AVERAGE)
     with Session(directory, directory.read_config()) as session:
         trainer = make_trainer(steps=6, evaluate_every=2, selection=selection)
         metrics = trainer.fit(Counted([0.1, 0.9, 0.3]), Points(), make_hardware(), session)

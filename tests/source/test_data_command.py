@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,19 @@ from tests.source.toy import archive, entry, wheel
 def test_list_shows_the_whole_catalog(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
     assert main(["list"]) == 0
     shown = capsys.readouterr().out
-    for word in ("minilm", "83.5 MB", "Apache-2.0", "no", "vaderSentiment-3.3.2.tar.gz", str(data_dir)):
+    for word in ("minilm", "83.5 MB", "Apache-2.0", "no", str(data_dir)):
         assert word in shown
+    assert main(["list", "hutto_icwsm_2014"]) == 0
+    assert "from pypi: vaderSentiment-3.3.2.tar.gz" in capsys.readouterr().out
+
+
+def test_list_for_programs(add_entry, data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add_entry(entry(archive(wheel())))
+    assert main(["list", "--format", "json"]) == 0
+    found = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    assert found["toy"]["cached"] is False
+    assert found["minilm"]["bytes"] > 8e7
+    assert list(found) == sorted(found)
 
 
 def test_fetch_then_path(add_entry, data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

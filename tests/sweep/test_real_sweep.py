@@ -88,24 +88,33 @@ def test_check_lists_every_job_and_adds_up_their_time(folder: Path) -> None:
     assert (wrong.code, wrong.stdout) == (2, "")
 
 
+def bill_of(total_steps: int, step_seconds: float) -> Any:
+    from aiexp.command.checking.bill import Bill
+
+    return Bill(
+        total_steps=total_steps, step_seconds=step_seconds, num_parameters=1, examples={}, metrics=[],
+        peak_memory_bytes=1,
+    )  # fmt: skip
+
+
 def test_check_adds_up_the_hours_of_all_devices(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A second a step with the whole batch: 50 s and 25 s of two devices, on two machines each."""
     from aiexp.command.checking import check_sweep
-    from aiexp.command.checking.bill import Bill
 
     monkeypatch.chdir(folder)
     measured: list[int] = []
 
-    def check(config: Any, *, nodes: int) -> Bill:
+    def check(config: Any, *, nodes: int) -> object:
         measured.append(nodes)
-        return Bill(total_steps=3600, step_seconds=1.0)
+        return bill_of(3600, 1.0)
 
     monkeypatch.setattr(check_sweep, "check", check)
     words = [*TINY, "hardware=cpu", "hardware.devices=1,2", "trainer.steps=3600"]
     cluster = ["hydra/launcher=submitit_local", "hydra.launcher.parameters.nodes=2"]
-    assert check_sweep.check_sweep_jobs([*words, *cluster], config_dir=None) == 0
+    found = check_sweep.check_sweep_jobs([*words, *cluster], config_dir=None)
+    assert [one["seconds"] for one in found["jobs"]] == [3600, 1800]
     assert measured == [2]
     one, two, total = capsys.readouterr().out.splitlines()[-3:]
     assert one.split()[2:4] == ["60", "min"], one
@@ -116,14 +125,13 @@ def test_check_adds_up_the_hours_of_all_devices(
 def test_estimates_grow_with_steps_and_batches() -> None:
     from omegaconf import OmegaConf
 
-    from aiexp.command.checking.bill import Bill
     from aiexp.command.checking.check_sweep import estimate, whole
 
     def config(**trainer: Any) -> Any:
         batch = trainer.pop("batch_size", 10)
         return OmegaConf.create({"dataset": {"batch_size": batch}, "trainer": trainer})
 
-    bill = Bill(total_steps=100, step_seconds=0.5)
+    bill = bill_of(100, 0.5)
     probed = config(epochs=1, steps=None, accumulate=1)
     assert estimate(probed, bill, probed) == 50
     assert estimate(config(epochs=3, steps=None, accumulate=1), bill, probed) == 150

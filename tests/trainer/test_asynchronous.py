@@ -14,7 +14,7 @@ from aiexp.checkpoint.store import CheckpointPolicy, CheckpointStore
 from aiexp.errors import DataError
 from aiexp.rundir.directory import RunDirectory
 from aiexp.task.base import Task
-from aiexp.trainer.trainer import Loop
+from aiexp.trainer.loop import Loop
 from tests.endings import at_step, digest
 from tests.forks import Ended, in_fork
 from tests.toys import Adversaries, Classify, Replay, new_run

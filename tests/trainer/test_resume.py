@@ -24,7 +24,7 @@ from aiexp.task.base import Task
 from tests.damage import copy_run, fit_manifest
 from tests.endings import at_step, die_at, digest
 from tests.forks import in_fork
-from tests.toys import Adversaries, Classify, Points, Replay, make_hardware, make_trainer, new_run
+from tests.toys import NO_AVERAGE, Adversaries, Classify, Points, Replay, make_hardware, make_trainer, new_run
 
 STEPS = 12
 TASKS: list[type[Task]] = [Classify, Adversaries, Replay]
@@ -39,7 +39,7 @@ def train(directory: RunDirectory, task_class: type[Task], **changes: Any) -> Ta
         monitor = None if task_class is Adversaries else "eval/accuracy"
         from aiexp.trainer.selection import Selection
 
-        selection = Selection(monitor=monitor, mode="max", patience=None)
+        selection = Selection(monitor=monitor, mode="max", patience=None, average=NO_AVERAGE)
         trainer = make_trainer(**({"steps": STEPS, "selection": selection} | changes))
         session.finish(trainer.fit(task, Points(), hardware, session))
     return task

@@ -18,9 +18,9 @@ from aiexp.session.session import Session
 from aiexp.task.base import Task, Update
 from aiexp.trainer.schedule import Schedule
 from aiexp.trainer.selection import Selection
-from tests.toys import Adversaries, Classify, Points, Replay, make_hardware, make_trainer, new_run
+from tests.toys import NO_AVERAGE, Adversaries, Classify, Points, Replay, make_hardware, make_trainer, new_run
 
-LAST = Selection(monitor=None, mode="max", patience=None)
+LAST = Selection(monitor=None, mode="max", patience=None, average=NO_AVERAGE)
 CONSTANT = Schedule(shape="constant", warmup=0, hold=0, final=0.0)
 
 
@@ -118,7 +118,7 @@ def test_evaluation_once_an_epoch_and_at_the_end(tmp_path: Path) -> None:
 
 def test_early_stopping_and_the_best_checkpoint(tmp_path: Path) -> None:
     task = Scripted([0.1, 0.5, 0.3, 0.2, 0.9])
-    selection = Selection(monitor="eval/score", mode="max", patience=2)
+    selection = Selection(monitor="eval/score", mode="max", patience=2, average=NO_AVERAGE)
     directory = fit(task, tmp_path, steps=50, evaluate_every=2, selection=selection)
     status = directory.read_json("status.json")
     assert (status["step"], status["best_step"]) == (8, 4)
@@ -127,7 +127,7 @@ def test_early_stopping_and_the_best_checkpoint(tmp_path: Path) -> None:
 
 def test_the_best_of_a_minimum_and_nan_never_wins(tmp_path: Path) -> None:
     task = Scripted([0.4, float("nan"), 0.2, 0.3])
-    selection = Selection(monitor="eval/score", mode="min", patience=None)
+    selection = Selection(monitor="eval/score", mode="min", patience=None, average=NO_AVERAGE)
     directory = fit(task, tmp_path, steps=8, evaluate_every=2, selection=selection)
     assert directory.read_json("status.json")["best_step"] == 6
 
@@ -135,7 +135,11 @@ def test_the_best_of_a_minimum_and_nan_never_wins(tmp_path: Path) -> None:
 def test_unknown_monitor_stops_before_the_first_step(tmp_path: Path) -> None:
     task = Classify()
     with pytest.raises(ConfigError, match=r"Did you mean 'eval/accuracy'\?"):
-        fit(task, tmp_path, selection=Selection(monitor="eval/acuracy", mode="max", patience=None))
+        fit(
+            task,
+            tmp_path,
+            selection=Selection(monitor="eval/acuracy", mode="max", patience=None, average=NO_AVERAGE),
+        )
     assert not task.pool, "a training step was made"
 
 
@@ -237,7 +241,11 @@ def test_bf16_autocast_reaches_the_task(tmp_path: Path) -> None:
 
 def test_errors_leave_a_status(tmp_path: Path) -> None:
     with pytest.raises(AiexpError):
-        fit(Classify(), tmp_path, selection=Selection(monitor="eval/nothing", mode="max", patience=None))
+        fit(
+            Classify(),
+            tmp_path,
+            selection=Selection(monitor="eval/nothing", mode="max", patience=None, average=NO_AVERAGE),
+        )
     status = RunDirectory(next(tmp_path.iterdir())).read_json("status.json")
     assert (status["state"], status["exit_code"]) == ("failed", 2)
     assert "eval/nothing" in status["error"]

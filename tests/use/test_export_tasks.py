@@ -68,6 +68,8 @@ SHIPPED: dict[str, tuple[list[str], Callable[[dict[str, Any]], Any]]] = {
     "maml_fewshot": ([], pictures(28, 1)),
     "reptile_fewshot": ([], pictures(28, 1)),
     "protonet_fewshot": ([], pictures(28, 1)),
+    "vector_classification": ([], own),
+    "vector_regression": ([], own),
 }
 NETWORKS = {"cyclegan": ["generator_a_to_b", "generator_b_to_a"]}
 ELSEWHERE = {"bert_finetune"}  # test_export.py, of a trained run

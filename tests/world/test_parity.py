@@ -17,10 +17,11 @@ from aiexp.trainer.stepper import Stepper
 from aiexp.world.world import World
 from tests.ranks import together
 from tests.task.adversarial import test_cyclegan, test_gan
-from tests.task.classification import test_image_classification, test_text_classification
+from tests.task.classification import test_image_classification, test_text_classification, test_vector
 from tests.task.episodes import episodes
 from tests.task.few_shot import test_maml, test_protonet
 from tests.task.images import stripes
+from tests.task.regression import test_vector as test_regression
 from tests.toys import Adversaries, Linear, Points, make_hardware, weights
 
 STEPS = 8
@@ -66,6 +67,14 @@ def texts() -> Made:
     return test_text_classification.make(optimizer=SGD, **weigh)
 
 
+def vectors() -> Made:
+    return test_vector.make(test_vector.blobs(batch_size=5), optimizer=SGD, label_smoothing=0.1)
+
+
+def numbers() -> Made:
+    return test_regression.make(test_regression.lines(2), optimizer=SGD)
+
+
 def maml(algorithm: str) -> Made:
     data = test_maml.waves()
     return test_maml.make(algorithm=algorithm, dataset=data, optimizer=SGD, baseline=SGD), data
@@ -87,6 +96,8 @@ CASES: dict[str, tuple[Callable[[], Made], int, float | None]] = {  # how, micro
     "CycleGAN": (cyclegan, 1, None),
     "images": (images, 1, 1.0),
     "texts": (texts, 2, 1.0),
+    "vectors": (vectors, 1, 1.0),
+    "numbers": (numbers, 2, None),
     "MAML": (partial(maml, "maml"), 1, None),
     "FOMAML": (partial(maml, "fomaml"), 1, None),
     "Reptile": (partial(maml, "reptile"), 1, 1.0),
@@ -160,7 +171,7 @@ def test_ranks_take_the_steps_of_one_process(name: str, alone: dict[str, Any], r
 def test_an_evaluation_on_ranks_is_that_of_one_process_to_the_bit(tmp_path: Path) -> None:
     def evaluated(world: World) -> dict[str, Any]:
         results: dict[str, Any] = {}
-        for make in (images, texts, cyclegan, partial(maml, "maml"), protonet):
+        for make in (images, texts, vectors, numbers, cyclegan, partial(maml, "maml"), protonet):
             task, dataset = make()
             hardware = make_hardware()
             hardware.world = task.world = world

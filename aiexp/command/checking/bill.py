@@ -1,6 +1,6 @@
 """What training would take: everything built, a few steps, and what they cost."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,15 +23,27 @@ class Bill:
     Args:
         total_steps: Its length in optimizer steps.
         step_seconds: Median of a few steps, without evaluations.
+        num_parameters: Of all networks.
+        examples: Of each split; None where that is not known.
+        metrics: Names that an evaluation returns.
+        peak_memory_bytes: Of this process so far.
     """
 
     total_steps: int
     step_seconds: float
+    num_parameters: int
+    examples: dict[str, int | None]
+    metrics: list[str]
+    peak_memory_bytes: int
 
     @property
     def seconds(self) -> float:
         """Of all steps together."""
         return self.total_steps * self.step_seconds
+
+    def fields(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self) | {"seconds": self.seconds}
 
 
 def check(config: DictConfig, *, resume: bool = False, nodes: int = 1) -> Bill:
@@ -62,8 +74,7 @@ def check(config: DictConfig, *, resume: bool = False, nodes: int = 1) -> Bill:
     from aiexp.runs.rehearsal import Rehearsal
 
     rehearsal = Rehearsal(experiment, ranks)
-    evaluate(experiment)
-    bill = probe(rehearsal)
+    bill = probe(rehearsal, evaluate(experiment))
     if resume:
         _check_resume(plain, rehearsal)
     if ranks > 1:
@@ -82,25 +93,31 @@ def _describe_parameters(count: int) -> str:
     return f"{count:,} parameters, {count * 16 / 2**20:.0f} MiB with gradients and Adam's moments"
 
 
-def evaluate(experiment: "Experiment") -> None:
-    """Evaluates one batch."""
-    if experiment.sizes["eval"]:
-        names = list(experiment.try_evaluation("eval").metrics)
-        experiment.trainer.selection.check(names)
-        say("evaluates", ", ".join(names))
+def evaluate(experiment: "Experiment") -> list[str]:
+    """Evaluates one batch; returns the names of its metrics."""
+    if not experiment.sizes["eval"]:
+        return []
+    names = list(experiment.try_evaluation("eval").metrics)
+    experiment.trainer.selection.check(names)
+    say("evaluates", ", ".join(names))
+    return names
 
 
-def probe(rehearsal: "Rehearsal") -> Bill:
+def probe(rehearsal: "Rehearsal", metrics: list[str]) -> Bill:
     """Runs a few training steps on weights that are thrown away."""
     from aiexp.hardware.memory import peak_memory_bytes
 
     step = median(rehearsal.advance(PROBE_STEPS)[1:])  # the first step allocates
-    bill = Bill(total_steps=rehearsal.total_steps, step_seconds=step)
+    experiment = rehearsal.experiment
+    bill = Bill(
+        total_steps=rehearsal.total_steps, step_seconds=step, num_parameters=experiment.num_parameters,
+        examples=dict(experiment.sizes), metrics=metrics, peak_memory_bytes=peak_memory_bytes(),
+    )  # fmt: skip
     say(
         "steps",
         f"{bill.total_steps} of {step:.3f} s: about {bill.seconds / 60:.1f} min, evaluations besides",
     )
-    say("memory", f"{peak_memory_bytes() / 2**30:.1f} GiB at most so far")
+    say("memory", f"{bill.peak_memory_bytes / 2**30:.1f} GiB at most so far")
     return bill
 
 

@@ -17,8 +17,8 @@ from aiexp.sweep.sweep import prepare_sweep
 from aiexp.text.number import duration
 
 
-def check_sweep_jobs(overrides: list[str], *, config_dir: str | None) -> int:
-    """Prints the jobs and what they would take; returns 0 or raises what the sweep would.
+def check_sweep_jobs(overrides: list[str], *, config_dir: str | None) -> dict[str, Any]:
+    """Prints the jobs and what they would take; returns the numbers or raises what the sweep would.
 
     Args:
         overrides: As typed.
@@ -54,7 +54,11 @@ def check_sweep_jobs(overrides: list[str], *, config_dir: str | None) -> int:
     hours = sum(taken * count for taken, count in zip(seconds, devices, strict=True)) * sweep.nodes / 3600
     taken = f", {hours:.2g} device-hours" if max(devices) * sweep.nodes > 1 else ""
     say("sweep", f"{num_jobs} jobs, {side}: about {duration(total)}{taken}, evaluations besides")
-    return 0
+    jobs = [
+        {"index": p.index, "overrides": job.own(p.overrides), "seconds": taken}
+        for p, taken in zip(planned, seconds, strict=False)
+    ]
+    return {"jobs": jobs, "at_once": len(slots), "seconds": total}
 
 
 def estimate(config: DictConfig, bill: Bill, probed: DictConfig) -> float:

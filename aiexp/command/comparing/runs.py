@@ -33,8 +33,8 @@ rm and prune only say what they would do; --yes does it. A run that a process
 works on is never removed, nor is anything that is not a run; a run that is not
 finished keeps the checkpoint that aiexp resume needs.
 
-filters: state=failed, task=mnist_cnn, any group or config key. Commas for
-several values, * for any text, != for none of them:
+filters: state=failed, task=mnist_cnn, tag=WORD (aiexp board gives tags), any
+group or config key. Commas for several values, * for any text, != for none:
   aiexp runs task=mnist_cnn seed=0,1 trainer.epochs!=5 'model=*cnn'
 states: starting running finished stopped failed pruned, died (killed without
 a word), damaged

@@ -1,19 +1,20 @@
 """`aiexp data`: what can be fetched, fetching it, and where it lies."""
 
+import json
 import time
 
-from aiexp.command.flags import Flags
+from aiexp.command.flags import Flag, Flags
 from aiexp.command.help import page
 from aiexp.errors import ConfigError, DataError, nearest
 from aiexp.source import cache
 from aiexp.source.catalog.entries import ENTRIES, find_entry
 from aiexp.source.catalog.entry import Archive, Entry, Hub, Torchvision
-from aiexp.source.prepared import list_prepared, remove_prepared
-from aiexp.text.terminal import out, out_lines
+from aiexp.source.prepared import PreparedSet, list_prepared, remove_prepared
+from aiexp.text.terminal import out, out_lines, out_styled, visible
 
 HELP = """\
-usage: aiexp data list             what there is: size, licence, in the cache
-                                   or not, sources
+usage: aiexp data list [NAME ...]  what there is: size, licence, in the cache
+                                   or not; of those named also the sources
        aiexp data fetch NAME ...   get it into the cache, unless it is there
        aiexp data path NAME        print the folder of its files, no more
        aiexp data rm NAME ...      remove it from the cache; what was prepared
@@ -35,7 +36,8 @@ archives/NAME/), then type `aiexp data fetch NAME`.
 AIEXP_DATA_DIR     the data folder, instead of the user's cache folder
 AIEXP_OFFLINE=1    never use the network
 """
-FLAGS = Flags("data")
+FORMATS = ("text", "json")
+FLAGS = Flags("data", Flag("--format", "how the list looks", choices=FORMATS))
 ACTIONS = ("list", "fetch", "path", "rm")
 
 
@@ -46,7 +48,7 @@ def main(argv: list[str]) -> int:
         ConfigError: no such action or name.
         DataError: something could not be fetched, or is not there.
     """
-    words, _ = FLAGS.parse(argv)
+    words, flags = FLAGS.parse(argv)
     if not words:
         out_lines(page("data"))
         return 0
@@ -56,28 +58,60 @@ def main(argv: list[str]) -> int:
             f"there is no `aiexp data {action}`.{nearest(action, ACTIONS)}",
             fix=f"one of {', '.join(ACTIONS)}",
         )
-    {"list": _list, "fetch": _fetch, "path": _path, "rm": _remove}[action](names)
+    if action == "list":
+        _list(names, is_json=flags.get("format") == "json")
+    else:
+        {"fetch": _fetch, "path": _path, "rm": _remove}[action](names)
     return 0
 
 
-def _list(names: list[str]) -> None:
+def _list(names: list[str], *, is_json: bool) -> None:
     """One line each for the catalog, or for the names given, and below it what it is and where from."""
-    entries = [find_entry(name) for name in names or ENTRIES]
-    width = max(len(entry.name) for entry in entries)
-    out(f"{'name':<{width}}  {'size':>9}  cached  licence")
-    for entry in entries:
-        cached = "yes" if cache.is_complete(entry, is_quick=True) else "no"
-        size = f"{entry.size_bytes / 1e6:.1f} MB"
-        out(f"{entry.name:<{width}}  {size:>9}  {cached:<6}  {entry.licence}")
-        out(f"    {entry.what}")
-        for source in entry.sources:
-            out(f"    from {_source(source)}")
+    entries = sorted((find_entry(name) for name in names or ENTRIES), key=lambda entry: entry.name)
+    cached = {entry.name: cache.is_complete(entry, is_quick=True) for entry in entries}
     sets = [] if names else list_prepared()
+    if is_json:
+        found = [_fields(entry, is_cached=cached[entry.name]) for entry in entries]
+        out_lines(json.dumps([*found, *map(_prepared_fields, sets)], indent=2))
+        return
+    width = max(len(entry.name) for entry in entries)
+    out_styled([(f"{'name':<{width}}  {'size':>9}  cached  licence", "bold")])
+    for entry in entries:
+        there = "yes" if cached[entry.name] else "no"
+        out(f"{entry.name:<{width}}  {megabytes(entry.size_bytes):>9}  {there:<6}  {entry.licence}")
+        out_styled([(f"    {entry.what}", "dim")])
+        if names:
+            out_lines("\n".join(f"    from {visible(_source(source))}" for source in entry.sources))
     for one in sets:
         day = time.strftime("%Y-%m-%d", time.localtime(one.used))
-        out(f"{one.name}  {one.size_bytes / 1e6:.1f} MB  prepared, last used {day}")
-        out(f"    {one.what}")
-    out(f"data folder: {cache.data_dir()}")
+        out(f"{one.name}  {megabytes(one.size_bytes)}  prepared, last used {day}")
+        out_styled([(f"    {one.what}", "dim")])
+    if not names:
+        here = sum(entry.size_bytes for entry in entries if cached[entry.name])
+        total = megabytes(here + sum(one.size_bytes for one in sets))
+        out(f"data folder: {cache.data_dir()}, {total}; where each comes from: aiexp data list NAME")
+
+
+def megabytes(count: int) -> str:
+    """`83.5 MB`, as archives are sized."""
+    return f"{count / 1e6:.1f} MB"
+
+
+def _fields(entry: Entry, *, is_cached: bool) -> dict[str, object]:
+    """An entry of the catalog for programs."""
+    return {
+        "name": entry.name, "what": entry.what, "bytes": entry.size_bytes, "licence": entry.licence,
+        "cached": is_cached, "prepared": False, "sources": list(map(_source, entry.sources)),
+    }  # fmt: skip
+
+
+def _prepared_fields(one: PreparedSet) -> dict[str, object]:
+    """What was prepared of the user's files for programs."""
+    used = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(one.used))
+    return {
+        "name": one.name, "what": one.what, "bytes": one.size_bytes, "cached": True, "prepared": True,
+        "used": used,
+    }  # fmt: skip
 
 
 def _source(source: Hub | Archive | Torchvision) -> str:

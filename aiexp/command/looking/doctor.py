@@ -1,5 +1,6 @@
 """`aiexp doctor [RUN]`: is this machine, or this run directory, healthy? Imports no torch."""
 
+import json
 import os
 import platform
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from aiexp.checkpoint.manifest import saved_steps, verify, verify_state
-from aiexp.command.flags import Flags
+from aiexp.command.flags import Flag, Flags
 from aiexp.errors import AiexpError, CheckpointError, HardwareError, StorageError
 from aiexp.hardware.hardware import count_gpus, cpu_flags, cpu_name
 from aiexp.rundir.directory import RunDirectory
@@ -19,32 +20,45 @@ from aiexp.rundir.seal import check_seal
 from aiexp.rundir.state import UNDER_WAY, State
 from aiexp.storage.lock import is_held
 from aiexp.text.secrets import redact_text
-from aiexp.text.terminal import out, resume_command
+from aiexp.text.terminal import out_lines, out_styled, resume_command
 
 HELP = """\
 usage: aiexp doctor          this machine: versions, device, folders, W&B
        aiexp doctor RUN      a run directory: config, state, checkpoints,
                              metrics, reference value
 """
-FLAGS = Flags("doctor")
+FORMATS = ("text", "json")
+FLAGS = Flags("doctor", Flag("--format", "how", choices=FORMATS))
 PACKAGES = ("torch", "transformers", "torchvision", "gymnasium", "wandb", "hydra-core", "omegaconf")
 OPTIONAL = {"torchvision": "vision", "gymnasium": "rl"}
 
 
 def main(argv: list[str]) -> int:
     """Prints one line for each check; returns 0, or the exit code of the worst problem."""
-    runs, _ = FLAGS.parse(argv)
+    runs, flags = FLAGS.parse(argv)
     checks = _examine_run(RunDirectory.open(Path(runs[0]))) if runs else _examine_machine()
-    worst = 0
+    is_json, worst = flags.get("format") == "json", 0
+    found: list[dict[str, str | bool]] = []
     for name, check in checks:
         try:
-            out(f"ok    {name}: {check()}")
+            found.append({"check": name, "ok": True, "found": check()})
         except AiexpError as error:
             worst = max(worst, error.exit_code)
-            out(f"BAD   {name}: {redact_text(error.what)}{f' ({error.where})' if error.where else ''}")
-            if error.fix:
-                out(f"      fix: {error.fix}")
+            what = f"{redact_text(error.what)}{f' ({error.where})' if error.where else ''}"
+            found.append({"check": name, "ok": False, "found": what, "fix": error.fix})
+        if not is_json:
+            out_styled(_lines(found[-1]))
+    if is_json:
+        out_lines(json.dumps(found, indent=2))
     return worst
+
+
+def _lines(found: dict[str, str | bool]) -> list[tuple[str, str]]:
+    """One check, as people read it."""
+    if found["ok"]:
+        return [(f"ok    {found['check']}: {found['found']}", "")]
+    fix = [(f"      fix: {found['fix']}", "green")] if found["fix"] else []
+    return [(f"BAD   {found['check']}: {found['found']}", "red"), *fix]
 
 
 Check = tuple[str, Callable[[], str]]

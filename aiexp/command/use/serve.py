@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from aiexp.command.flags import TRUST, Flag, Flags
-from aiexp.errors import ConfigError, HardwareError
+from aiexp.errors import HardwareError
+from aiexp.listening import port_of
 from aiexp.text.terminal import say
 
 ENGINES = ("eager", "onnx")
@@ -75,14 +76,3 @@ def main(argv: list[str]) -> int:
         engine=flags.get("engine", ENGINES[0]),
         say=say,
     )
-
-
-def port_of(text: str) -> int:
-    """A port.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    if not (text.isascii() and text.isdigit() and int(text) < 65536):
-        raise ConfigError(f"--port is '{text}'", fix="a number from 0 to 65535")
-    return int(text)

@@ -1,11 +1,28 @@
 "use strict";
 // The charts, all by plotly. Each is drawn when it comes into view and again when something has changed.
 
+// Where nothing hovers the bar would stand there always, over the data.
 const CONFIG = {
   displaylogo: false,
   responsive: true,
   showLink: false,
-  modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+  displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false,
+  modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "sendChartToCloud"],
+};
+// From bad to good, each readable on its background.
+const SCALES = {
+  light: [
+    [0, "#d9a400"],
+    [0.35, "#4f9d69"],
+    [0.7, "#1f6f8b"],
+    [1, "#3b1f6b"],
+  ],
+  dark: [
+    [0, "#6f7fd6"],
+    [0.4, "#3fb8c9"],
+    [0.75, "#8fdc7c"],
+    [1, "#ffe66b"],
+  ],
 };
 
 function cssColor(name) {
@@ -23,8 +40,14 @@ function layout(more) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     colorway: COLORS,
+    uirevision: "kept", // a zoom, when new data come
     font: { color: cssColor("--text"), size: 12, family: getComputedStyle(document.body).fontFamily },
-    margin: { l: 56, r: 16, t: 12, b: 44 },
+    margin: { l: 56, r: 16, t: 28, b: 44 }, // its bar stands above the data
+    modebar: {
+      bgcolor: "rgba(0,0,0,0)",
+      color: cssColor("--muted"),
+      activecolor: cssColor("--accent"),
+    },
     hovermode: "closest",
     hoverlabel: {
       bgcolor: cssColor("--card"),
@@ -42,18 +65,35 @@ function faint(color, opacity) {
   return `rgba(${parts.join(",")},${opacity})`;
 }
 
+/** Draws, or says why there is nothing to draw: axes without data would look like data. */
+function drawOrSay(id, traces, made, why) {
+  const chart = byId(id);
+  if (traces.length) {
+    chart.querySelector(":scope > .nothing")?.remove();
+    return Plotly.react(chart, traces, made, CONFIG);
+  }
+  Plotly.purge(chart);
+  chart.replaceChildren(element("p", { class: "nothing muted" }, why));
+}
+
+function nothingBecause() {
+  return state.isVisible.some(Boolean) ? "Nothing to draw of these runs." : "The filter leaves no run.";
+}
+
 function drawIntervals() {
-  const groups = content.groups.slice(0, 20);
-  const hasInterval = groups.some((group) => group.low !== null);
-  byId("intervals").hidden = groups.length < 2;
-  if (groups.length < 2) return;
-  const labels = groups.map((group, i) => `${plain(shorten(group.name, 36))}${"\u200b".repeat(i)}`);
+  const groups = grouping.list.map((group, i) => ({ ...group, i })).filter((group) => group.center !== null);
+  const shown = groups.slice(0, 20);
+  const hasInterval = shown.some((group) => group.low !== null);
+  byId("intervals").hidden = shown.length < 2;
+  if (shown.length < 2) return;
+  const labels = shown.map((group, i) => `${plain(shorten(group.name, 36))}${"\u200b".repeat(i)}`);
+  const decimals = decimalsOf(shown.map((group) => group.center));
   const trace = {
     type: "scatter",
     mode: "markers",
-    x: groups.map((group) => group.center),
+    x: shown.map((group) => group.center),
     y: labels,
-    marker: { size: 9, color: groups.map((_, i) => dotColor(i)) },
+    marker: { size: 9, color: shown.map((group) => dotColor(group.i)) },
     error_x: {
       type: "data",
       symmetric: false,
@@ -61,23 +101,25 @@ function drawIntervals() {
       width: 4,
       color: cssColor("--muted"),
       visible: hasInterval,
-      array: groups.map((group) => (group.high ?? group.center) - group.center),
-      arrayminus: groups.map((group) => group.center - (group.low ?? group.center)),
+      array: shown.map((group) => (group.high ?? group.center) - group.center),
+      arrayminus: shown.map((group) => group.center - (group.low ?? group.center)),
     },
-    text: groups.map((group) => `${plain(group.label)}<br>${formatNumber(group.center)}, n = ${group.count}`),
+    text: shown.map(
+      (group) => `${plain(group.label)}<br>${formatFixed(group.center, decimals)}, n = ${group.count}`,
+    ),
     hovertemplate: "%{text}<extra></extra>",
   };
   Plotly.react(
     "intervals",
     [trace],
     layout({
-      height: 100 + 24 * groups.length,
+      height: 110 + 24 * shown.length,
       showlegend: false,
-      margin: { l: 56, r: 16, t: 8, b: 60 },
+      margin: { l: 56, r: 16, t: 28, b: 60 },
       xaxis: {
         title: {
           text: plain(
-            `${metricName}, ${content.metric.statistic}${hasInterval ? " with 95 % interval" : ""}`,
+            `${metricName}, ${grouping.statistic}${hasInterval ? " with 95 % interval" : ""}`,
           ),
         },
       },
@@ -162,12 +204,14 @@ function drawParallel() {
     ...keys.filter((key) => !shortNames.has(key) && !/(^|\.)seed$/.test(key)),
   ];
   const used = [...new Set(names)].filter((name) => table.has(name)).slice(0, 9);
-  byId("parallel").parentElement.hidden = !used.length || chosen.length < 2;
-  if (byId("parallel").parentElement.hidden) return;
+  if (!used.length || chosen.length < 2) {
+    const why = chosen.length < 2 ? "It takes two runs with a result." : "These runs differ in nothing but the seed.";
+    return drawOrSay("parallel", [], null, state.isVisible.some(Boolean) ? why : nothingBecause());
+  }
   const pick = (name) => chosen.map((run) => table.get(name)[run]);
   const dimensions = used.map((name) => spread(dimension(name, pick(name))));
   dimensions.push(dimension(metricName, pick(metricName)));
-  Plotly.react(
+  drawOrSay(
     "parallel",
     [
       {
@@ -178,7 +222,7 @@ function drawParallel() {
         rangefont: { color: cssColor("--muted") },
         line: {
           color: pick(metricName),
-          colorscale: "Viridis",
+          colorscale: SCALES[document.documentElement.dataset.theme] ?? SCALES.light,
           reversescale: !content.metric.isHigherBetter,
           showscale: true,
           colorbar: { title: { text: plain(shorten(metricName, 24)), side: "right" }, thickness: 12 },
@@ -187,7 +231,7 @@ function drawParallel() {
       },
     ],
     layout({ height: 440, margin: { l: 80, r: 70, t: 56, b: 30 } }),
-    CONFIG,
+    "",
   );
 }
 
@@ -195,17 +239,17 @@ function drawScatter() {
   const table = axes();
   const xName = byId("scatter-x").value,
     yName = byId("scatter-y").value;
-  const x = table.get(xName),
-    y = table.get(yName);
+  const x = table.get(xName) ?? [],
+    y = table.get(yName) ?? [];
   const label = (value) => (typeof value === "number" ? value : plain(value));
   const byGroup = new Map();
-  for (const run of [...Array(numRuns).keys()].filter(
-    (i) => state.isVisible[i] && x[i] !== null && y[i] !== null,
-  )) {
-    const group = runs.group[run] !== null && runs.group[run] < MOST_GROUPS ? runs.group[run] : null;
+  const isThere = (value) => value !== null && value !== undefined;
+  for (const run of visibleRuns().filter((i) => isThere(x[i]) && isThere(y[i]))) {
+    const of = grouping.of[run];
+    const group = of !== null && of < MOST_GROUPS ? of : null;
     byGroup.set(group, [...(byGroup.get(group) ?? []), run]);
   }
-  const others = content.groups.length > MOST_GROUPS ? "other groups" : "in no group";
+  const others = grouping.list.length > MOST_GROUPS ? "other groups" : "in no group";
   const traces = [...byGroup]
     .sort(([a], [b]) => (b === null) - (a === null) || a - b)
     .map(([group, chosen]) => ({
@@ -220,14 +264,14 @@ function drawScatter() {
         color: groupColor(group),
         size: 8,
         opacity: group === null ? 0.45 : 0.85,
-        line: { width: chosen.map((run) => (state.selected.has(run) ? 3 : 0)), color: cssColor("--text") },
+        line: { width: chosen.map((run) => (isSelected(run) ? 3 : 0)), color: cssColor("--text") },
       },
-      text: chosen.map((run) => plain(shorten(runs.name[run], 70))),
+      text: chosen.map((run) => plain(shorten(runTitle(run), 70))),
       hovertemplate: "%{text}<br>%{x}, %{y:.5~g}<extra></extra>",
     }));
   const chart = byId("scatter-chart");
-  Plotly.react(
-    chart,
+  drawOrSay(
+    "scatter-chart",
     traces,
     layout({
       height: 440,
@@ -242,10 +286,10 @@ function drawScatter() {
           : "category",
       },
     }),
-    CONFIG,
+    nothingBecause(),
   );
-  if (!chart.dataset.listens) {
+  if (traces.length && !chart.dataset.listens) {
     chart.dataset.listens = "yes";
     chart.on("plotly_click", (event) => toggleSelected(event.points[0].customdata));
-  }
+  } else if (!traces.length) delete chart.dataset.listens; // purged
 }

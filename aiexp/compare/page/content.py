@@ -3,32 +3,58 @@
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiexp.compare.comparison import Comparison, Group
 from aiexp.compare.page.curves import make_curves
+from aiexp.compare.page.detail import make_details
 from aiexp.compare.page.pictures import make_pictures
+from aiexp.compare.page.under_way import Places, places_of
 from aiexp.compare.varying import MISSING, show_value, value_of
+from aiexp.rundir.lock import actual_state
+from aiexp.rundir.named import run_id
 from aiexp.rundir.record import RunRecord
+from aiexp.rundir.state import UNDER_WAY, State
+from aiexp.runs.listing import started_at
 
 MOST_PAIRS = 45
 DIGITS = 6
+PROGRESS = (
+    "state", "step", "total", "left", "seconds", "memory", "problem", "title", "note", "tags", "hidden",
+)  # fmt: skip
 
 
 def make_content(comparison: Comparison, records: Sequence[RunRecord]) -> dict[str, Any]:
-    """The content of the page.
+    """The content of a page that is one file.
 
     Args:
         comparison: Groups and findings.
         records: Every run; those of a group come first, the best group's before all.
     """
-    group_of = {record.path: i for i, group in enumerate(comparison.groups) for record in group.records}
-    runs = sorted(
-        records, key=lambda record: (group_of.get(record.path, len(comparison.groups)), record.name)
-    )
+    states = {record.path: state_of(record) for record in records}
+    places = places_of(comparison, records, states)
+    runs = places.runs
+    return {
+        **make_summary(comparison, places, states),
+        "curves": make_curves(runs, comparison.metric.name),
+        "pictures": make_pictures(runs, places.groups),
+        "details": make_details(runs, places.groups),
+        "live": None,
+    }
+
+
+def make_summary(comparison: Comparison, places: Places, states: Mapping[Any, State]) -> dict[str, Any]:
+    """What is known of runs and groups, without curves, pictures and details.
+
+    Args:
+        comparison: Groups and findings.
+        places: Order and group of each run.
+        states: The real state of each run, by its path.
+    """
+    runs = places.runs
     keys, common = _split_keys(runs)
-    pictures = make_pictures(runs, [group_of.get(run.path) for run in runs])
     return {
         "made": time.strftime("%Y-%m-%d %H:%M"),
         "metric": {
@@ -41,15 +67,26 @@ def make_content(comparison: Comparison, records: Sequence[RunRecord]) -> dict[s
         "notes": comparison.notes,
         "importances": [[key, compact(share, 4)] for key, share in comparison.importances.items()],
         "columns": [[key, comparison.names.get(key, key)] for key in comparison.columns],
-        "groups": [_group(group, comparison.columns) for group in comparison.groups],
+        "groups": [
+            *(_group(group, comparison.columns) for group in comparison.groups),
+            *(_new_group(label, values, comparison.columns) for label, values in places.new_groups),
+        ],
         "pairs": _pairs(comparison),
-        "runs": _runs(runs, group_of),
+        "runs": _runs(places, states),
         "metrics": _metrics(runs, comparison.metric.name),
         "keys": keys,
         "common": common,
-        "curves": make_curves(runs, comparison.metric.name),
-        "pictures": pictures,
     }
+
+
+def state_of(record: RunRecord) -> State:
+    """The real state of a run; of W&B the one that W&B says."""
+    return actual_state(record) if is_local(record) else record.state
+
+
+def is_local(record: RunRecord) -> bool:
+    """Whether a run lies in a folder, not in W&B."""
+    return not str(record.path).startswith(("http:", "https:"))
 
 
 def compact(value: float | None, digits: int = DIGITS) -> float | int | None:
@@ -58,6 +95,30 @@ def compact(value: float | None, digits: int = DIGITS) -> float | int | None:
         return None
     short = float(f"{value:.{digits}g}")
     return int(short) if short.is_integer() and abs(short) < 1e15 else short
+
+
+def progress_of(record: RunRecord, state: State) -> dict[str, Any]:
+    """What changes of a run while it works.
+
+    Args:
+        record: As it is now.
+        state: Its real one.
+    """
+    is_working = state in UNDER_WAY
+    seconds = max(time.time() - started_at(record), 0.0) if is_working else record.seconds
+    return {
+        "state": state,
+        "step": record.step,
+        "total": record.total_steps,
+        "left": compact(record.seconds_left, 3) if is_working else None,
+        "seconds": compact(seconds),
+        "memory": record.peak_memory_bytes,
+        "problem": record.problem,
+        "title": record.notes.title,
+        "note": record.notes.note,
+        "tags": list(record.notes.tags),
+        "hidden": record.notes.hidden,
+    }
 
 
 def _group(group: Group, columns: Sequence[str]) -> dict[str, Any]:
@@ -79,6 +140,13 @@ def _group(group: Group, columns: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def _new_group(label: str, values: Sequence[Any], columns: Sequence[str]) -> dict[str, Any]:
+    """A group of which no run has a result yet."""
+    empty = dict.fromkeys(("center", "low", "high", "deviation", "seconds", "memory", "cpuHours", "gpuHours"))
+    texts = [show_value(value) for value in values[: len(columns)]]
+    return {"label": label, "name": label, "values": texts, "count": 0, "lost": 0, **empty}
+
+
 def _pairs(comparison: Comparison) -> list[list[Any]]:
     """First, second, difference, its interval, corrected p, whether it is sure; the first pairs."""
     return [
@@ -92,21 +160,25 @@ def _pairs(comparison: Comparison) -> list[list[Any]]:
     ]  # fmt: skip
 
 
-def _runs(runs: Sequence[RunRecord], group_of: dict[Any, int]) -> dict[str, list[Any]]:
+def _runs(places: Places, states: Mapping[Any, State]) -> dict[str, list[Any]]:
     """The columns of the table of runs."""
-    local = [run.path for run in runs if not str(run.path).startswith(("http:", "https:"))]
+    runs = places.runs
+    local = [run.path for run in runs if is_local(run)]
     above = os.path.commonpath([path.parent for path in local]) if local else ""
+    paths = [os.path.relpath(run.path, above) if is_local(run) else str(run.path) for run in runs]
+    ids = [run_id(run.path) or run.name for run in runs]
+    counts = Counter(ids)
+    progress = [progress_of(run, states[run.path]) for run in runs]
     return {
         "name": [run.name for run in runs],
-        "path": [os.path.relpath(run.path, above) if run.path in local else str(run.path) for run in runs],
-        "group": [group_of.get(run.path) for run in runs],
-        "state": [run.state for run in runs],
+        "path": paths,
+        "key": [path if counts[key] > 1 else key for key, path in zip(ids, paths, strict=True)],
+        "number": list(range(len(runs))),
+        "group": places.groups,
         "task": [run.task for run in runs],
         "seed": [run.seed for run in runs],
-        "seconds": [compact(run.seconds) for run in runs],
-        "memory": [run.peak_memory_bytes for run in runs],
         "started": [run.started for run in runs],
-        "problem": [run.problem for run in runs],
+        **{name: [values[name] for values in progress] for name in PROGRESS},
     }
 
 

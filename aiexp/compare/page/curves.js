@@ -1,5 +1,27 @@
 "use strict";
-// The curves over the steps: one of each run, or the mean of each group with its interval.
+// Curves as numbers: where they come from, smoothing, means of groups, and steps as epochs, examples or time.
+
+const EPOCH = "train/epoch",
+  STEP_SECONDS = "time/step_seconds",
+  EXAMPLES = "time/examples_per_second";
+const NEEDED = { step: [], epoch: [EPOCH], examples: [EXAMPLES, STEP_SECONDS], time: [STEP_SECONDS] };
+const X_TITLES = { step: "step", epoch: "epoch", examples: "examples", time: "training time (s)" };
+
+// Metric to run (by its number, which outlives its place) to steps and values.
+const curves = new Map();
+
+/** Takes curves over as they come: lists of steps, and rows of run, list and values. */
+function addCurves(packed) {
+  for (const [metric, found] of Object.entries(packed.metrics)) {
+    if (!curves.has(metric)) curves.set(metric, new Map());
+    for (const [number, list, values] of found)
+      curves.get(metric).set(number, { steps: packed.steps[list], values });
+  }
+}
+
+function curveOf(metric, run) {
+  return curves.get(metric)?.get(runs.number[run]);
+}
 
 /** Debiased exponential mean: 0 leaves the values as they are. */
 function smooth(values, weight) {
@@ -12,6 +34,58 @@ function smooth(values, weight) {
     norm = weight * norm + (1 - weight);
     return mean / norm;
   });
+}
+
+function lastValue(curve) {
+  if (!curve) return null;
+  for (let i = curve.values.length - 1; i >= 0; i--)
+    if (curve.values[i] !== null) return { step: curve.steps[i], value: curve.values[i] };
+  return null;
+}
+
+/** A function from a run's steps to the axis wanted; null where the run does not say enough. */
+function stepsAs(axis, run) {
+  if (axis === "step") return (step) => step;
+  if (axis === "epoch") {
+    const last = lastValue(curveOf(EPOCH, run));
+    return last && last.step ? (step) => (step * last.value) / last.step : null;
+  }
+  const seconds = curveOf(STEP_SECONDS, run);
+  if (axis === "examples") {
+    const last = lastValue(curveOf(EXAMPLES, run)),
+      each = lastValue(seconds);
+    return last && each ? (step) => step * Math.round(last.value * each.value * 1e4) * 1e-4 : null;
+  }
+  return seconds && seconds.steps.length ? elapsed(seconds) : null;
+}
+
+/** Seconds of training until a step: the time of a step, summed up over the lines that say it. */
+function elapsed({ steps, values }) {
+  const knots = [[0, 0]];
+  let sum = 0;
+  steps.forEach((step, i) => {
+    sum += (values[i] ?? 0) * (step - knots.at(-1)[0]);
+    knots.push([step, sum]);
+  });
+  let i = 1;
+  return (step) => {
+    if (i > 1 && step < knots[i - 1][0]) i = 1;
+    while (i < knots.length - 1 && knots[i][0] < step) i++;
+    const [[x0, y0], [x1, y1]] = [knots[i - 1], knots[i]];
+    return x1 === x0 ? y1 : y0 + ((y1 - y0) * (step - x0)) / (x1 - x0);
+  };
+}
+
+/** A run's curve of a metric over an axis, smoothed; null where there is none. */
+function runCurve(metric, run, weight, axis) {
+  const curve = curveOf(metric, run);
+  const convert = curve && stepsAs(axis, run);
+  if (!convert) return null;
+  return {
+    run,
+    steps: axis === "step" ? curve.steps : curve.steps.map(convert),
+    values: smooth(curve.values, weight),
+  };
 }
 
 /** A curve's value at a step, on the line between its neighbours; null outside it. */
@@ -27,76 +101,49 @@ function sampler(steps, values) {
 }
 
 /** Mean of several curves and its 95 % interval at each step of the longest of them. */
-function meanCurve(curves) {
-  const steps = curves.reduce((a, b) => (b.steps.length > a.steps.length ? b : a)).steps;
-  const samplers = curves.map((curve) => sampler(curve.steps, curve.values));
+function meanCurve(members) {
+  const steps = members.reduce((a, b) => (b.steps.length > a.steps.length ? b : a)).steps;
+  const samplers = members.map((curve) => sampler(curve.steps, curve.values));
   const result = { steps: [], mean: [], low: [], high: [] };
   for (const step of steps) {
     const values = samplers.map((at) => at(step)).filter((value) => value !== null);
     if (!values.length) continue;
-    const n = values.length,
-      mean = values.reduce((a, b) => a + b, 0) / n;
-    const variance = values.reduce((a, b) => a + (b - mean) ** 2, 0) / Math.max(n - 1, 1);
-    const quantile = content.curves.student[Math.min(n - 1, content.curves.student.length) - 1];
-    const half = n > 1 ? quantile * Math.sqrt(variance / n) : 0;
+    const { center, low, high } = statisticsOf(values);
     result.steps.push(step);
-    result.mean.push(mean);
-    result.low.push(mean - half);
-    result.high.push(mean + half);
+    result.mean.push(center);
+    result.low.push(low ?? center);
+    result.high.push(high ?? center);
   }
   return result;
 }
 
-function runCurve(metric, run, weight) {
-  const row = content.curves.metrics[metric][run];
-  return row && { run, steps: content.curves.steps[row[0]], values: smooth(row[1], weight) };
-}
-
-function drawCurves() {
-  const metric = byId("curve-metric").value;
-  if (!metric) return;
-  const weight = Number(byId("smoothing").value),
-    isEach = byId("curve-view").value === "each";
+/** The curves of a metric by group, the first groups; and how many runs cannot be put on the axis. */
+function curvesByGroup(metric, axis, weight, isEach) {
   const byGroup = new Map();
+  let numWithout = 0;
   for (const run of chartedRuns()) {
-    const curve = runCurve(metric, run, weight);
-    if (!curve) continue;
-    const group = runs.group[run];
+    if (!curveOf(metric, run)) continue;
+    const curve = runCurve(metric, run, weight, axis);
+    if (!curve) {
+      numWithout++;
+      continue;
+    }
+    const group = grouping.of[run];
     if (group === null && !isEach && !state.selected.size) continue;
     byGroup.set(group, [...(byGroup.get(group) ?? []), curve]);
   }
-  const groups = [...byGroup].slice(0, MOST_GROUPS);
-  const traces = groups.flatMap(([group, curves]) =>
-    isEach ? eachTrace(group, curves) : meanTraces(group, curves),
-  );
-  const hidden = byGroup.size - groups.length;
-  byId("curve-note").textContent = [
-    hidden ? `The best ${groups.length} of ${byGroup.size} groups; filter or select runs to see others.` : "",
-    !isEach ? "Shaded: 95 % interval of the mean (Student), where a group has two runs or more." : "",
-    content.curves.isThinned ? "Of long curves only every so many points are in this page." : "",
-  ]
-    .filter(Boolean)
-    .join(" ");
-  Plotly.react(
-    "curve-chart",
-    traces,
-    layout({
-      height: 440,
-      xaxis: { title: { text: "step" } },
-      yaxis: { title: { text: plain(metric) }, type: byId("curve-log").checked ? "log" : "linear" },
-    }),
-    CONFIG,
-  );
+  const inOrder = [...byGroup].sort(([a], [b]) => (a ?? Infinity) - (b ?? Infinity));
+  return { shown: inOrder.slice(0, MOST_GROUPS), numWithout };
 }
 
 function curveName(group, count) {
   return plain(shorten(group === null ? "in no group" : groupTitle(group), 60)) + ` (${count})`;
 }
 
-function meanTraces(group, curves) {
-  const { steps, mean, low, high } = meanCurve(curves);
+function meanTraces(group, members, axis) {
+  const { steps, mean, low, high } = meanCurve(members);
   const color = groupColor(group),
-    name = curveName(group, curves.length);
+    name = curveName(group, members.length);
   const line = {
     type: "scatter",
     mode: steps.length < 2 ? "markers" : "lines",
@@ -106,9 +153,9 @@ function meanTraces(group, curves) {
     legendgroup: name,
     line: { color, width: 2 },
     marker: { color },
-    hovertemplate: `step %{x}: %{y:.4~g}<extra>${name}</extra>`,
+    hovertemplate: `${axis} %{x:.6~g}: %{y:.4~g}<extra>${name}</extra>`,
   };
-  if (curves.length < 2) return [line];
+  if (members.length < 2) return [line];
   const edge = {
     type: "scatter",
     mode: "lines",
@@ -121,27 +168,29 @@ function meanTraces(group, curves) {
   return [{ ...edge, y: low }, { ...edge, y: high, fill: "tonexty", fillcolor: faint(color, 0.16) }, line];
 }
 
-function eachTrace(group, curves) {
+function eachTrace(group, members, axis) {
   const x = [],
     y = [],
     text = [];
-  for (const curve of curves) {
+  for (const curve of members) {
     x.push(...curve.steps, null);
     y.push(...curve.values, null);
-    text.push(...new Array(curve.steps.length + 1).fill(plain(shorten(runs.name[curve.run], 60))));
+    text.push(...new Array(curve.steps.length + 1).fill(plain(shorten(runTitle(curve.run), 60))));
   }
   const color = groupColor(group);
+  const isPoint = members.every((curve) => curve.steps.length < 2);
   return [
     {
       type: "scatter",
-      mode: "lines",
+      mode: isPoint ? "markers" : "lines",
       x,
       y,
       text,
-      name: curveName(group, curves.length),
-      opacity: curves.length > 30 ? 0.45 : 0.9,
-      line: { color, width: curves.length > 30 ? 0.8 : 1.4 },
-      hovertemplate: "%{text}<br>step %{x}: %{y:.4~g}<extra></extra>",
+      name: curveName(group, members.length),
+      opacity: members.length > 30 ? 0.45 : 0.9,
+      line: { color, width: members.length > 30 ? 0.8 : 1.4 },
+      marker: { color },
+      hovertemplate: `%{text}<br>${axis} %{x:.6~g}: %{y:.4~g}<extra></extra>`,
     },
   ];
 }

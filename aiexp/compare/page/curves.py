@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,66 +17,96 @@ from aiexp.storage.shape import is_number
 MOST_NUMBERS = 300_000  # in all curves of a page: about 2 MB
 MOST_POINTS = 500  # of one curve
 FEWEST_POINTS = 30
-MOST_METRICS = 12
+POINTS_OF_MANY = 50  # of a curve, where the runs are so many that some metrics must be left out
+MOST_METRICS = 60
 LARGEST_FREEDOM = 100  # beyond it Student's quantile is the normal one, to a percent
 PROBED_RUNS = 8
 DIGITS = 5
+EPOCH, STEP_SECONDS, EXAMPLES = "train/epoch", "time/step_seconds", "time/examples_per_second"
+AXES = (EPOCH, STEP_SECONDS, EXAMPLES)  # what steps are turned into epochs, time and examples by
+
+Points = tuple[list[int], list[float | None]]
 
 
 def make_curves(runs: Sequence[RunRecord], first: str) -> dict[str, Any]:
-    """The curves of all runs: step lists shared by runs, and for each metric and run its list and values.
+    """The curves of all runs, each run by its place.
 
     Args:
         runs: In the page's order.
         first: The metric compared by; the same of the split it is watched on comes first.
     """
     names = choose_metrics(runs, first)
-    most = MOST_NUMBERS // max(len(runs) * len(names), 1)
-    most = min(max(most, FEWEST_POINTS), MOST_POINTS)
-    lists: dict[tuple[int, ...], int] = {}
-    found: dict[str, list[list[Any] | None]] = {name: [] for name in names}
+    read = list(dict.fromkeys([*names, *AXES]))
+    most = most_points(len(runs) * len(read))
+    found: dict[str, dict[int, Points]] = {name: {} for name in read}
     is_thinned = False
-    for run in runs:
-        points, is_cut = read_points(run.path / METRICS, names, most)
+    for number, run in enumerate(runs):
+        points, is_cut = points_in(metrics_bytes(run.path / METRICS), read, most)
         is_thinned = is_thinned or is_cut
-        for name in names:
-            steps, values = points[name]
-            index = lists.setdefault(tuple(steps), len(lists)) if steps else 0
-            found[name].append([index, values] if steps else None)
-    return {
-        "steps": list(lists),
-        "metrics": {name: rows for name, rows in found.items() if any(rows)},
-        "isThinned": is_thinned,
-        "student": [round(float(special.stdtrit(n, 0.975)), 4) for n in range(1, LARGEST_FREEDOM + 1)],
+        for name, held in points.items():
+            if held[0]:
+                found[name][number] = held
+    names = [name for name in names if found[name]]
+    return {"names": names, **pack(found), "isThinned": is_thinned, "student": student_quantiles()}
+
+
+def pack(curves: Mapping[str, Mapping[int, Points]]) -> dict[str, Any]:
+    """Curves as the page reads them: lists of steps, which runs share, and rows of run, list and values."""
+    lists: dict[tuple[int, ...], int] = {}
+    rows = {
+        name: [
+            [number, lists.setdefault(tuple(steps), len(lists)), values]
+            for number, (steps, values) in of_runs.items()
+        ]
+        for name, of_runs in curves.items()
     }
+    return {"steps": list(lists), "metrics": {name: found for name, found in rows.items() if found}}
+
+
+def student_quantiles() -> list[float]:
+    """Student's quantile of a 95 % interval, for 1, 2, ... degrees of freedom."""
+    return [round(float(special.stdtrit(n, 0.975)), 4) for n in range(1, LARGEST_FREEDOM + 1)]
+
+
+def most_points(num_curves: int) -> int:
+    """Points that each of so many curves may have."""
+    return min(max(MOST_NUMBERS // max(num_curves, 1), FEWEST_POINTS), MOST_POINTS)
 
 
 def choose_metrics(runs: Sequence[RunRecord], first: str) -> list[str]:
-    """The metrics worth a curve, the one compared by in front; fewer where the runs are many.
+    """The metrics worth a curve, the one compared by in front; fewer where the runs are many."""
+    budget = max(MOST_NUMBERS // max(len(runs) * POINTS_OF_MANY, 1), 2)
+    return known_metrics(runs, first)[: min(MOST_METRICS, budget)]
+
+
+def known_metrics(runs: Sequence[RunRecord], first: str, more: Sequence[str] = ()) -> list[str]:
+    """The metrics that runs have curves of, in the order in which they are worth one.
 
     Only some runs are asked for their metrics, spread over all of them.
+
+    Args:
+        runs: To be asked.
+        first: The metric compared by.
+        more: Metrics that are known to be there.
     """
     stride = max(len(runs) // PROBED_RUNS, 1)
     known = dict.fromkeys(
         name for run in runs[::stride] for name in last_metrics(run.path / METRICS) if name != "step"
-    )
+    ) | dict.fromkeys(more)
     leaf = first.rpartition("/")[2]
     front = [n for n in (f"eval/{leaf}", first, f"train/{leaf}", "eval/loss", "train/loss") if n in known]
     rest = [n for n in known if n.startswith(("eval/", "env/", "train/"))] + [*known]
     # A final metric has one point a run: no curve.
-    names = [n for n in dict.fromkeys([*front, *rest]) if not n.startswith("test/") and n != "train/epoch"]
-    return names[: min(MOST_METRICS, max(MOST_NUMBERS // max(len(runs) * 100, 1), 2))]
+    return [n for n in dict.fromkeys([*front, *rest]) if not n.startswith("test/") and n != EPOCH]
 
 
-def read_points(
-    path: Path, names: Sequence[str], most: int
-) -> tuple[dict[str, tuple[list[int], list[float | None]]], bool]:
-    """Steps and values of each metric, and whether points were left out; NaN and infinities are None.
+def points_in(content: bytes, names: Sequence[str], most: int) -> tuple[dict[str, Points], bool]:
+    """Steps and values of each metric in a metrics file, and whether points were left out.
 
-    Of a longer curve about `most` points are read, evenly spread, the last always. Not the extreme ones: the
-    page averages over seeds, and extremes do not average to the truth. What is left out is not even parsed.
+    NaN and infinities are None. Of a longer curve about `most` points are read, evenly spread, the last
+    always. Not the extreme ones: the page averages over seeds, and extremes do not average to the truth. What
+    is left out is not even parsed.
     """
-    content = metrics_bytes(path)
     content = content[: content.rfind(b"\n") + 1]  # a last line without its end is torn
     found = {name: [m.start() for m in re.finditer(_mark(name), content)] for name in names}
     starts = {
@@ -85,11 +115,16 @@ def read_points(
     }
     kept = sorted({start for of_name in starts.values() for start in of_name})
     rows = dict(zip(kept, parse_lines([content[i : content.index(b"\n", i)] for i in kept]), strict=True))
-    points: dict[str, tuple[list[int], list[float | None]]] = {}
+    points: dict[str, Points] = {}
     for name in names:
-        held = [row for start in starts[name] if _is_point(row := rows[start], name)]
-        points[name] = [row["step"] for row in held], [_round(row[name]) for row in held]
+        held = [row for start in starts[name] if is_point(row := rows[start], name)]
+        points[name] = [row["step"] for row in held], [rounded(row[name]) for row in held]
     return points, any(len(starts[name]) < len(found[name]) for name in names)
+
+
+def read_points(path: Path, names: Sequence[str], most: int) -> tuple[dict[str, Points], bool]:
+    """The same of a file, which may be missing."""
+    return points_in(metrics_bytes(path), names, most)
 
 
 def thin(held: list[int], most: int) -> list[int]:
@@ -104,10 +139,11 @@ def _mark(name: str) -> bytes:
     return re.escape(json.dumps(name).encode() + b":")
 
 
-def _is_point(row: Any, name: str) -> bool:
+def is_point(row: Any, name: str) -> bool:
     """Whether a line is what a run writes: a step and a number."""
     return isinstance(row, dict) and isinstance(row.get("step"), int) and is_number(row.get(name))
 
 
-def _round(value: float) -> float | None:
+def rounded(value: float) -> float | None:
+    """A value in few digits; None for NaN and infinities."""
     return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None

@@ -1,10 +1,6 @@
 "use strict";
 // The content, what of it is shown, and how values are written. Text from runs only ever becomes text nodes.
 
-const content = JSON.parse(document.getElementById("content").textContent);
-const runs = content.runs;
-const numRuns = runs.name.length;
-const metricName = content.metric.name;
 const MOST_GROUPS = 10; // in one chart
 // Okabe and Ito's colours, which the colour-blind can tell apart, and three more.
 const COLORS = [
@@ -20,11 +16,32 @@ const COLORS = [
   "#5b8c5a",
 ];
 const GREY = "#8a939d";
+const UNDER_WAY = new Set(["starting", "running"]);
 
-const state = { filter: "", selected: new Set(), isVisible: new Array(numRuns).fill(true) };
+let content, runs, numRuns, metricName, keyColumns, shortNames, searchable;
+// Runs are remembered by their keys: their places change when the content does.
+const state = {
+  filter: "",
+  by: "",
+  selected: new Set(),
+  hidden: new Set(),
+  showsHidden: false,
+  isVisible: [],
+};
 const listeners = [];
 
-/** Calls `listener` whenever the filter, the selection or the theme has changed. */
+/** Takes new content over from where it came. */
+function adopt(made) {
+  content = made;
+  runs = content.runs;
+  numRuns = runs.name.length;
+  metricName = content.metric.name;
+  keyColumns = new Map(content.keys.map((column) => [column.key, column]));
+  shortNames = new Map(content.columns);
+  searchable = [];
+}
+
+/** Calls `listener` whenever the filter, the selection, the grouping or the theme has changed. */
 function onChange(listener) {
   listeners.push(listener);
 }
@@ -61,14 +78,33 @@ function shorten(text, most) {
   return text.length > most ? text.slice(0, most - 1) + "\u2026" : text;
 }
 
+function plural(count, word) {
+  return `${count} ${word}${count === 1 ? "" : "s"}`;
+}
+
+/** A number alone, in four digits. */
 function formatNumber(value) {
+  return value === null || value === undefined ? "" : formatFixed(value, decimalsOf([value]));
+}
+
+/** Decimals at which the largest of some values has four digits; whole numbers have none. */
+function decimalsOf(values) {
+  const known = values.filter((value) => typeof value === "number" && Number.isFinite(value));
+  if (known.every(Number.isInteger)) return 0;
+  const largest = known.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  if (largest === 0) return 0;
+  return Math.min(Math.max(3 - Math.floor(Math.log10(largest)), 0), 8);
+}
+
+/** A number with so many decimals, so that a column of them is aligned; very large and small ones as powers. */
+function formatFixed(value, decimals) {
   if (value === null || value === undefined) return "";
-  if (value === 0) return "0";
+  if (value === 0) return value.toFixed(decimals);
   const size = Math.abs(value);
-  if (Number.isInteger(value) && size < 1e6) return String(value);
-  return size < 1e-3 || size >= 1e6
+  if (Number.isInteger(value) && decimals === 0 && size < 1e9) return String(value);
+  return size >= 1e7 || size < 10 ** -Math.min(decimals, 5)
     ? value.toExponential(2).replace(/\.?0+e/, "e")
-    : String(+value.toPrecision(4));
+    : value.toFixed(decimals);
 }
 
 function formatSeconds(value) {
@@ -99,31 +135,22 @@ function short(value) {
   return value.toFixed(value < 9.95 ? 1 : 0);
 }
 
-function groupColor(group) {
-  return group === null ? GREY : COLORS[group % COLORS.length];
-}
-/** The same, grey for those that no chart shows at first. */
-function dotColor(group) {
-  return group === null || group >= MOST_GROUPS ? GREY : groupColor(group);
-}
-function groupLabel(group) {
-  return group === null ? "" : content.groups[group].label;
-}
-
-/** A group's label, behind the letter that sentences call it by where labels are long. */
-function groupTitle(group) {
-  const { name, label } = content.groups[group];
-  return name === label ? label : `${name}: ${label}`;
-}
-
-/** A run's name without the time in front of it. */
+/** A run's title, else its name without the time in front of it. */
 function runTitle(run) {
-  return runs.name[run].replace(/^\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_/, "");
+  return runs.title[run] || runs.name[run].replace(/^\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_/, "");
+}
+
+function isUnderWay(run) {
+  return UNDER_WAY.has(runs.state[run]);
+}
+function isSelected(run) {
+  return state.selected.has(runs.key[run]);
+}
+function isHidden(run) {
+  return runs.hidden[run] || state.hidden.has(runs.key[run]);
 }
 
 /** A config key's value in a run, as text. */
-const keyColumns = new Map(content.keys.map((column) => [column.key, column]));
-const shortNames = new Map(content.columns);
 function keyText(key, run) {
   const column = keyColumns.get(key);
   return column ? column.values[column.index[run]] : (content.common[key] ?? "");
@@ -161,55 +188,19 @@ function axes() {
   return found;
 }
 
-/** The text of a run that the filter looks into, in lower case. */
-const searchable = runs.name.map((name, run) =>
-  [
-    name,
-    runs.task[run],
-    runs.state[run],
-    groupLabel(runs.group[run]),
-    ...content.keys.map((column) => `${column.key}=${column.values[column.index[run]]}`),
-  ]
-    .join("\n")
-    .toLowerCase(),
-);
-
-function matches(run, word) {
-  const equals = word.indexOf("=");
-  if (equals < 1) return searchable[run].includes(word);
-  const key = word.slice(0, equals),
-    value = word.slice(equals + 1);
-  const builtin = { state: runs.state, task: runs.task, seed: runs.seed }[key];
-  if (builtin) return String(builtin[run] ?? "").toLowerCase() === value;
-  const names = [...keyColumns.keys(), ...Object.keys(content.common)].filter(
-    (name) => name.toLowerCase() === key || name.toLowerCase().endsWith("." + key),
-  );
-  if (!names.length) return searchable[run].includes(word);
-  return names.some((name) => {
-    const text = keyText(name, run).toLowerCase();
-    return text === value || (value !== "" && asNumber(text) === asNumber(value));
-  });
-}
-
-function applyFilter(text) {
-  state.filter = text;
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  for (let run = 0; run < numRuns; run++) {
-    state.isVisible[run] = words.every((word) =>
-      word.length > 1 && word[0] === "-" ? !matches(run, word.slice(1)) : matches(run, word),
-    );
-  }
-  changed();
-}
-
 function toggleSelected(run) {
-  if (!state.selected.delete(run)) state.selected.add(run);
+  if (!state.selected.delete(runs.key[run])) state.selected.add(runs.key[run]);
   changed();
+}
+
+/** The runs that the filter leaves, in order. */
+function visibleRuns() {
+  return [...Array(numRuns).keys()].filter((run) => state.isVisible[run]);
 }
 
 /** The runs to chart, in order: the selected ones of those the filter leaves, or all of those. */
 function chartedRuns() {
-  const visible = [...Array(numRuns).keys()].filter((run) => state.isVisible[run]);
-  const selected = visible.filter((run) => state.selected.has(run));
+  const visible = visibleRuns();
+  const selected = visible.filter(isSelected);
   return selected.length ? selected : visible;
 }

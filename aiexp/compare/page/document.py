@@ -7,7 +7,7 @@ never as HTML. The content security policy names the two scripts by their sha256
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,11 +18,14 @@ from aiexp.compare.page.content import make_content
 from aiexp.errors import HardwareError
 from aiexp.rundir.record import RunRecord
 
-SCRIPTS = ("data.js", "table.js", "charts.js", "curves.js", "detail.js", "page.js")
+SCRIPTS = (
+    "data.js", "filter.js", "groups.js", "view.js", "table.js", "charts.js", "curves.js", "panels.js",
+    "detail.js", "pictures.js", "run.js", "live.js", "page.js",
+)  # fmt: skip
 
 
 def render(comparison: Comparison, records: Sequence[RunRecord]) -> str:
-    """The page.
+    """The page as one file.
 
     Args:
         comparison: What it says of them.
@@ -31,12 +34,24 @@ def render(comparison: Comparison, records: Sequence[RunRecord]) -> str:
     Raises:
         HardwareError: plotly's script is not installed.
     """
+    return page_of(make_content(comparison, records))
+
+
+def page_of(content: Mapping[str, Any]) -> str:
+    """The page with its content.
+
+    Args:
+        content: As `make_content` makes it, or the board.
+
+    Raises:
+        HardwareError: plotly's script is not installed.
+    """
     own = "".join(_asset(name) for name in SCRIPTS)
     plotly = plotly_script()
     pieces = {
-        "POLICY": content_policy([plotly, own]),
+        "POLICY": content_policy([plotly, own], is_live=bool(content["live"])),
         "STYLE": _asset("page.css"),
-        "CONTENT": embed(make_content(comparison, records)),
+        "CONTENT": embed(content),
         "PLOTLY": plotly,
         "SCRIPT": own,
     }
@@ -51,8 +66,8 @@ def embed(value: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def content_policy(scripts: Sequence[str]) -> str:
-    """The content security policy: these scripts alone, nothing loaded, nothing sent.
+def content_policy(scripts: Sequence[str], *, is_live: bool = False) -> str:
+    """The content security policy: these scripts alone, nothing loaded or sent; live, but by its server.
 
     plotly compiles what draws its parallel coordinates at run time ('unsafe-eval') and sets styles
     ('unsafe-inline' of styles).
@@ -61,9 +76,10 @@ def content_policy(scripts: Sequence[str]) -> str:
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
         for script in scripts
     )
+    own = "img-src 'self' data: blob:; connect-src 'self'" if is_live else "img-src data: blob:"
     return (
         f"default-src 'none'; script-src {hashes} 'unsafe-eval'; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+        f"{own}; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -3,37 +3,53 @@
 
 const MOST_COLUMNS = 14; // shown at first
 
-const tableColumns = [
-  { title: "run", kind: "text", values: runs.name, cell: nameCell },
-  { title: "state", kind: "text", values: runs.state, cell: stateCell },
-  ...(new Set(runs.task).size > 1 && content.columns.every(([key]) => key !== "task")
-    ? [{ title: "task", kind: "text", values: runs.task }]
-    : []),
-  ...(content.groups.length > 1
-    ? [{ title: "group", kind: "text", values: runs.group.map(groupLabel), isOff: true }]
-    : []),
-  { title: metricName, kind: "number", values: content.metrics[metricName], isBest: true },
-  ...content.columns.map(([key, name]) => keyColumn(key, name)),
-  ...(runs.seed.some((seed) => seed !== null) ? [{ title: "seed", kind: "number", values: runs.seed }] : []),
-  { title: "time", kind: "number", values: runs.seconds, format: formatSeconds },
-  { title: "memory", kind: "number", values: runs.memory, format: formatBytes },
-  ...Object.keys(content.metrics)
-    .filter((name) => name !== metricName)
-    .map((name) => ({
-      title: name,
-      kind: "number",
-      values: content.metrics[name],
-      isOff: !/^(test|eval)\//.test(name),
-    })),
-  ...content.keys
-    .filter((column) => !shortNames.has(column.key) && column.key !== "seed")
-    .map((column) => ({ ...keyColumn(column.key, column.key), isOff: true })),
-];
-tableColumns.forEach((column, i) => {
-  column.isShown = !column.isOff && i < MOST_COLUMNS;
-});
-let sorted = { column: null, isDescending: false };
+let tableColumns = [];
+let sorted = { title: "", isDescending: false };
+const chosenColumns = new Map(); // title to whether it is shown, where somebody has said it
 let rows = [];
+
+function makeColumns() {
+  const list = [
+    { title: "run", kind: "text", values: runs.name.map((_, run) => runTitle(run)), cell: nameCell },
+    { title: "state", kind: "text", values: runs.state, cell: stateCell },
+    ...(new Set(runs.task).size > 1 && content.columns.every(([key]) => key !== "task")
+      ? [{ title: "task", kind: "text", values: runs.task }]
+      : []),
+    ...(grouping.list.length > 1
+      ? [{ title: "group", kind: "text", values: grouping.of.map(groupLabel), isOff: true }]
+      : []),
+    ...(runs.tags.some((tags) => tags.length)
+      ? [{ title: "tags", kind: "text", values: runs.tags.map((tags) => tags.join(" ")), cell: tagsCell }]
+      : []),
+    { title: metricName, kind: "number", values: content.metrics[metricName], isBest: true },
+    ...content.columns.map(([key, name]) => keyColumn(key, name)),
+    ...(runs.seed.some((seed) => seed !== null)
+      ? [{ title: "seed", kind: "number", values: runs.seed, format: String }]
+      : []),
+    { title: "time", kind: "number", values: runs.seconds, format: formatSeconds },
+    { title: "memory", kind: "number", values: runs.memory, format: formatBytes },
+    ...Object.keys(content.metrics)
+      .filter((name) => name !== metricName)
+      .map((name) => ({
+        title: name,
+        kind: "number",
+        values: content.metrics[name],
+        isOff: !/^(test|eval)\//.test(name),
+      })),
+    ...content.keys
+      .filter((column) => !shortNames.has(column.key) && column.key !== "seed")
+      .map((column) => ({ ...keyColumn(column.key, column.key), isOff: true })),
+    { title: "note", kind: "text", values: runs.note, isOff: !runs.note.some(Boolean) },
+  ];
+  list.forEach((column, i) => {
+    column.isShown = chosenColumns.get(column.title) ?? (!column.isOff && i < MOST_COLUMNS);
+    if (column.kind === "number" && !column.format) {
+      const decimals = decimalsOf(column.values);
+      column.format = (value) => formatFixed(value, decimals);
+    }
+  });
+  return list;
+}
 
 function keyColumn(key, title) {
   const texts = runs.name.map((_, run) => keyText(key, run));
@@ -49,37 +65,71 @@ function nameCell(run) {
     title: runs.path[run] + (runs.problem[run] ? `\n${runs.problem[run]}` : ""),
   });
   const dot = element("span", { class: "dot", "aria-hidden": "true" });
-  dot.style.background = dotColor(runs.group[run]);
-  cell.append(dot, runTitle(run));
+  dot.style.background = dotColor(grouping.of[run]);
+  const open = element(
+    "button",
+    { type: "button", class: "link", tabindex: "-1", onclick: () => showRun(run) },
+    runTitle(run),
+  );
+  cell.append(dot, open);
+  if (isHidden(run)) cell.append(element("span", { class: "muted" }, " (hidden)"));
   return cell;
 }
 
 function stateCell(run) {
-  const known = ["finished", "failed", "damaged", "died"].includes(runs.state[run]);
-  return element(
-    "td",
-    { class: known ? `state-${runs.state[run]}` : "", title: runs.problem[run] },
-    runs.state[run],
-  );
+  const known = ["finished", "failed", "damaged", "died", "running"].includes(runs.state[run]);
+  const cell = element("td", { class: known ? `state-${runs.state[run]}` : "", title: runs.problem[run] });
+  if (!isUnderWay(run) || !runs.total[run]) {
+    cell.append(runs.state[run]);
+    return cell;
+  }
+  const bar = element("progress", { max: "1", value: String(runs.step[run] / runs.total[run]) });
+  bar.setAttribute("aria-label", `${runs.step[run]} of ${runs.total[run]} steps`);
+  cell.append(bar, element("span", {}, progressText(run)));
+  return cell;
+}
+
+/** `45 %, 3.2 min left`. */
+function progressText(run) {
+  if (!runs.total[run]) return runs.state[run];
+  const share = Math.floor((100 * runs.step[run]) / runs.total[run]);
+  const left = runs.left[run] === null ? "" : `, ${formatSeconds(runs.left[run])} left`;
+  return `${share} %${left}`;
+}
+
+function tagsCell(run) {
+  return element("td", {}, ...runs.tags[run].map((tag) => element("span", { class: "tag" }, tag)));
 }
 
 function valueCell(column, run, best) {
   const value = column.values[run];
-  if (column.kind === "text") return element("td", {}, value ?? "");
-  const isBest = column.isBest && value !== null && value === best;
+  if (column.kind === "text") return element("td", {}, shorten(value ?? "", 60));
+  const isBest = column.isBest && value !== null && value === best && runs.state[run] === "finished";
   return element(
     "td",
     { class: isBest ? "number best" : "number" },
-    (column.format ?? formatNumber)(value, run) ?? "",
+    value === null ? "" : (column.format(value, run) ?? ""),
   );
 }
 
 function bestValue(values) {
-  const numbers = values.filter((value, run) => value !== null && runs.group[run] !== null);
+  const numbers = values.filter((value, run) => value !== null && runs.state[run] === "finished");
   return numbers.reduce((a, b) => (content.metric.isHigherBetter === a > b ? a : b), numbers[0]);
 }
 
+function makeRow(run, shown, best) {
+  const box = element("input", { type: "checkbox", tabindex: "-1", "aria-label": `Select ${runs.name[run]}` });
+  return element(
+    "tr",
+    { tabindex: run === 0 ? "0" : "-1", "data-run": String(run) },
+    element("td", {}, box),
+    ...shown.map((column) => (column.cell ? column.cell(run) : valueCell(column, run, best))),
+  );
+}
+
 function buildTable() {
+  tableColumns = makeColumns();
+  const focused = document.activeElement?.closest?.("#table tr[data-run]")?.dataset.key;
   const shown = tableColumns.filter((column) => column.isShown);
   const best = bestValue(content.metrics[metricName]);
   const head = element(
@@ -88,24 +138,33 @@ function buildTable() {
     element("th", { scope: "col" }, element("span", { class: "skip" }, "select")),
     ...shown.map((column) => headCell(column)),
   );
-  rows = runs.name.map((name, run) => {
-    const box = element("input", { type: "checkbox", tabindex: "-1", "aria-label": `Select ${name}` });
-    const row = element(
-      "tr",
-      { tabindex: run === 0 ? "0" : "-1", "data-run": String(run) },
-      element("td", {}, box),
-      ...shown.map((column) => (column.cell ? column.cell(run) : valueCell(column, run, best))),
-    );
+  rows = runs.name.map((_, run) => {
+    const row = makeRow(run, shown, best);
+    row.dataset.key = runs.key[run];
     return row;
   });
   const body = element("tbody", {}, ...rows);
   body.addEventListener("click", (event) => {
     const row = event.target.closest("tr");
-    if (row && !String(getSelection())) toggleSelected(Number(row.dataset.run));
+    if (row && !event.target.closest("button") && !String(getSelection()))
+      toggleSelected(Number(row.dataset.run));
   });
   body.addEventListener("keydown", moveInTable);
   byId("table").replaceChildren(element("table", { "aria-label": "Runs" }, element("thead", {}, head), body));
-  if (sorted.column) sortRows();
+  sortRows();
+  showRows();
+  if (focused !== undefined) rows.find((row) => row.dataset.key === focused)?.focus();
+}
+
+/** Writes the rows of some runs anew, where their numbers have changed. */
+function renewRows(changedRuns) {
+  tableColumns = makeColumns();
+  const shown = tableColumns.filter((column) => column.isShown);
+  const best = bestValue(content.metrics[metricName]);
+  for (const run of changedRuns) {
+    const made = makeRow(run, shown, best);
+    rows[run].replaceChildren(...made.childNodes);
+  }
   showRows();
 }
 
@@ -115,24 +174,29 @@ function headCell(column) {
     { scope: "col", class: column.kind === "number" ? "number" : "" },
     element("button", { type: "button", onclick: () => sortBy(column) }, column.title),
   );
-  column.head = cell;
-  if (sorted.column === column)
+  if (sorted.title === column.title)
     cell.setAttribute("aria-sort", sorted.isDescending ? "descending" : "ascending");
+  cell.dataset.title = column.title;
   return cell;
 }
 
 /** Sorts by a column; a second time the other way round. The metric's best comes first. */
 function sortBy(column) {
   const startsDown = column.isBest && content.metric.isHigherBetter;
-  const isDescending = sorted.column === column ? !sorted.isDescending : Boolean(startsDown);
-  sorted.column?.head.removeAttribute("aria-sort");
-  sorted = { column, isDescending };
-  column.head.setAttribute("aria-sort", isDescending ? "descending" : "ascending");
+  const isDescending = sorted.title === column.title ? !sorted.isDescending : Boolean(startsDown);
+  sorted = { title: column.title, isDescending };
+  for (const head of byId("table").querySelectorAll("th[data-title]")) {
+    if (head.dataset.title !== column.title) head.removeAttribute("aria-sort");
+    else head.setAttribute("aria-sort", isDescending ? "descending" : "ascending");
+  }
   sortRows();
+  writeView();
 }
 
 function sortRows() {
-  const { column, isDescending } = sorted;
+  const column = tableColumns.find(({ title }) => title === sorted.title);
+  if (!column) return;
+  const { isDescending } = sorted;
   const compare =
     column.kind === "number"
       ? (a, b) => a - b
@@ -153,20 +217,26 @@ function showRows() {
   rows.forEach((row, run) => {
     row.hidden = !state.isVisible[run];
     visible += state.isVisible[run];
-    const isSelected = state.selected.has(run);
-    row.setAttribute("aria-selected", String(isSelected));
-    row.firstChild.firstChild.checked = isSelected;
+    row.setAttribute("aria-selected", String(isSelected(run)));
+    row.firstChild.firstChild.checked = isSelected(run);
   });
-  const selected = state.selected.size ? `, ${state.selected.size} selected` : "";
-  byId("shown").textContent = `${visible} of ${numRuns} runs${selected}`;
-  byId("clear").hidden = !state.selected.size;
+  const numHidden = runs.name.filter((_, run) => isHidden(run)).length;
+  const selected = runs.name.filter((_, run) => isSelected(run)).length;
+  byId("shown").textContent =
+    `${visible} of ${plural(numRuns, "run")}${selected ? `, ${selected} selected` : ""}`;
+  byId("clear").hidden = byId("hide").hidden = !selected;
+  byId("hidden-label").hidden = !numHidden;
+  byId("hidden-label").querySelector("span").textContent = `show ${numHidden} hidden`;
 }
 
 function moveInTable(event) {
   const row = event.target.closest("tr");
-  if (event.key === " " || event.key === "Enter") {
+  if (event.key === " ") {
     event.preventDefault();
     toggleSelected(Number(row.dataset.run));
+  } else if (event.key === "Enter") {
+    event.preventDefault();
+    showRun(Number(row.dataset.run));
   }
   const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
   if (!step) return;
@@ -185,7 +255,7 @@ function buildColumnMenu() {
       const box = element("input", { type: "checkbox" });
       box.checked = column.isShown;
       box.addEventListener("change", () => {
-        column.isShown = box.checked;
+        chosenColumns.set(column.title, box.checked);
         buildTable();
       });
       return element("label", {}, box, column.title);

@@ -12,7 +12,11 @@ from aiexp.config.target.find import NotFoundError
 from aiexp.config.target.signature import read
 from aiexp.errors import TYPED, ConfigError
 
-BLOCK_GROUPS = {"optimizer": ("task.optimizer", "task.optimizers"), "schedule": ("trainer.schedule",)}
+BLOCK_GROUPS = {
+    "optimizer": ("task.optimizer", "task.optimizers"),
+    "schedule": ("trainer.schedule",),
+    "average": ("trainer.selection.average",),
+}
 TARGET, RATE, OF_ADAM = "_target_", "lr", "betas"
 
 

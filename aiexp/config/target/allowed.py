@@ -242,8 +242,20 @@ def _check_package(target: str, where: str, group: str | None) -> None:
             f"'{target}' is refused: {error}", where=where, fix=_fix(target, group)
         ) from error
     if top != "aiexp" and not is_user_code(module.path):
+        _check_misspelled(target, where)
         what = f"'{target}' is refused: it belongs to {shown(module.path)}{_in_a_run(module.path)}"
         raise SecurityError(what, where=where, fix=_fix(target, group))
+
+
+def _check_misspelled(target: str, where: str) -> None:
+    """Raises the error for a slip: a name that a module of the library does not have, nearly one it has."""
+    module = target.rpartition(".")[0]
+    likely = nearest(target, [name for name in LIBRARY if name.rpartition(".")[0] == module])
+    if likely and _recorded is None:
+        try:
+            read(target, skip_packages=True)
+        except NotFoundError as error:
+            raise ConfigError(f"'{target}' does not exist.{likely}", where=where) from error
 
 
 def _check_unreadable(target: str, error: NotFoundError, where: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiexp.config.target.find import Module, NotFoundError, dotted, find_alias, find_in
 from aiexp.errors import nearest
-from aiexp.ranges import Length, Range
+from aiexp.ranges import Begins, Length, Range
 
 _SCALARS: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -18,10 +18,11 @@ _SCALARS: dict[str, tuple[type, ...]] = {
     "Path": (str,),
     "PathLike": (str,),
 }
-_LISTS = {"list", "List", "Sequence", "Iterable", "Collection", "set", "frozenset", "MutableSequence"}
-_DICTS = {"dict", "Dict", "Mapping", "MutableMapping"}
-_PLAIN_BASES = {"str", "int", "float", "Enum", "StrEnum", "IntEnum", "TypedDict", "NamedTuple"}
-_MARKERS = {"Range": Range, "Length": Length}
+LISTS = {"list", "List", "Sequence", "Iterable", "Collection", "set", "frozenset", "MutableSequence"}
+DICTS = {"dict", "Dict", "Mapping", "MutableMapping"}
+PLAIN_BASES = {"str", "int", "float", "Enum", "StrEnum", "IntEnum", "TypedDict", "NamedTuple"}
+_MARKERS = {"Range": Range, "Length": Length, "Begins": Begins}
+_TENSOR = "a block with the _target_ of a Tensor"
 _NAMES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 
 
@@ -37,6 +38,8 @@ def mismatch(value: Any, annotation: ast.expr | None, module: Module) -> str | N
     if expected is None:
         return None
     names = list(dict.fromkeys(expected))
+    if len(names) > 1:  # a number that may be a tensor, too: nobody writes one into YAML
+        names = [name for name in names if name != _TENSOR]
     choices = [n[1:-1] for n in names if n.startswith("'")]
     hint = nearest(value, choices) if isinstance(value, str) else ""
     return " or ".join(names) + ("." + hint if hint else "")
@@ -92,14 +95,14 @@ def _subscript(value: Any, node: ast.Subscript, module: Module, depth: int) -> l
         return _annotated(value, inner, module, depth)
     if name == "Final":
         return _misfits(value, inner[0], module, depth + 1)
-    if name in _LISTS:
+    if name in LISTS:
         if not isinstance(value, list):
             return ["a list"]
         found = (_misfits(v, inner[0], module, depth + 1) for v in value)
         return next((["a list of " + " or ".join(m)] for m in found if m), None)
     if name in {"tuple", "Tuple"}:
         return _tuple(value, inner, module, depth)
-    if name in _DICTS:
+    if name in DICTS:
         if not isinstance(value, dict):
             return ["a mapping"]
         found = (_misfits(v, inner[-1], module, depth + 1) for v in value.values())
@@ -110,16 +113,16 @@ def _subscript(value: Any, node: ast.Subscript, module: Module, depth: int) -> l
 def _annotated(value: Any, inner: list[ast.expr], module: Module, depth: int) -> list[str] | None:
     """The type, narrowed by markers of `aiexp.ranges`; other markers say nothing about values."""
     expected = _misfits(value, inner[0], module, depth + 1)
-    markers = [marker for node in inner[1:] if (marker := _marker(node, module)) is not None]
+    markers = [found for node in inner[1:] if (found := marker(node, module)) is not None]
     if expected is None:
-        if value is None or all(marker.allows(value) for marker in markers):
+        if value is None or all(each.allows(value) for each in markers):
             return None
         expected = _misfits(object(), inner[0], module, depth + 1) or []
     return [" ".join([name, *map(str, markers)]) for name in expected]
 
 
-def _marker(node: ast.expr, module: Module) -> Range | None:
-    """The marker that `Range("[0, 1]")` makes."""
+def marker(node: ast.expr, module: Module) -> Range | None:
+    """The marker that `Range("[0, 1]")` makes; None of what is none of `aiexp.ranges`."""
     path = dotted(node.func) if isinstance(node, ast.Call) else None
     if not isinstance(node, ast.Call) or path is None or len(node.args) != 1:
         return None
@@ -160,9 +163,9 @@ def _name(value: Any, path: list[str], module: Module, depth: int) -> list[str] 
             return ["a finite number"]
         fits = isinstance(value, _SCALARS[name]) and not is_bool_as_number
         return None if fits else [_NAMES.get(name, "text")]
-    if name in _LISTS | {"tuple", "Tuple"}:
+    if name in LISTS | {"tuple", "Tuple"}:
         return None if isinstance(value, list) else ["a list"]
-    if name in _DICTS:
+    if name in DICTS:
         return None if isinstance(value, dict) else ["a mapping"]
     try:
         alias = find_alias(module, name) if len(path) == 1 else None
@@ -178,6 +181,6 @@ def _name(value: Any, path: list[str], module: Module, depth: int) -> list[str] 
 def _instance(value: Any, node: ast.ClassDef) -> list[str] | None:
     """A plain value is no instance of a class, unless the class is one of plain values."""
     bases = {(dotted(b) or [""])[-1] for b in node.bases}
-    if value is not None and bases & _PLAIN_BASES:
+    if value is not None and bases & PLAIN_BASES:
         return None
     return [f"a block with the _target_ of a {node.name}"]

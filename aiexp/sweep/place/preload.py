@@ -3,17 +3,20 @@
 from collections.abc import Iterable
 
 # torch's compiler: an optimizer's first step imports it though nothing is compiled. It takes 1.7 s.
-ALWAYS = ("torch", "torch._dynamo", "aiexp.run", "aiexp.session.session", "aiexp.trainer.trainer")
+# matplotlib: every run draws its curves at the end.
+ALWAYS = (
+    "torch", "torch._dynamo", "matplotlib.backends.backend_pdf", "aiexp.run", "aiexp.session.session",
+    "aiexp.trainer.trainer",
+)  # fmt: skip
 # Imported inside functions, by tasks and models whose module starts so.
 LATE: dict[str, tuple[str, ...]] = {
     "aiexp.dataset.environment": ("gymnasium.vector",),
     "aiexp.model.text.hub": ("transformers",),
     "aiexp.model.image.torchvision": ("torchvision.models",),
     "aiexp.task.adversarial.cyclegan": ("skimage.metrics",),
-    "aiexp.task.classification.image": ("sklearn.metrics", "matplotlib.pyplot"),
-    "aiexp.task.classification.text": ("sklearn.metrics", "matplotlib.pyplot"),
-    "aiexp.task.few_shot.protonet": ("matplotlib.figure",),
-    "aiexp.task.few_shot.maml": ("matplotlib.figure",),
+    "aiexp.task.classification.image": ("sklearn.metrics",),
+    "aiexp.task.classification.text": ("sklearn.metrics",),
+    "aiexp.task.classification.vector": ("sklearn.metrics",),
     "aiexp.tracker.wandb": ("wandb",),
     "torchvision": ("torchvision",),
     "transformers": ("transformers",),

@@ -24,6 +24,7 @@ from aiexp.task.report import Better, Evaluation
 
 SAMPLES = 16  # of a prediction, unless more are asked for
 GRID = 10  # columns and rows of the picture of samples
+FOLLOWED = 6  # samples that a run shows the growth of
 GENERATED_AT_ONCE = 500
 BETTER: dict[str, Better] = {"classes_covered": "max", "feature_distance": "min"}
 NOISE_SEED, GRID_SEED = 1, 0
@@ -222,11 +223,8 @@ class GAN(Task):
             self.device,
             report=report,
         )
-        return Evaluation(
-            metrics=metrics,
-            better=BETTER,
-            pictures={"samples": picture_grid(self.generate(self.grid_noise), GRID, None)},
-        )
+        samples = picture_grid(self.generate(self.grid_noise), GRID, None, followed=range(FOLLOWED))
+        return Evaluation(metrics=metrics, better=BETTER, pictures={"samples": samples})
 
     def describe(self) -> dict[str, Any]:
         """Which classifier judges the samples: distances are comparable only with the same one."""

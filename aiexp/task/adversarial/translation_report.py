@@ -10,6 +10,7 @@ from torch import Tensor
 from aiexp.task.picture_grid import picture_grid
 from aiexp.task.report import Better
 
+FOLLOWED = 5  # translations that a run shows the growth of
 # Tensor letters: B batch, C channels, H height, W width.
 
 
@@ -47,7 +48,12 @@ class Translations:
             "a_to_b": [self.a, self.fake_b, self.cycled_a, *([self.b] if is_aligned else [])],
             "b_to_a": [self.b, self.fake_a, self.cycled_b, *([self.a] if is_aligned else [])],
         }
-        return {name: picture_grid(torch.cat(row), len(self.a), None) for name, row in rows.items()}
+        num = len(self.a)
+        beside, followed = range(min(num, FOLLOWED)), range(num, num + min(num, FOLLOWED))
+        return {
+            name: picture_grid(torch.cat(row), num, None, followed=followed, beside=beside)
+            for name, row in rows.items()
+        }
 
     def distances(self, is_aligned: bool) -> dict[str, Tensor]:
         """(B,) float for each metric: how far cycles end from their start and translations from the truth."""

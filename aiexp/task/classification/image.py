@@ -1,7 +1,7 @@
 """Image classification: a trunk that makes one vector of an image, and one linear layer."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Protocol, final
+from typing import Any, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from aiexp.task.classification.augmentation import Augmentation
 from aiexp.task.classification.mixing import Mixing
 from aiexp.task.classification.report import (
     BETTER,
+    MATRIX,
     classification_report,
     error_captions,
     find_worst,
@@ -33,16 +34,6 @@ IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 GRID_COLUMNS = 8
 
 
-class ImageTrunk(Protocol):
-    """What this task needs of a model: an `nn.Module` with these members."""
-
-    feature_size: int
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """One vector (B, D) for each of (B, C, H, W) normalised images."""
-        ...
-
-
 @final
 class ImageClassification(Task):
     """Tells classes of images apart.
@@ -55,7 +46,9 @@ class ImageClassification(Task):
     loss (without smoothing), accuracy, macro_f1 (unweighted mean over classes).
 
     Args:
-        model: The trunk; see `ImageTrunk`. One with `whiten(images)` can have its first layer set from data.
+        model: Any network that makes logits (B, K) of normalised images (B, C, H, W); or a trunk, which has
+            an attribute `feature_size` D and makes vectors (B, D), on which a linear layer is put. One with
+            `whiten(images)` can have its first layer set from data.
         dataset: An image data set.
         optimizer: Makes an optimizer from parameter groups.
         trunk: How the trunk starts and learns.
@@ -68,13 +61,13 @@ class ImageClassification(Task):
         num_worst: Rows and pictures of the most confident errors.
 
     Raises:
-        ConfigError: the model cannot whiten, or a batch of one meets batch norm.
+        ConfigError: the model makes something else, or cannot whiten; or a batch of one meets batch norm.
     """
 
     def __init__(
         self,
         *,
-        model: ImageTrunk,
+        model: nn.Module,
         dataset: ImageData,
         optimizer: OptimizerFactory,
         trunk: Trunk,
@@ -90,7 +83,7 @@ class ImageClassification(Task):
         self.model: Any = model
         self.class_names: list[str] = dataset.class_names
         self.image_shape = dataset.image_size, dataset.channels
-        self.head = nn.Linear(model.feature_size, len(self.class_names))
+        self.head = make_head(self.model, self.image_shape, len(self.class_names))
         self.optimizer, self.trunk, self.augmentation, self.mixing = optimizer, trunk, augmentation, mixing
         self.label_smoothing, self.test_flip, self.num_worst = label_smoothing, test_flip, num_worst
         self.scale: Tensor
@@ -98,6 +91,9 @@ class ImageClassification(Task):
         scale, shift = normalizer(normalization, dataset)
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
+        if trunk.frozen_epochs and isinstance(self.head, nn.Identity):
+            what = f"{type(model).__name__} has its own last layer: all of it would be frozen"
+            raise ConfigError(what, where="trunk.frozen_epochs", fix="trunk.frozen_epochs=0")
         self.frozen_batches = round(trunk.frozen_epochs * dataset.batches_per_epoch())
         self.num_batches = 0  # of training, so far
         self.is_frozen = self.frozen_batches > 0  # only the head learns
@@ -213,7 +209,7 @@ class ImageClassification(Task):
             return Evaluation(metrics=metrics, better=BETTER)
         data: Any = dataset
         names: Sequence[str] = data.names(split)
-        pictures, tables = classification_report(
+        matrix, tables = classification_report(
             truth,
             probabilities,
             self.class_names,
@@ -221,12 +217,45 @@ class ImageClassification(Task):
             self.num_worst,
             "image",
         )
+        pictures = {MATRIX: matrix.png}
         worst = find_worst(truth, probabilities, self.num_worst)
         if len(worst):
             images = data.images(split)[index[torch.from_numpy(worst)]]
             captions = error_captions(truth, probabilities, self.class_names, worst)
             pictures["worst_errors"] = picture_grid(images, GRID_COLUMNS, captions)
-        return Evaluation(metrics=metrics, better=BETTER, pictures=pictures, tables=tables)
+        pdfs = {MATRIX: matrix.pdf}
+        return Evaluation(metrics=metrics, better=BETTER, pictures=pictures, pdfs=pdfs, tables=tables)
+
+
+def make_head(model: Any, image_shape: tuple[int, int], num_classes: int) -> nn.Module:
+    """The linear layer on a trunk's vectors; nothing after a network that makes logits itself.
+
+    Args:
+        model: Without `feature_size` it is tried out on two black images.
+        image_shape: Height and width in pixels, and channels.
+        num_classes: K.
+
+    Raises:
+        ConfigError: it makes something else, or cannot be called on images.
+    """
+    if hasattr(model, "feature_size"):
+        return nn.Linear(model.feature_size, num_classes)
+    size, channels = image_shape
+    name, is_training = type(model).__name__, model.training
+    wanted = f"logits (2, {num_classes}) of images (2, {channels}, {size}, {size}) float32"
+    fix = f"return logits of {num_classes} classes, or vectors (B, D) and have an attribute feature_size = D"
+    try:
+        with torch.no_grad():
+            made = model.eval()(torch.zeros(2, channels, size, size))
+    except Exception as error:  # whatever somebody else's network makes of images
+        what = f"{name} cannot be called on images: {type(error).__name__}: {str(error).splitlines()[0]}"
+        raise ConfigError(what, where="model", fix=f"it is to make {wanted}") from error
+    finally:
+        model.train(is_training)
+    if not isinstance(made, Tensor) or made.shape != (2, num_classes):
+        shape = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
+        raise ConfigError(f"{name} makes {shape}, not {wanted}", where="model", fix=fix)
+    return nn.Identity()
 
 
 def normalizer(normalization: Literal["dataset", "imagenet"], dataset: ImageData) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,5 @@
-"""Numbers, tables and a picture about a classifier's predictions, by scikit-learn and matplotlib."""
+"""Numbers, tables and a figure about a classifier's predictions, by scikit-learn and matplotlib."""
 
-import io
 from typing import Any, Literal
 
 import numpy as np
@@ -8,9 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aiexp.figure.style import Drawn
+from aiexp.task.classification.confusion import confusion_figure
 from aiexp.task.report import Better, Table
 
 Array = np.ndarray[Any, Any]
+MATRIX = "confusion_matrix"  # the name of its figure
 ZERO: Any = 0.0  # value where nothing was predicted or nothing is true (scikit-learn's stub says str)
 
 
@@ -49,9 +51,9 @@ def classification_report(
     class_names: list[str],
     names: list[str],
     num_worst: int,
-    kind: Literal["text", "image"],
-) -> tuple[dict[str, bytes], dict[str, Table]]:
-    """The confusion matrix as PNG; tables of each class and of the most confident errors.
+    kind: Literal["text", "image", "example"],
+) -> tuple[Drawn, dict[str, Table]]:
+    """The confusion matrix; tables of each class and of the most confident errors.
 
     Args:
         truth: (N,) int64 true classes.
@@ -62,12 +64,14 @@ def classification_report(
         kind: What the examples are; heads their column.
     """
     predicted = probabilities.argmax(1)
-    pictures = {"confusion_matrix": confusion_picture(truth, predicted, class_names)}
+    right = float(np.mean(predicted == truth))
+    score = f"accuracy {right:.4f} of {len(truth):,} examples"
+    matrix = confusion_figure(truth, predicted, class_names, score)
     tables = {
         "classes": class_table(truth, predicted, class_names),
         "worst_errors": worst_errors(truth, probabilities, class_names, names, num_worst, kind),
     }
-    return pictures, tables
+    return matrix, tables
 
 
 def class_table(truth: Array, predicted: Array, class_names: list[str]) -> Table:
@@ -95,7 +99,7 @@ def worst_errors(
     class_names: list[str],
     names: list[str],
     num_worst: int,
-    kind: Literal["text", "image"],
+    kind: Literal["text", "image", "example"],
 ) -> Table:
     """The errors made with the most confidence, worst first; arguments as in `classification_report`."""
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
@@ -112,27 +116,3 @@ def error_captions(truth: Array, probabilities: Array, class_names: list[str], p
         f"{class_names[truth[i]]} -> {class_names[probabilities[i].argmax()]} ({probabilities[i].max():.2f})"
         for i in places
     ]
-
-
-def confusion_picture(truth: Array, predicted: Array, class_names: list[str]) -> bytes:
-    """A confusion matrix as PNG: counts, coloured by the share of the true class."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
-
-    numbers = list(range(len(class_names)))
-    counts = confusion_matrix(truth, predicted, labels=numbers)
-    size = max(4.0, 0.55 * len(class_names) + 2.5)  # inches
-    figure = Figure(figsize=(size, size), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    display = ConfusionMatrixDisplay(shares, display_labels=class_names)
-    display.plot(ax=axes, cmap="Blues", colorbar=False, include_values=False, im_kw={"vmin": 0, "vmax": 1})
-    axes.tick_params(axis="x", labelrotation=0 if len(class_names) < 4 else 90)
-    for row, column in np.ndindex(counts.shape):
-        color = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()

@@ -13,7 +13,7 @@ from aiexp.errors import ConfigError
 from aiexp.prediction.texts import Texts
 from aiexp.ranges import NonNegativeInt, Range, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
-from aiexp.task.classification.report import BETTER, classification_report, score
+from aiexp.task.classification.report import BETTER, MATRIX, classification_report, score
 from aiexp.task.report import Evaluation
 
 # Tensor letters: B batch, T tokens, C classes, H hidden size.
@@ -169,10 +169,13 @@ class TextClassification(Task):
         if not report:
             return Evaluation(metrics=metrics, better=BETTER)
         texts: list[str] = dataset.texts(split)  # pyright: ignore[reportAttributeAccessIssue]
-        pictures, tables = classification_report(
+        matrix, tables = classification_report(
             truth, probabilities, self.class_names, [texts[i] for i in index.tolist()], self.num_worst, "text"
         )
-        return Evaluation(metrics=metrics, better=BETTER, pictures=pictures, tables=tables)
+        return Evaluation(
+            metrics=metrics, better=BETTER, pictures={MATRIX: matrix.png}, pdfs={MATRIX: matrix.pdf},
+            tables=tables,
+        )  # fmt: skip
 
 
 def weigh_classes(

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from aiexp.dataset.base import EnvironmentData
 from aiexp.errors import AiexpError, DataError
+from aiexp.task.picture_grid import caption_font
 from aiexp.task.report import Table
 
 # Letters: N episodes, S stacked frames; "..." one observation.
 
 MOST_FRAMES = 250  # of an animated picture; longer episodes are shown in steps
 WIDTH = 300  # pixels of an animated picture at most
+NARROWEST = 160  # pixels, which a caption needs; smaller ones are enlarged by a whole factor
+LINE = 18  # pixels of a caption
 Policy = Callable[[NDArray[Any]], NDArray[np.int64]]
 
 
@@ -45,7 +48,7 @@ def run_episodes(
     policy: Policy,
     *,
     envs: list[Any] | None = None,
-    watch: Callable[[], None] | None = None,
+    watch: Callable[[list[Episode]], None] | None = None,
 ) -> list[Episode]:
     """Plays an episode from each seed, all side by side; those that have ended drop out.
 
@@ -54,7 +57,7 @@ def run_episodes(
         seeds: (N,).
         policy: (N, S, ...) observations to (N,) actions, counted from 0.
         envs: To play in; None: those that the data set keeps for it.
-        watch: Called after the reset and after each step.
+        watch: Called with the episodes after the reset and after each step.
 
     Raises:
         DataError: an environment raised or returned a reward that is not finite.
@@ -66,7 +69,7 @@ def run_episodes(
     for row, env in enumerate(envs):
         seen[row] = guarded(dataset, episodes[row], "reset", lambda e=env, r=row: e.reset(seed=seeds[r]))[0]
     if watch:
-        watch()
+        watch(episodes)
     active = np.arange(count)
     while len(active):
         # A last batch of another size would be another matrix product: all rows, every time.
@@ -84,7 +87,7 @@ def run_episodes(
             if terminated or truncated:
                 episode.ended = "terminated" if terminated else "truncated"
         if watch:
-            watch()
+            watch(episodes)
         active = np.array([row for row in active.tolist() if episodes[row].ended == "running"], np.int64)
     for episode in episodes:
         if not np.isfinite(episode.total):
@@ -137,17 +140,21 @@ def record_animation(dataset: EnvironmentData, seed: int, policy: Policy) -> tup
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame needs no screen
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     frames: list[NDArray[np.uint8]] = []
+    captions: list[str] = []
+
+    def watch(episodes: list[Episode]) -> None:
+        frames.append(draw(env, dataset.env_id))
+        captions.append(f"step {episodes[0].length}   return {episodes[0].total:g}")
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of drawing libraries
         env = dataset.make(render_mode="rgb_array")
         try:
-            (episode,) = run_episodes(
-                dataset, [seed], policy, envs=[env], watch=lambda: frames.append(draw(env, dataset.env_id))
-            )
+            (episode,) = run_episodes(dataset, [seed], policy, envs=[env], watch=watch)
         finally:
             env.close()
     fps = float(env.metadata.get("render_fps") or 30)
-    return episode, animate(frames, fps)
+    return episode, animate(frames, captions, fps)
 
 
 def draw(env: Any, env_id: str) -> NDArray[np.uint8]:
@@ -163,18 +170,34 @@ def draw(env: Any, env_id: str) -> NDArray[np.uint8]:
     return picture
 
 
-def animate(frames: list[NDArray[np.uint8]], fps: float) -> bytes:
-    """An animated GIF of (H, W, 3) uint8 frames, at most `MOST_FRAMES` of them, in their own speed."""
-    from PIL import Image
+def animate(frames: list[NDArray[np.uint8]], captions: list[str], fps: float) -> bytes:
+    """An animated GIF of (H, W, 3) uint8 frames, at most `MOST_FRAMES` of them, in their own speed.
 
+    Args:
+        frames: At least one.
+        captions: Of each, a line below it.
+        fps: Frames a second.
+    """
     stride = -(-len(frames) // MOST_FRAMES)
     shrink = -(-frames[0].shape[1] // WIDTH)
-    pictures = [
-        Image.fromarray(frame).reduce(shrink).quantize(64) for frame in [*frames[:-1:stride], frames[-1]]
-    ]
+    shown = [*range(0, len(frames) - 1, stride), len(frames) - 1]
+    pictures = [captioned(frames[i], captions[i], shrink) for i in shown]
     file = io.BytesIO()
     milliseconds = max(round(1000 * stride / fps), 20)  # browsers slow down anything faster
     pictures[0].save(
         file, "GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0, optimize=False
     )
     return file.getvalue()
+
+
+def captioned(frame: NDArray[np.uint8], caption: str, shrink: int) -> Any:
+    """A frame of 64 colours, so much smaller, above a line of text; all frames of a size give one size."""
+    from PIL import Image, ImageDraw
+
+    small = Image.fromarray(frame).reduce(shrink)
+    factor = -(-NARROWEST // small.width)
+    small = small.resize((small.width * factor, small.height * factor), Image.Resampling.NEAREST)
+    sheet = Image.new("RGB", (small.width, small.height + LINE), "white")
+    sheet.paste(small, (0, 0))
+    ImageDraw.Draw(sheet).text((4, small.height + 2), caption, fill="black", font=caption_font())
+    return sheet.quantize(64)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset, FewShotData
 from aiexp.errors import ConfigError
+from aiexp.figure.style import Drawn
 from aiexp.prediction.inputs import Inputs
 from aiexp.prediction.network import Network, Port
 from aiexp.prediction.prediction import SHOWN_DIGITS, Prediction, classified
@@ -191,11 +192,12 @@ class MAML(Task):
         better: dict[str, Better] = {f"mse_{steps}": "min" for steps in self.eval_steps}
         if not report:
             return Evaluation(metrics=metrics, better=better)
-        pictures = {"adaptation": self.picture(batches[0], rates)}
+        drawn = self.picture(batches[0], rates)
         return Evaluation(
             metrics=metrics,
             better=better,
-            pictures=pictures,
+            pictures={"adaptation": drawn.png},
+            pdfs={"adaptation": drawn.pdf},
             tables={"adaptation": self.table(metrics, rates)},
         )
 
@@ -237,7 +239,7 @@ class MAML(Task):
         better |= {"accuracy": "max", "loss": "min"}
         return Evaluation(metrics=metrics, better=better, pictures=pictures)
 
-    def picture(self, batch: Batch, rates: list[float]) -> bytes:
+    def picture(self, batch: Batch, rates: list[float]) -> Drawn:
         """Waves predicted after each number of steps, by the learner and by the baseline at its best."""
         count = min(self.num_pictures, len(batch["support_x"]))
         x = torch.linspace(-5, 5, 201)

@@ -1,12 +1,12 @@
 """What the evaluation of few-shot learning shows: intervals, curves of adaptation, an episode."""
 
-import io
 import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from aiexp.figure.style import Drawn, drawing, saved
 from aiexp.task.picture_grid import picture_grid
 
 if TYPE_CHECKING:
@@ -31,23 +31,27 @@ def mean_with_interval(name: str, values: Tensor) -> dict[str, float]:
 
 def adaptation_picture(
     batch: dict[str, Tensor], curves: dict[str, tuple[Tensor, list[int], Tensor]], columns: int
-) -> bytes:
-    """A PNG: for some tasks the true wave, the points given, and what is predicted after some steps.
+) -> Drawn:
+    """For some tasks the true wave, the points given, and what is predicted after some steps.
 
     Args:
         batch: As of `aiexp.dataset.few_shot.sinusoids`, at least `columns` tasks.
         curves: Row title to x (P,), numbers of steps (S) and predictions (S, M, P, 1).
         columns: Tasks shown.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = min(columns, len(batch["amplitude"]))
-    figure = Figure(figsize=(3.6 * columns, 2.8 * len(curves)), layout="constrained")
-    FigureCanvasAgg(figure)
-    grid: Any = figure.subplots(len(curves), columns, squeeze=False, sharex=True)
+    with drawing(2.3 * columns, 2.0 * len(curves)) as figure:
+        grid: Any = figure.subplots(len(curves), columns, squeeze=False, sharex=True)
+        draw_curves(grid, batch, curves)
+        return saved(figure)
+
+
+def draw_curves(
+    grid: Any, batch: dict[str, Tensor], curves: dict[str, tuple[Tensor, list[int], Tensor]]
+) -> None:
+    """A row of axes for each of the curves, a column for each task; as of `adaptation_picture`."""
     for row, (title, (x, steps, predictions)) in enumerate(curves.items()):
-        for task in range(columns):
+        for task in range(grid.shape[1]):
             axes: Axes = grid[row][task]
             draw_wave(axes, batch, task, x)
             for number, step in enumerate(steps):
@@ -57,9 +61,6 @@ def adaptation_picture(
             if task == 0:
                 axes.set_ylabel(title)
     grid[0][-1].legend(fontsize="x-small", loc="upper right")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    return buffer.getvalue()
 
 
 def draw_wave(axes: "Axes", batch: dict[str, Tensor], task: int, x: Tensor) -> None:

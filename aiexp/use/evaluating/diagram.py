@@ -1,33 +1,27 @@
 """The reliability diagram: how often a classifier is right, by how sure it is."""
 
-import io
 from typing import Any
 
 import numpy as np
 
+from aiexp.figure.style import COLUMN, Drawn, drawing, saved
 from aiexp.use.evaluating.calibration import Bin, Calibration
 
 BLUE, RED, GREY = "#3b6ea8", "#c8553d", "#8a8a8a"
 
 
-def reliability_diagram(calibration: Calibration, title: str) -> bytes:
-    """A PNG: accuracy of each bin of confidence beside the diagonal; below, where the examples are."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 5.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes: Any = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
-    draw_bins(axes[0], calibration)
+def reliability_diagram(calibration: Calibration, title: str) -> Drawn:
+    """Accuracy of each bin of confidence beside the diagonal; below, where the examples are."""
     error = f"ECE {calibration.error:.4f}"
     if calibration.error_after is not None:
         error += f", {calibration.error_after:.4f} at temperature {calibration.temperature:.2f}"
-    axes[0].set_title(f"{title}\n{error}", fontsize=10)
-    draw_counts(axes[1], calibration.bins)
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)  # no bar lies under it
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()
+    with drawing(COLUMN, 1.12 * COLUMN) as figure:
+        axes: Any = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
+        draw_bins(axes[0], calibration)
+        axes[0].set_title(f"{title}\n{error}", parse_math=False)
+        draw_counts(axes[1], calibration.bins)
+        figure.legend(loc="outside lower center", ncols=2)  # no bar lies under it
+        return saved(figure)
 
 
 def draw_bins(axes: Any, calibration: Calibration) -> None:

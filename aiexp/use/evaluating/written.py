@@ -41,9 +41,12 @@ def write_outcome(outcome: Outcome, out: Path | None) -> Path:
     target = target_of(outcome, out)
     check_target(target, RECORD)
     with staged(target) as folder, storage_errors("writing an evaluation", target, "--out DIR"):
-        for name, picture in pictures_of(outcome).items():
+        pictures, pdfs = pictures_of(outcome)
+        for name, picture in pictures.items():
             suffix = "gif" if picture.startswith(b"GIF8") else "png"
             write_bytes(_made(folder / f"{name}.{suffix}"), picture)
+        for name, drawn in pdfs.items():
+            write_bytes(_made(folder / f"{name}.pdf"), drawn)
         for name, table in tables_of(outcome).items():
             write_text(_made(folder / f"{name}.csv"), csv_text([table.columns, *table.rows]))
         write_json(folder / RECORD, record_of(outcome))
@@ -56,14 +59,20 @@ def _made(path: Path) -> Path:
     return path
 
 
-def pictures_of(outcome: Outcome) -> dict[str, bytes]:
-    """The pictures by name: of one task its own and its reliability, of several that of all together."""
-    pictures = dict(outcome.results[0].evaluation.pictures) if outcome.ensemble is None else {}
+def pictures_of(outcome: Outcome) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """The pictures by name: of one task its own and its reliability, of several that of all together.
+
+    Returns:
+        PNG or GIF, and of some of them PDF.
+    """
+    own = outcome.results[0].evaluation
+    pictures, pdfs = ({}, {}) if outcome.ensemble else (dict(own.pictures), dict(own.pdfs))
     judged = outcome.ensemble or outcome.results[0]
     if judged.calibration is not None:
         title = f"{outcome.request.split}: {outcome.num_examples or 0:,} examples"
-        pictures["reliability"] = reliability_diagram(judged.calibration, title)
-    return pictures
+        diagram = reliability_diagram(judged.calibration, title)
+        pictures["reliability"], pdfs["reliability"] = diagram.png, diagram.pdf
+    return pictures, pdfs
 
 
 def tables_of(outcome: Outcome) -> dict[str, Table]:

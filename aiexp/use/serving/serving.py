@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from aiexp.listening import address_of, bound, checked_host, own_hosts
 from aiexp.runs.loaded import load_run
 from aiexp.use.serving.application import make_app
 from aiexp.use.serving.batcher import Model
@@ -13,7 +14,7 @@ from aiexp.use.serving.limits import Limits, limits_for
 from aiexp.use.serving.metrics import Metrics
 from aiexp.use.serving.reasons import Reasons
 from aiexp.use.serving.served import ServedRun, names_for
-from aiexp.use.serving.server import address_of, bound, checked_host, make_server, own_hosts, serve
+from aiexp.use.serving.server import make_server, serve
 
 Say = Callable[[str], object]
 

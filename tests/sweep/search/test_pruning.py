@@ -16,7 +16,7 @@ from aiexp.sweep.search.pruning import StudyPruning, job_pruning
 from aiexp.sweep.search.search import Search
 from aiexp.sweep.search.settings import SEARCH
 from aiexp.sweep.search.study import JOURNAL, load_study, open_study
-from aiexp.trainer.trainer import Loop
+from aiexp.trainer.loop import Loop
 from tests.forks import in_fork
 from tests.sweep.search.test_search import make_settings, result, space_of
 from tests.test_run import TINY, folder

@@ -14,7 +14,7 @@ from aiexp.world.world import World
 from tests.endings import die, digest
 from tests.forks import in_fork
 from tests.task.adversarial.test_cyclegan import RUN_STEPS, make, make_dataset, make_stepper
-from tests.toys import make_hardware, make_trainer, new_run
+from tests.toys import NO_AVERAGE, make_hardware, make_trainer, new_run
 
 
 def train(directory: RunDirectory, deadly_step: int | None = None) -> None:
@@ -25,7 +25,7 @@ def train(directory: RunDirectory, deadly_step: int | None = None) -> None:
             kill_in_step(task, deadly_step)
         trainer = make_trainer(
             steps=RUN_STEPS, clip=None, log_every=3, evaluate_every=6,
-            selection=Selection(monitor=None, mode="max", patience=None),
+            selection=Selection(monitor=None, mode="max", patience=None, average=NO_AVERAGE),
             checkpoint=CheckpointPolicy(every=4, keep_last=2, asynchronous=False),
         )  # fmt: skip
         session.finish(trainer.fit(task, make_dataset(), make_hardware(), session))

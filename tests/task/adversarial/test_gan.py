@@ -26,7 +26,7 @@ from aiexp.trainer.stepper import Stepper
 from tests.endings import die_at, digest
 from tests.forks import in_fork
 from tests.task.images import stripes
-from tests.toys import Points, make_hardware, make_trainer, new_run
+from tests.toys import NO_AVERAGE, Points, make_hardware, make_trainer, new_run
 
 LATENT = 6
 LOSSES = ["non_saturating", "lsgan", "wgan_gp"]
@@ -222,7 +222,7 @@ def run_to_the_end(directory: RunDirectory, loss: str) -> None:
     with Session(directory, directory.read_config()) as session:
         seed_everything(0)
         task, dataset = make(loss, ema_decay=0.8, num_discriminator_updates=UPDATES[loss])
-        selection = Selection(monitor=None, mode="max", patience=None)
+        selection = Selection(monitor=None, mode="max", patience=None, average=NO_AVERAGE)
         trainer = make_trainer(steps=STEPS, selection=selection)
         session.finish(trainer.fit(task, dataset, hardware, session))
 

@@ -19,12 +19,13 @@ from aiexp.task.control.dqn import DQN
 from aiexp.task.control.exploration import Exploration
 from aiexp.task.control.replay import Replay
 from aiexp.task.control.replay_buffer import NOTHING
+from aiexp.task.control.report import LINE, captioned
 from aiexp.task.control.rollout import Rollout
 from aiexp.trainer.selection import Selection
 from tests.counting_env import environments
 from tests.endings import die_at, digest
 from tests.forks import in_fork
-from tests.toys import Points, make_hardware, make_trainer, new_run
+from tests.toys import NO_AVERAGE, Points, make_hardware, make_trainer, new_run
 
 STEPS = 12
 
@@ -206,7 +207,7 @@ def train(directory: RunDirectory, changes: dict[str, Any], kind: str = "CartPol
             else QMlp(hidden_sizes=[16], dueling=True)
         )
         task = make_task(dataset, model=model, **{k: v for k, v in changes.items() if k != "frame_stack"})
-        selection = Selection(monitor="eval/return_mean", mode="max", patience=None)
+        selection = Selection(monitor="eval/return_mean", mode="max", patience=None, average=NO_AVERAGE)
         trainer = make_trainer(steps=STEPS, selection=selection)
         session.finish(trainer.fit(task, dataset, hardware, session))
 
@@ -280,7 +281,7 @@ def test_a_failure_in_evaluation_says_where(fails: str) -> None:
 def test_greedy_episodes_a_table_and_an_animated_picture() -> None:
     import io
 
-    from PIL import Image
+    from PIL import Image, ImageSequence
 
     dataset = environments(num_test_episodes=3)
     task = make_task(dataset)
@@ -295,7 +296,11 @@ def test_greedy_episodes_a_table_and_an_animated_picture() -> None:
     table = evaluation.tables["episodes"]
     assert [row[1:] for row in table.rows] == [[15.0, 5, "terminated"]] * 3
     picture: Any = Image.open(io.BytesIO(evaluation.pictures["episode"]))
-    assert (picture.format, picture.n_frames, picture.size) == ("GIF", 6, (60, 40))
+    assert (picture.format, picture.n_frames, picture.size) == ("GIF", 6, (180, 120 + LINE))
+    captions = [np.asarray(frame.convert("L"))[120:] for frame in ImageSequence.Iterator(picture)]
+    for number, caption in enumerate(captions):
+        wanted = captioned(np.zeros((40, 60, 3), np.uint8), f"step {number}   return {3 * number}", 1)
+        assert np.array_equal(caption < 128, np.asarray(wanted.convert("L"))[120:] < 128)
     assert not task.evaluate(dataset, "eval").pictures
 
 

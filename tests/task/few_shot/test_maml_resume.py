@@ -11,7 +11,7 @@ from aiexp.trainer.selection import Selection
 from tests.endings import die, digest
 from tests.forks import in_fork
 from tests.task.few_shot.test_maml import ADAM, RUN_STEPS, make, waves
-from tests.toys import make_hardware, make_trainer, new_run
+from tests.toys import NO_AVERAGE, make_hardware, make_trainer, new_run
 
 
 def train(directory: RunDirectory, deadly_step: int | None = None) -> None:
@@ -22,7 +22,7 @@ def train(directory: RunDirectory, deadly_step: int | None = None) -> None:
             kill_in_step(task, deadly_step)
         trainer = make_trainer(
             steps=RUN_STEPS, clip=None, log_every=3, evaluate_every=6,
-            selection=Selection(monitor="eval/mse_1", mode="min", patience=None),
+            selection=Selection(monitor="eval/mse_1", mode="min", patience=None, average=NO_AVERAGE),
             checkpoint=CheckpointPolicy(every=4, keep_last=2, asynchronous=False),
         )  # fmt: skip
         session.finish(trainer.fit(task, waves(), make_hardware(), session))

@@ -73,5 +73,5 @@ def test_without_examples_to_fit_on_there_is_no_temperature() -> None:
 
 def test_the_diagram_is_a_picture() -> None:
     scores = drawn(500, 2.0)
-    assert reliability_diagram(calibrate(scores, scores, "eval"), "test").startswith(b"\x89PNG")
-    assert reliability_diagram(calibrate(scores, None, ""), "test").startswith(b"\x89PNG")
+    assert reliability_diagram(calibrate(scores, scores, "eval"), "test").png.startswith(b"\x89PNG")
+    assert reliability_diagram(calibrate(scores, None, ""), "test").png.startswith(b"\x89PNG")

@@ -191,7 +191,8 @@ def test_what_is_written_is_all_that_was_found_and_takes_its_place(texts: Path, 
     folder = write_outcome(outcome, None)
     assert folder == texts / f"evaluations/test_step-{outcome.results[0].step:08d}_by-class"
     assert {path.name for path in folder.iterdir()} == {
-        RECORD, "confusion_matrix.png", "reliability.png", "classes.csv", "worst_errors.csv", "groups.csv",
+        RECORD, "confusion_matrix.png", "confusion_matrix.pdf", "reliability.png", "reliability.pdf",
+        "classes.csv", "worst_errors.csv", "groups.csv",
     }  # fmt: skip
     record = json.loads((folder / RECORD).read_text())
     assert record["runs"][0]["metrics"] == ended_with(texts, "test")

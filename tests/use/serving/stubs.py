@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from aiexp.errors import ConfigError, DataError
+from aiexp.listening import address_of, bound
 from aiexp.prediction.inputs import Inputs
 from aiexp.prediction.pictures import PictureInputs
 from aiexp.prediction.prediction import Prediction
@@ -34,7 +35,7 @@ from aiexp.use.serving.limits import Limits
 from aiexp.use.serving.metrics import Metrics
 from aiexp.use.serving.reasons import Reasons, again
 from aiexp.use.serving.served import ServedRun
-from aiexp.use.serving.server import address_of, bound, make_server
+from aiexp.use.serving.server import make_server
 from tests.toys import make_hardware
 
 JSON = {"content-type": "application/json"}

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from aiexp.listening import own_hosts
 from aiexp.use.serving.limits import Limits, limits_for
 from aiexp.use.serving.page import asset, headers, page
-from aiexp.use.serving.server import own_hosts
 from tests.use.serving.stubs import (
     JSON,
     Brightness,

@@ -13,13 +13,13 @@ import httpx
 import pytest
 
 from aiexp.errors import CheckpointError
+from aiexp.listening import bound
 from aiexp.use.serving.batcher import Model
 from aiexp.use.serving.follow import Follower, Watch
 from aiexp.use.serving.limits import Limits
 from aiexp.use.serving.metrics import Metrics
 from aiexp.use.serving.reasons import Reasons
 from aiexp.use.serving.served import ServedRun
-from aiexp.use.serving.server import bound
 from aiexp.use.serving.serving import serve_runs
 from tests.forks import in_fork
 from tests.use.serving.stubs import Brightness, Stub, make_model, png

@@ -16,9 +16,10 @@ import pytest
 from aiexp import cli
 from aiexp.command.use.serve import ENVIRONMENT
 from aiexp.errors import ConfigError, SecurityError
+from aiexp.listening import address_of, bound, checked_host, own_hosts
 from aiexp.use.serving.application import make_app
 from aiexp.use.serving.metrics import Metrics
-from aiexp.use.serving.server import address_of, bound, checked_host, make_server, own_hosts, serve
+from aiexp.use.serving.server import make_server, serve
 from tests.forks import Ended, in_fork
 from tests.use.serving.stubs import Playing, Stub, make_model, over_network, serving
 

@@ -1,0 +1,1 @@
+"""The comparison page, live: which runs are watched, what has changed, and the server that shows it."""

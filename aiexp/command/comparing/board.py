@@ -1,0 +1,64 @@
+"""`aiexp board`: the comparison page, live. Imports no torch."""
+
+import os
+from typing import Literal
+
+from aiexp.command.flags import Flag, Flags
+from aiexp.errors import DataError, nearest
+from aiexp.listening import port_of
+from aiexp.rundir.named import OUTPUTS, named
+from aiexp.text.terminal import say
+
+HELP = """\
+usage: aiexp board [PATH ...] [flags]
+
+A page for the browser that shows runs while they train: how far they are, all
+their metrics as panels, pictures and tables over steps, logs, configs, system
+load, and the comparison of those that have finished. PATH is a run, a sweep or
+any folder above them (outputs, if left out); runs that begin later appear by
+themselves. Titles, notes, tags and what is hidden are kept in the runs'
+directories (notes.json); what the page shows is in its address, so that a
+bookmark is a saved view. aiexp compare --html writes the same page as a file.
+
+  aiexp board
+  aiexp board outputs/mnist_cnn --port 0
+
+There is no authentication: other machines are let in only with --allow-remote.
+From elsewhere: ssh -L 8700:127.0.0.1:8700 HOST
+"""
+DEFAULT_PORT = 8700
+FLAGS = Flags(
+    "board",
+    Flag("--by", "groups by this key (or group: model) alone", value="KEY"),
+    Flag("--metric", "what to compare by; default: what the task is judged by", value="NAME"),
+    Flag("--higher", "higher is better, if the metric's name does not say it"),
+    Flag("--lower", "lower is better, likewise"),
+    Flag("--port", f"where it listens ({DEFAULT_PORT}); 0 takes any that is free", value="N"),
+    Flag("--host", "where it listens (127.0.0.1)", value="HOST"),
+    Flag("--allow-remote", "let other machines in; anyone who reaches it reads and writes notes"),
+)
+
+
+def main(argv: list[str]) -> int:
+    """Serves the page; returns its exit code.
+
+    Raises:
+        DataError: a folder does not exist.
+    """
+    words, flags = FLAGS.parse(argv)
+    port = port_of(flags.get("port", str(DEFAULT_PORT)))
+    paths = [named(word) for word in words or [OUTPUTS]]
+    for path in paths:
+        if not os.path.isdir(path):
+            siblings = [str(near) for near in path.parent.glob("[!.]*") if near.is_dir()]
+            what = f"no such folder: {path}.{nearest(str(path), siblings)}"
+            raise DataError(what, fix="name the folder of your runs; aiexp run makes outputs")
+    from aiexp.board.server import show_board
+    from aiexp.board.watch import Question
+
+    ways: list[Literal["max", "min"]] = [
+        "max" if flag == "higher" else "min" for flag in flags if flag in ("higher", "lower")
+    ]
+    question = Question(by=flags.get("by"), metric=flags.get("metric"), direction=ways[-1] if ways else None)
+    host, remote = flags.get("host", "127.0.0.1"), "allow-remote" in flags
+    return show_board(paths, question, host=host, port=port, allow_remote=remote, say=say)

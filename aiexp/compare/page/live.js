@@ -1,0 +1,138 @@
+"use strict";
+// The board: asks its server what has changed, and brings the page up to date. A page that is one file asks nothing.
+
+const POLL_SECONDS = 2;
+const versions = new Map(); // of the curves that are here, by metric
+let version = 0;
+let isAsking = false;
+let pollTimer = 0;
+
+/** Whether the curves of all these metrics are here; what is missing is asked for. */
+function hasCurves(metrics) {
+  if (!content.live || metrics.every((metric) => versions.has(metric))) return true;
+  ask();
+  return false;
+}
+
+async function fetchJson(address, options = {}) {
+  try {
+    const answer = await fetch(address, { cache: "no-store", ...options });
+    const found = await answer.json();
+    return answer.ok ? found : { error: found.error ?? `the board answered ${answer.status}` };
+  } catch {
+    return null; // it has ended, or the network has
+  }
+}
+
+async function fetchPart(run, part) {
+  const found = await fetchJson(`part?run=${runs.number[run]}&part=${part}`);
+  return found?.error ?? found;
+}
+
+function fetchLoad(run) {
+  return fetchJson(`load?run=${runs.number[run]}`);
+}
+
+/** Has notes of a run written down; why that failed, or null. */
+async function writeNotes(key, notes) {
+  const run = runOf(key);
+  if (run < 0) return "this run is gone";
+  const found = await fetchJson("notes", {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-aiexp-token": content.live.token },
+    body: JSON.stringify({ run: runs.number[run], ...notes }),
+  });
+  if (!found || found.error) return found?.error ?? "the board does not answer";
+  [runs.title[run], runs.note[run], runs.tags[run], runs.hidden[run]] = found.notes;
+  renewAll();
+  return null;
+}
+
+/** Asks what has changed, for the panels in view. */
+async function ask() {
+  if (isAsking) return;
+  isAsking = true;
+  clearTimeout(pollTimer);
+  const wanted = wantedMetrics();
+  const asked = new URLSearchParams({ since: version });
+  for (const metric of wanted) asked.append("curve", `${versions.get(metric) ?? 0}:${metric}`);
+  const found = await fetchJson(`changes?${asked}`);
+  isAsking = false;
+  showLive(found);
+  if (found && !found.error) await take(found, wanted);
+  pollTimer = setTimeout(poll, POLL_SECONDS * 1000);
+  if (!hasCurvesNow()) ask();
+}
+
+/** Whether the panels that came into view meanwhile have their curves. */
+function hasCurvesNow() {
+  return wantedMetrics().every((metric) => versions.has(metric)) || byId("live").classList.contains("bad");
+}
+
+async function take(found, wanted) {
+  if (found.board !== content.live.board) return location.reload(); // it was started anew
+  addCurves(found.curves);
+  const isNew = wanted.filter((metric) => !versions.has(metric));
+  wanted.forEach((metric) => versions.set(metric, found.version));
+  version = found.version;
+  if (found.structure !== content.live.structure) {
+    const made = await fetchJson("content");
+    if (made && !made.error) {
+      adopt(made);
+      renewAll();
+    }
+    return;
+  }
+  patch(found.runs);
+  const touched = [...new Set([...isNew, ...Object.keys(found.curves.metrics)])];
+  const isAxis = touched.some((metric) => NEEDED[byId("curve-x").value].includes(metric));
+  if (touched.length) redrawPanels(isAxis ? content.curves.names : touched);
+  else drawPanels();
+}
+
+/** Numbers of runs that have gone on. */
+function patch(changes) {
+  const places = new Map(runs.number.map((number, run) => [number, run]));
+  const touched = [];
+  for (const [number, values, metrics] of changes) {
+    const run = places.get(number);
+    if (run === undefined) continue;
+    for (const [name, value] of Object.entries(values)) runs[name][run] = value;
+    for (const [name, value] of Object.entries(metrics))
+      if (content.metrics[name]) content.metrics[name][run] = value;
+    searchable[run] = undefined;
+    touched.push(run);
+  }
+  if (!touched.length) return;
+  refilter();
+  renewRows(touched);
+  redraw(["scatter"]);
+  const run = openRun === null ? -1 : runOf(openRun);
+  if (touched.includes(run) && byId("run").open) {
+    byId("run-where").textContent = `${runs.path[run]} \u00b7 ${runs.state[run]}, ${progressText(run)}`;
+    if (openTab === "log") showTab(run, "log");
+  }
+}
+
+function poll() {
+  if (document.hidden) return; // nobody looks: the board has nothing to do
+  ask();
+}
+
+/** Says whether what is shown is still so. */
+function showLive(found) {
+  const isGood = Boolean(found) && !found.error;
+  const line = byId("live");
+  line.hidden = false;
+  line.classList.toggle("bad", !isGood);
+  const working = runs.state.filter((name) => UNDER_WAY.has(name)).length;
+  line.textContent = isGood ? (working ? `${working} running` : "live") : (found?.error ?? "the board has ended");
+}
+
+function startLive() {
+  if (!content.live) return;
+  version = content.live.version;
+  byId("kind").textContent = "board";
+  document.addEventListener("visibilitychange", () => document.hidden || ask());
+  ask();
+}

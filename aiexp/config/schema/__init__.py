@@ -1,0 +1,1 @@
+"""JSON schemas of YAML files, for editors, out of the annotations that configs are checked by."""

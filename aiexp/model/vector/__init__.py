@@ -1,0 +1,1 @@
+"""Networks for vectors of numbers and arrays of any shape, without their last layer."""

@@ -1,0 +1,1 @@
+"""Finding numbers: losses, their scale, and what an evaluation shows of them."""
