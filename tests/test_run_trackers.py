@@ -73,7 +73,7 @@ def test_a_tracker_that_cannot_start_is_one_line(folder: Path, server: FakeWandb
 
 
 def test_a_refused_run_leaves_nothing_at_the_server(folder: Path, server: FakeWandb) -> None:
-    ended = aiexp(folder, "run", *STEPS, *BOTH, "trainer.selection.monitor=accuracy")
+    ended = aiexp(folder, "run", *STEPS, *BOTH, "trainer.selection.monitor=eval/acuracy")
     assert (ended.code, ended.stderr.count("\n")) == (2, 1)
     assert server.runs == {}
     assert list((folder / "outputs").iterdir()) == []
