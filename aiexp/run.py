@@ -85,10 +85,11 @@ def train(
     with session, addresses(config):
         with stop.interruptible():  # nothing is lost before the first step
             hardware.set_environment()
+            session.track_with(build(config["tracker"]))
             import_behind()
             experiment = Experiment.of(on_its_own(config, session), hardware)
             experiment.start(config, session)
-            session.follow(build(config["tracker"]), experiment, changes or [])
+            session.follow(experiment, changes or [])
         if world.is_leader:
             for line in record_imports(directory.path, is_start=True):
                 session.say(line)

@@ -1,6 +1,6 @@
-"""The pictures of the README: makes short sweeps of mnist_cnn and looks at them with Chromium.
+"""The pictures of the README: makes a short sweep of mnist_cnn and looks at them with Chromium.
 
-python scripts/board_pictures.py               docs/board.png and docs/compare.png, in about 4 minutes
+python scripts/board_pictures.py               docs/board.png and docs/compare.png, in 8 minutes
 python scripts/board_pictures.py --runs DIR    of runs that are there already
 """
 
@@ -22,7 +22,7 @@ from PIL import Image
 DOCS = Path(__file__).parents[1] / "docs"
 SMALL = ["task=mnist_cnn", "dataset.limit=4000", "trainer.epochs=3", "trainer.log_every=5", "tracker=none"]
 SWEEP = ["-m", "task.optimizer.lr=0.0003,0.001,0.003", "seed=0,1,2", "trainer.evaluate_every=20"]
-UNDER_WAY = ["task.optimizer.lr=0.01", "trainer.epochs=40", "trainer.evaluate_every=20"]
+UNDER_WAY = ["task.optimizer.lr=0.01", "trainer.epochs=8", "trainer.evaluate_every=20"]
 MOST_BYTES = 250_000
 
 
@@ -65,10 +65,10 @@ def picture_of_board(outputs: Path) -> None:
     words = aiexp("board", str(outputs), "--port", "0")
     with started(words, stderr=subprocess.PIPE) as board, chromium(1400) as page:
         assert board.stderr is not None
-        page.goto(board.stderr.readline().split()[2])
+        page.goto(board.stderr.readline().split()[2] + "#show=each")
         page.wait_for_selector("#table tbody tr", state="attached")
-        page.evaluate("byId('findings').hidden = true; byId('summary').hidden = true")
-        page.evaluate("byId('table').style.maxHeight = '215px'; byId('panels').scrollIntoView()")
+        page.evaluate("byId('findings').hidden = true; byId('table').style.maxHeight = '215px'")
+        page.evaluate("byId('panels').scrollIntoView()")
         page.wait_for_selector("#panels .main-svg", state="attached")
         page.evaluate("scrollTo(0, 0)")
         page.wait_for_timeout(3000)
@@ -90,21 +90,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=Path, help="a folder of runs; two short sweeps are made if left out")
+    parser.add_argument("--runs", type=Path, help="a folder with the sweep; it is made if left out")
+    parser.add_argument("--seconds", type=int, default=120, help="that the runs under way have been at work")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         outputs = arguments.runs or Path(folder)
+        where = [*SMALL, f"outputs={outputs}"]
         if arguments.runs is None:
-            where = [*SMALL, f"outputs={outputs}"]
             subprocess.run(aiexp("run", *SWEEP, *where), check=True)
-            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            words = [aiexp("run", *UNDER_WAY, *where, f"seed={seed}") for seed in (0, 1)]
-            picture_of_page(outputs)
-            with started(words[0], env=environment), started(words[1], env=environment):
-                time.sleep(45)
-                picture_of_board(outputs)
-        else:
-            picture_of_page(outputs)
+        picture_of_page(outputs)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        first, second = (aiexp("run", *where, *UNDER_WAY, f"seed={seed}") for seed in (0, 1))
+        with started(first, env=environment), started(second, env=environment):
+            time.sleep(arguments.seconds)
             picture_of_board(outputs)
 
 

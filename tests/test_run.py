@@ -53,7 +53,7 @@ def aiexp(folder: Path, *words: str, before: Any = None) -> Ended:
 
 
 def only_run(folder: Path) -> RunDirectory:
-    (path,) = [p for p in (folder / "outputs/bert_finetune").iterdir() if p.is_dir()]
+    (path,) = [p for p in (folder / "outputs/bert_finetune").iterdir() if p.is_dir() and p.name[0] != "."]
     return RunDirectory(path)
 
 

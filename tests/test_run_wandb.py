@@ -32,7 +32,7 @@ def test_a_stopped_run_resumes_in_the_same_wandb_run(
     assert ended.code == 0, ended.stderr
     [(run_id, run)] = server.runs.items()
     directory: RunDirectory = only_run(folder)
-    assert directory.read_json("environment.json")["tracker"]["id"] == run_id
+    assert directory.read_json("environment.json")["tracker"]["wandb"]["id"] == run_id
     assert run.config["dataset"]["train_file"] == "texts.csv"
     assert run.fields["jobType"] == "bert_finetune"
     steps = [row["step"] for row in run.history if "train/loss" in row]

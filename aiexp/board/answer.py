@@ -95,7 +95,8 @@ class Answers:
         if split.path == "/changes":
             curves = {name: _whole(version) for key, word in asked if key == "curve"
                       for version, _, name in [word.partition(":")]}  # fmt: skip
-            return as_json(self._watch.changes(_whole(one.get("since", "0")), curves))
+            only = {_whole(word) for word in one["only"].split(",")} if "only" in one else None
+            return as_json(self._watch.changes(_whole(one.get("since", "0")), curves, only))
         run = self._watch.run(_whole(one.get("run", ""), -1))
         if split.path not in ("/part", "/figure", "/load"):
             return refused(404, "there is no such address")

@@ -1,5 +1,6 @@
 """One run that is watched: what is known of it, brought up to date by looking at as few files as possible."""
 
+import os
 from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
@@ -39,6 +40,8 @@ class Followed:
         self.path, self.number, self.version = path, number, version
         self.change = Change.PLACE  # of the last version that changed it
         self.tail = Tail(path / METRICS, most)
+        # Strings: pathlib takes as long as stat itself.
+        self._files = [os.path.join(path, name) for name in (STATUS, NOTES, CONFIG)]
         self._stamps = self._look_at_files()
         self._read()
         if self.record.state in UNDER_WAY:
@@ -72,8 +75,7 @@ class Followed:
         return change
 
     def _look_at_files(self) -> tuple[Stamp | None, ...]:
-        names = (STATUS, NOTES, CONFIG)
-        return tuple(stamp_of(self.path / name) for name in names)
+        return tuple(map(stamp_of, self._files))
 
     def _read(self) -> None:
         self.record = read_record(self.path, is_sealed=True)

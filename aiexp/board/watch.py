@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -112,12 +112,15 @@ class Watch:
             version = {"board": self._id, "version": self._version, "structure": self._structure}
             return {**self._content, "live": {**live, **version}}
 
-    def changes(self, since: int, curves: Mapping[str, int]) -> dict[str, Any]:
+    def changes(
+        self, since: int, curves: Mapping[str, int], only: Collection[int] | None = None
+    ) -> dict[str, Any]:
         """What is new.
 
         Args:
             since: The version that the page has of the runs.
             curves: Metrics whose curves it shows, and the version it has of each.
+            only: Numbers of the runs whose curves it shows; None for all.
         """
         with self.lock:
             self.look()
@@ -133,12 +136,16 @@ class Watch:
                 "runs": [
                     [run.number, progress_of(run.record, run.state), _shown_metrics(run)] for run in changed
                 ],
-                "curves": pack(self._curves(wanted)),
+                "curves": pack(self._curves(wanted, only)),
             }
 
-    def _curves(self, wanted: Mapping[str, int]) -> dict[str, dict[int, Points]]:
+    def _curves(
+        self, wanted: Mapping[str, int], only: Collection[int] | None
+    ) -> dict[str, dict[int, Points]]:
         found: dict[str, dict[int, Points]] = {name: {} for name in wanted}
         for run in self._runs.values():
+            if only is not None and run.number not in only:
+                continue
             run.tail.ask(wanted, self._version)
             for name, since in wanted.items():
                 if run.tail.changed[name] > since and (points := run.tail.curves[name].points())[0]:

@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
     if "dry-run" in flags:
         say("checked, not registered (--dry-run)")
         return 0
-    from aiexp.tracker.wandb_registration import register_sweep
+    from aiexp.tracker.wandb.registration import register_sweep
 
     say(f"registered; start agents with: wandb agent {register_sweep(checked.document)}")
     return 0

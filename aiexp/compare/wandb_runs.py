@@ -8,7 +8,7 @@ from aiexp.errors import ConfigError, DataError, HardwareError, reason_of
 from aiexp.rundir.changes import flatten
 from aiexp.rundir.record import RunRecord
 from aiexp.rundir.state import WRITTEN, State
-from aiexp.tracker.wandb_server import connection_problem
+from aiexp.tracker.wandb.server import connection_problem
 
 PROBE_SECONDS = 5.0
 API_SECONDS = 30

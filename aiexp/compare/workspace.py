@@ -14,6 +14,7 @@ from aiexp.compare.page.curves import choose_metrics
 from aiexp.errors import AiexpError, ConfigError, HardwareError, reason_of
 from aiexp.rundir.file import ENVIRONMENT, read_or_empty
 from aiexp.rundir.record import RunRecord
+from aiexp.rundir.tracked import tracked
 
 WHERE = "--workspace"
 PROBE_SECONDS = 3.0
@@ -54,7 +55,7 @@ def save_workspace(name: str, comparison: Comparison, records: Sequence[RunRecor
     make_workspace(place, comparison, records)  # what is wrong with it shows before the network is asked
     import wandb
 
-    from aiexp.tracker.wandb_server import connection_problem
+    from aiexp.tracker.wandb.server import connection_problem
 
     settings = wandb.setup(wandb.Settings(silent=True)).settings
     problem = connection_problem(settings, PROBE_SECONDS)
@@ -189,8 +190,8 @@ def _spans_decades(key: str, records: Sequence[RunRecord]) -> bool:
 
 def _tracked(run: RunRecord) -> dict[str, Any]:
     """What the W&B tracker wrote down of a run."""
-    tracked: dict[str, Any] = read_or_empty(run.path / ENVIRONMENT).get("tracker") or {}
-    return tracked if "project" in tracked else {}
+    records = tracked(read_or_empty(run.path / ENVIRONMENT)).values()
+    return next((record for record in records if "project" in record), {})
 
 
 def _without_ids(value: Any) -> Any:

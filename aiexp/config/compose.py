@@ -4,10 +4,10 @@ import copy
 
 from omegaconf import DictConfig, OmegaConf
 
-from aiexp.config.block_groups import check_block, place
 from aiexp.config.composed import Composed, choices_of, prepare
 from aiexp.config.fitting import check_fields
 from aiexp.config.folders import PRIMARY, ConfDirs, conf_dirs, shown
+from aiexp.config.group.block_groups import check_block, place
 from aiexp.config.hydra_settings import check_override, is_hydra_setting
 from aiexp.config.problem import raise_all
 from aiexp.config.start import shorten, spelled_out

@@ -7,23 +7,24 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import omegaconf._utils
 import yaml
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import ConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
-from hydra.core.default_element import GroupDefault
+from hydra.core.default_element import ConfigDefault, GroupDefault, InputDefault
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobRuntime
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
 from aiexp.config.folders import PRIMARY, ConfDirs
+from aiexp.config.group.several import TARGETS, listed, listed_name
 
 CLUSTERS = ("submitit_local", "submitit_slurm", "ray")  # files of conf/hydra/launcher
 _make_loader_class = omegaconf._utils.get_yaml_loader
@@ -38,14 +39,43 @@ class Repository(ConfigRepository):
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         """The file, with its absolute overrides bound to the top level."""
+        group, _, name = config_path.partition("/")
+        if group in TARGETS and (options := listed(name)):
+            return _file_of_several(group, options)
         with _fast_yaml():
             result = super().load_config(config_path)
         for entry in (result.defaults_list or []) if result is not None else []:
-            if isinstance(entry, GroupDefault) and entry.override and entry.package is None:
-                group = entry.group or ""
-                if group.startswith("/"):
-                    entry.package = f"_global_.{group[1:].replace('/', '.')}"
+            if not isinstance(entry, GroupDefault):
+                continue
+            group = entry.group or ""
+            if isinstance(entry.value, list) and group.lstrip("/") in TARGETS:
+                entry.value = listed_name(entry.value)
+            if entry.override and entry.package is None and group.startswith("/"):
+                entry.package = f"_global_.{group[1:].replace('/', '.')}"
         return result
+
+
+class Loader(ConfigLoaderImpl):
+    """Hydra's loader, to which the choice of several options is one choice."""
+
+    def _parse_overrides_and_create_caching_repo(
+        self, config_name: str | None, overrides: list[str]
+    ) -> tuple[list[Override], CachingConfigRepository]:
+        parsed, repository = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
+        for override in parsed:
+            if override.key_or_group in TARGETS and isinstance(override.value(), list):
+                override._value = listed_name(cast(list[str], override.value()))  # pyright: ignore[reportPrivateUsage]
+        return parsed, repository
+
+
+def _file_of_several(group: str, options: list[str]) -> ConfigResult:
+    """The file that stands for several options of a group, each in a block of its own."""
+    defaults: list[InputDefault] = [ConfigDefault(path="_self_")]
+    defaults += [ConfigDefault(path=option, package=option) for option in options]
+    content = OmegaConf.create({"_target_": TARGETS[group]})
+    return ConfigResult(
+        provider="aiexp", path="", config=content, header={"package": None}, defaults_list=defaults
+    )
 
 
 @contextmanager
@@ -95,7 +125,7 @@ def make_loader(dirs: ConfDirs) -> ConfigLoaderImpl:
         schema = path.get_path().pop()  # must stay the last
         path.append("command-line", f"file://{dirs.extra}")
         path.get_path().append(schema)
-    loader = ConfigLoaderImpl(path)
+    loader = Loader(path)
     loader.repository = Repository(path)
     return loader
 

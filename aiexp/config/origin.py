@@ -9,6 +9,7 @@ from typing import Any, cast
 import yaml
 
 from aiexp.config.folders import PRIMARY, ConfDirs, Option, shown
+from aiexp.config.group.several import listed
 from aiexp.storage.reader import LOADER
 
 
@@ -57,7 +58,11 @@ class Origin:
     def file(self, key: str) -> Path | None:
         """The file whose line won: the chosen options first, the last merged of them first."""
         options = self._options
-        group = key.split(".")[0].split("[")[0]
+        group, _, inside = key.partition(".")
+        group = group.split("[")[0]
+        block, _, rest = inside.partition(".")
+        if block in listed(self.choices.get(group, "")) and (option := _option(options, group, block)):
+            return _written_in(option, rest, options, set()) or option.path
         own = [
             o
             for g, name in self.choices.items()

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from aiexp.config.block_groups import BLOCK_GROUPS
 from aiexp.config.folders import GROUPS, ConfDirs
+from aiexp.config.group.block_groups import BLOCK_GROUPS
+from aiexp.config.group.several import TARGETS
 from aiexp.config.misspelled import known_elsewhere, torn_apart, unreadable
 from aiexp.config.resolve import keys_of
 from aiexp.config.target.arguments import GIVEN
@@ -91,7 +92,9 @@ def _sweep_without_m(override: "Override", is_group: bool) -> AiexpError:
     text = override.input_line or ""
     name, _, value = text.partition("=")
     fix = "add -m to run each of them"
-    if not is_group:
+    if name in TARGETS:
+        fix += f", or type '{name}=[{value}]' for all of them in one run"
+    elif not is_group:
         fix += f", or type '{name}=[{value}]' for a list, '{name}=\"{value}\"' for one text"
     return ConfigError(f"'{name}' has several values, for one run", where=TYPED + text, fix=fix)
 
@@ -111,6 +114,15 @@ def _option_fits(
             ConfigError(f"'{group}=null' is not an option", where=where, fix=f"type ~{group} for none")
         )
         return False
+    if isinstance(value, list):
+        return _options_fit(value, group, options, where, errors)
+    return _is_option(value, group, options, where, errors)
+
+
+def _is_option(
+    value: Any, group: str, options: dict[str, dict[str, Any]], where: str, errors: list[AiexpError]
+) -> bool:
+    """Whether a value names an option of a group."""
     if str(value) in options[group]:
         return True
     what = f"no option '{value}' in group '{group}'.{nearest(str(value), options[group])}"
@@ -118,6 +130,21 @@ def _option_fits(
         ConfigError(what, where=where, fix="options are", options=options[group], see=f"aiexp list {group}")
     )
     return False
+
+
+def _options_fit(
+    values: list[Any], group: str, options: dict[str, dict[str, Any]], where: str, errors: list[AiexpError]
+) -> bool:
+    """Whether a list names options of a group that takes several, each once."""
+    if group not in TARGETS:
+        fix = f"type {group}={values[0]}" if values else f"type ~{group} for none"
+        errors.append(ConfigError(f"'{group}' takes one option, not a list", where=where, fix=fix))
+        return False
+    if not values or len(set(map(str, values))) < len(values):
+        what = f"'{group}' names an option twice" if values else f"'{group}=[]' names no option"
+        errors.append(ConfigError(what, where=where, fix=f"type each once; for none {group}=none"))
+        return False
+    return all([_is_option(value, group, options, where, errors) for value in values])
 
 
 def key_fits(override: "Override", base: DictConfig, errors: list[AiexpError]) -> bool:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from aiexp.checkpoint.manifest import saved_steps
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.file import CHECKPOINTS, FIGURES, STATUS
+from aiexp.rundir.file import CHECKPOINTS, ENVIRONMENT, FIGURES, STATUS
 from aiexp.rundir.named import short_name
+from aiexp.rundir.tracked import tracked
 from aiexp.rundir.weights import checkpoint_path
 from aiexp.text.number import digits
 
@@ -92,6 +93,14 @@ def next_lines(directory: RunDirectory, shown: str, example: str | None) -> list
     commands = [] if example is None else [f"aiexp predict {shlex.quote(run)} {example}"]
     commands.append(f"aiexp compare {shlex.quote(str(Path(shown).parent))}")
     return _labelled("next", commands)
+
+
+def look_lines(directory: RunDirectory) -> list[str]:
+    """How to look at what the trackers have, and to upload what W&B has not."""
+    records = [r for r in tracked(directory.read_json(ENVIRONMENT)).values() if "failure" not in r]
+    looks = [str(record["look"]) for record in records if record.get("look")]
+    uploads = [str(record["upload"]) for record in records if record.get("mode") == "offline"]
+    return [*_labelled("look", looks), *_labelled("send", uploads)]
 
 
 def _labelled(label: str, lines: Iterable[str]) -> list[str]:

@@ -29,7 +29,7 @@ class Display:
     """Says lines to the terminal and `run.log`; shows a bar only where it can be redrawn.
 
     Args:
-        log: Path of run.log; appended to.
+        log: Path of run.log; appended to, from `log_bytes` on.
     """
 
     def __init__(self, log: Path) -> None:
@@ -37,6 +37,7 @@ class Display:
         self._path = log
         with storage_errors("opening the log", log):
             self._log = log.open("a", encoding="utf-8")
+            self.log_bytes = self._log.tell()  # where the lines of this process begin
         self._progress: Progress | None = None
         self._bar: Any = None
         self._next_refresh = 0.0

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aiexp.checkpoint.store import CheckpointPolicy, CheckpointStore
     from aiexp.task.report import Evaluation
     from aiexp.tracker.base import Tracker
+    from aiexp.tracker.several import SeveralTrackers
 
 
 class Follower:
@@ -55,7 +56,10 @@ class Follower:
 
         return CheckpointStore(self.directory.path / CHECKPOINTS)
 
-    def follow(self, tracker: "Tracker", experiment: Parts, changes: list[str]) -> None:
+    def track_with(self, tracker: "Tracker | SeveralTrackers") -> None:
+        """Nothing: the leader does it."""
+
+    def follow(self, experiment: Parts, changes: list[str]) -> None:
         """Sees to it that this rank has read the leader's data."""
         from aiexp.task.contract import checked_fingerprint
 

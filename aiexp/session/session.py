@@ -19,7 +19,7 @@ from aiexp.rundir.file import CHECKPOINTS, ENVIRONMENT, ERROR_LOG, FIGURES, LOG,
 from aiexp.rundir.metrics import MetricsFile
 from aiexp.rundir.seal import make_seal
 from aiexp.rundir.state import State
-from aiexp.session.closing import brief, next_lines, places, prediction_example, result_table
+from aiexp.session.closing import brief, look_lines, next_lines, places, prediction_example, result_table
 from aiexp.session.display import Display
 from aiexp.session.failure import explain
 from aiexp.session.figures import draw_last, write_figures
@@ -32,7 +32,7 @@ from aiexp.task.report import Evaluation
 from aiexp.text.number import duration, file_size
 from aiexp.text.secrets import redact, redact_text
 from aiexp.tracker.base import RunInfo, Tracker
-from aiexp.tracker.guard import GuardedTracker
+from aiexp.tracker.following import Following
 from aiexp.tracker.none import NullTracker
 from aiexp.tracker.run_info import describe_run
 from aiexp.world.world import World
@@ -40,6 +40,7 @@ from aiexp.world.world import World
 if TYPE_CHECKING:  # a session begins, and hears signals, before torch is imported
     from aiexp.checkpoint.store import CheckpointPolicy, CheckpointStore
     from aiexp.session.job import Pruning
+    from aiexp.tracker.several import SeveralTrackers
 
 
 @final
@@ -73,8 +74,8 @@ class Session:
         self.stop = stop or StopSignal()
         self._watch = nullcontext() if stop else self.stop
         self._exit = ExitStack()
-        self._tracker: Tracker = NullTracker()
-        self._waiting: tuple[GuardedTracker, RunInfo] | None = None  # until training begins
+        self._tracker = Following(NullTracker(), "none", directory.path)
+        self._info: RunInfo | None = None  # of the run, until training begins
         self._started = time.monotonic()
         self._elapsed_before = 0.0
         self._throughput = ""
@@ -151,11 +152,16 @@ class Session:
 
         return CheckpointStore(self.directory.path / CHECKPOINTS)
 
-    def follow(self, tracker: Tracker, experiment: Parts, changes: list[str]) -> None:
+    def track_with(self, tracker: "Tracker | SeveralTrackers") -> None:
+        """Lets trackers prepare; they start when training begins, so that they never see what is refused."""
+        name = self.directory.read_typed()[0].get("tracker") or "tracker"
+        self._tracker = Following(tracker, name, self.directory.path)
+        self._tracker.prepare()
+
+    def follow(self, experiment: Parts, changes: list[str]) -> None:
         """Says and records what the run consists of.
 
         Args:
-            tracker: Not started yet; it is when training begins, so that it never sees what is refused.
             experiment: Built.
             changes: What was typed when resuming.
         """
@@ -178,6 +184,7 @@ class Session:
         self.say(f"dataset   {choices.get('dataset')}: {counts}")
         model = f"{choices['model']}: " if "model" in choices else ""
         self.say(f"model     {model}{parameters:,} parameters")
+        self._tracker.wait()  # the evaluation that comes next may fork
         environment = directory.read(ENVIRONMENT)
         fingerprint = checked_fingerprint(experiment.dataset)
         check_same_data(self.world, fingerprint)
@@ -189,7 +196,7 @@ class Session:
             )
         known = {split: count for split, count in sizes.items() if count is not None}
         directory.keep(remember(experiment.dataset), experiment.carried)
-        self._waiting = GuardedTracker(tracker), describe_run(directory, self.config, description)
+        self._info = describe_run(directory, self.config, description, self.display.log_bytes)
         directory.write_environment(
             hardware=hardware.record(),
             dataset={"examples": known, "fingerprint": fingerprint},
@@ -203,10 +210,9 @@ class Session:
 
     def begin(self, step: int, total_steps: int) -> None:
         """Training begins at `step`."""
-        if self._waiting is not None:
-            self._tracker, info = self._waiting
+        if self._info is not None:
             with self.stop.interruptible():  # nothing is lost before the first step
-                self.directory.write_environment(tracker=self._tracker.start(info))
+                self.directory.write_environment(tracker=self._tracker.start(self._info))
         self.directory.write_status(step=step, total_steps=total_steps)
         self.display.begin(step, total_steps)
 
@@ -272,7 +278,8 @@ class Session:
         )
         shown, directory = self.shown_path, self.directory
         self.display.say_block(result_table(metrics))
-        self.display.say_block(places(directory, shown) + next_lines(directory, shown, self._example))
+        lines = places(directory, shown) + look_lines(directory)
+        self.display.say_block(lines + next_lines(directory, shown, self._example))
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold of the session."""

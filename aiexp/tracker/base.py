@@ -1,8 +1,8 @@
 """The contract of a tracker: follows a run beside `metrics.jsonl`, which is always written."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from aiexp.task.report import Table
 
@@ -21,6 +21,8 @@ class RunInfo:
         config: The full resolved config, secrets redacted.
         previous: What `start` returned when this run directory was tracked before; only the id if the
             process was killed meanwhile; None in a new run directory.
+        environment: What environment.json says of code, packages and machine, secrets redacted.
+        log_bytes: Where in run.log the lines of this process begin.
     """
 
     directory: Path
@@ -31,13 +33,19 @@ class RunInfo:
     tags: list[str]
     config: dict[str, Any]
     previous: dict[str, Any] | None
+    environment: dict[str, Any] = field(default_factory=lambda: {})
+    log_bytes: int = 0
 
 
+@runtime_checkable
 class Tracker(Protocol):
     """A follower of one run. It may fail; the run never fails with it (`aiexp.tracker.guard`)."""
 
     def start(self, run: RunInfo) -> dict[str, Any]:
-        """Opens the run, or continues it; returns what to record in `environment.json` (id, url, mode)."""
+        """Opens the run, or continues it; returns what to record in `environment.json`.
+
+        Such as id, url, mode; under `look` what one types to look at the run, or its address.
+        """
         ...
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
@@ -53,7 +61,20 @@ class Tracker(Protocol):
         ...
 
     def close(self, exit_code: int) -> None:
-        """Ends the run; bounded in time."""
+        """Ends the run; bounded in time. Without a `start`: undoes what `prepare` has done."""
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A tracker that has something to do while data and model are built."""
+
+    def prepare(self, directory: Path) -> None:
+        """Imports what `start` needs, starts processes of its own; makes no run yet. In a thread of its own.
+
+        Args:
+            directory: The run directory.
+        """
         ...
 
 

@@ -10,7 +10,7 @@ from typing import Any, final
 
 from aiexp.errors import AiexpError
 from aiexp.task.report import Table
-from aiexp.tracker.base import RunInfo, Tracker
+from aiexp.tracker.base import Preparing, RunInfo, Tracker
 from aiexp.tracker.notice import notice
 
 logger = logging.getLogger(__name__)
@@ -28,15 +28,38 @@ class GuardedTracker:
 
     Args:
         tracker: The tracker that does the work; its `close` must be bounded in time.
+        name: What to call it where there are others.
     """
 
-    def __init__(self, tracker: Tracker) -> None:
-        self.tracker = tracker
+    def __init__(self, tracker: Tracker, name: str | None = None) -> None:
+        self.tracker, self.name = tracker, name
+        self._has_begun = isinstance(tracker, Preparing)  # so that there is something to close
+        self._problem: AiexpError | None = None
         self.failure: str | None = None
         self.upload: str | None = None  # the command that uploads later, when the tracker has one
         self.calls: queue.Queue[tuple[str, Callable[[], None]] | None] = queue.Queue(MAX_WAITING)
         self.thread = threading.Thread(target=self._work, daemon=True, name="aiexp-tracker")
         self.lock = threading.Lock()
+
+    def prepare(self, directory: Path) -> None:
+        """What the tracker can do before there is a run; what it lacks is said by `check`.
+
+        Args:
+            directory: The run directory.
+        """
+        if not isinstance(self.tracker, Preparing):
+            return
+        try:
+            self.tracker.prepare(directory)
+        except AiexpError as error:
+            self._problem = error
+        except Exception:
+            logger.debug("tracker.prepare failed", exc_info=True)  # it only saves time: `start` will say it
+
+    def check(self) -> None:
+        """Raises the `AiexpError` that `prepare` met."""
+        if self._problem is not None:
+            raise self._problem
 
     def start(self, run: RunInfo) -> dict[str, Any]:
         """What the tracker wants recorded, or {"failure": ...} when it cannot start.
@@ -44,6 +67,7 @@ class GuardedTracker:
         Raises:
             AiexpError: if the config demands what the tracker cannot have (`tracker.mode=required`).
         """
+        self._has_begun = True
         try:
             record = self.tracker.start(run)
         except AiexpError:
@@ -69,6 +93,8 @@ class GuardedTracker:
 
     def close(self, exit_code: int) -> None:
         """Finishes what waits and ends the run; after a failure too, so that what came before it is kept."""
+        if not self._has_begun:
+            return
         if self.thread.is_alive():
             self._drain()
         self._try("close", lambda: self.tracker.close(exit_code))
@@ -111,4 +137,5 @@ class GuardedTracker:
             reason = str(error).strip() or "no message"
             self.failure = f"{name}: {type(error).__name__}: {reason}"
         later = f"; upload later: {self.upload}" if self.upload else ""
-        notice(f"tracking stopped, the run and its metrics.jsonl go on: {self.failure}{later}")
+        by = f" by {self.name}" if self.name else ""
+        notice(f"tracking{by} stopped, the run and its metrics.jsonl go on: {self.failure}{later}")

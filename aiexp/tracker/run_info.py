@@ -9,13 +9,16 @@ from aiexp.rundir.record import lineage
 from aiexp.tracker.base import RunInfo, telling_name
 
 
-def describe_run(directory: RunDirectory, config: dict[str, Any], described: dict[str, Any]) -> RunInfo:
+def describe_run(
+    directory: RunDirectory, config: dict[str, Any], described: dict[str, Any], log_bytes: int
+) -> RunInfo:
     """What a tracker may know; its id is on disk then, so that a kill while it starts makes no second run.
 
     Args:
         directory: The run directory.
         config: Resolved, secrets masked.
         described: What the task says of itself.
+        log_bytes: See `RunInfo`.
     """
     choices, overrides = directory.read_typed()
     environment = directory.read_json(ENVIRONMENT)
@@ -30,5 +33,7 @@ def describe_run(directory: RunDirectory, config: dict[str, Any], described: dic
         group=environment.get("sweep"),
         tags=[choices[group] for group in ("task", "model", "dataset") if group in choices],
         config=config | described | lineage(environment),
-        previous=environment.get("tracker") or ({"id": known} if known else None),
+        previous={"id": known} if known else None,
+        environment=environment,
+        log_bytes=log_bytes,
     )

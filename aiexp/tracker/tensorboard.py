@@ -8,6 +8,7 @@ from aiexp.errors import HardwareError
 from aiexp.ranges import PositiveFloat
 from aiexp.task.report import Table
 from aiexp.tracker.base import RunInfo
+from aiexp.tracker.notice import short_path
 
 FOLDER = "tensorboard"
 
@@ -24,8 +25,8 @@ class TensorBoardTracker:
         self.flush_seconds = flush_seconds
         self.writer: Any = None
 
-    def start(self, run: RunInfo) -> dict[str, Any]:
-        """Opens the event files in `<run directory>/tensorboard`.
+    def prepare(self, directory: Path) -> None:
+        """Imports the writer.
 
         Raises:
             HardwareError: if the package is not installed.
@@ -39,8 +40,17 @@ class TensorBoardTracker:
             what = "the package tensorboard is not installed"
             raise HardwareError(what, where="tracker=tensorboard", fix=fix) from error
         self.make_writer = SummaryWriter
+
+    def start(self, run: RunInfo) -> dict[str, Any]:
+        """Opens the event files in `<run directory>/tensorboard`.
+
+        Raises:
+            HardwareError: if the package is not installed.
+        """
+        self.prepare(run.directory)
         self.directory, self.is_resumed = run.directory / FOLDER, run.previous is not None
-        return {"mode": "tensorboard", "dir": FOLDER}
+        look = f"tensorboard --logdir {short_path(run.directory.parent)}"  # all runs of the task
+        return {"mode": "tensorboard", "dir": FOLDER, "look": look}
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """One point a metric."""

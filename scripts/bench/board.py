@@ -28,6 +28,7 @@ from compare import make_runs
 from side import write_json
 
 METRICS = ("eval/accuracy", "train/accuracy", "eval/loss", "train/loss")
+CHARTED = 50  # runs whose curves panels show: 10 groups of 5 seeds
 LOOK_SECONDS = 1.1  # a board looks at the disk once a second
 
 
@@ -65,7 +66,7 @@ class Board:
         assert self.process.stderr is not None
         self.address = self.process.stderr.readline().split()[2]
         self.start_seconds = time.perf_counter() - begun
-        self.version, self.versions = 0, dict.fromkeys(METRICS, 0)
+        self.version, self.versions, self.only = 0, dict.fromkeys(METRICS, 0), range(CHARTED)
 
     def processor(self) -> float:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -83,6 +84,7 @@ class Board:
     def ask(self) -> tuple[dict[str, Any], int]:
         """What has changed, as the page asks for it, and how many bytes say so."""
         curves = "".join(f"&curve={version}:{name}" for name, version in self.versions.items())
+        curves += f"&only={','.join(map(str, self.only))}"
         body = self.get(f"changes?since={self.version}{curves}")
         found = json.loads(body)
         self.version, self.versions = found["version"], dict.fromkeys(METRICS, found["version"])

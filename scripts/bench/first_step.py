@@ -88,8 +88,9 @@ def main() -> None:
     from aiexp.trainer.loop import Loop
     from aiexp.trainer.stepper import Stepper
 
-    marking(Session, "follow", "W&B started")
+    marking(Session, "follow", "run described")
     marking(Loop, "check_metrics", "one batch evaluated (imports scikit-learn)")
+    marking(Session, "begin", "trackers started")
     step = Stepper.step
 
     def first(self: Stepper, *args: Any) -> None:

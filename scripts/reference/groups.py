@@ -20,6 +20,7 @@ ABOUT = {
     "tracker": "The service that follows a run beside its directory.",
     "optimizer": "Takes the place of the task's own optimizer: `aiexp run optimizer=sgd`.",
     "schedule": "Takes the place of the trainer's schedule: `aiexp run schedule=one_cycle`.",
+    "average": "Takes the place of the trainer's average of weights: `aiexp run average=ema`.",
     "hydra/launcher": "Where the jobs of a sweep run.",
     "hydra/sweeper": "Which jobs a sweep has; without one the grid of all values that were typed.",
 }
@@ -143,13 +144,16 @@ def _header(lines: list[str]) -> tuple[list[str], list[str]]:
     return facts, purpose
 
 
+def root_of(group: str) -> str:
+    """Where the keys of a group stand in the config."""
+    places = {"optimizer": "task.optimizer", "schedule": "trainer.schedule", "average": "trainer.average"}
+    return places.get(group, group.replace("/", "."))
+
+
 def _keys(group: str, keys: dict[str, Key]) -> str:
     """The table of an option's keys."""
-    root = group.replace("/", ".") if group.startswith("hydra/") else group
-    if group in ("optimizer", "schedule"):
-        root = {"optimizer": "task.optimizer", "schedule": "trainer.schedule"}[group]
     rows = [
-        [code(f"{root}.{key.name}"), code(_shown(key)), prose(key.type), prose(key.text)]
+        [code(f"{root_of(group)}.{key.name}"), code(_shown(key)), prose(key.type), prose(key.text)]
         for key in keys.values()
         if key.name.rpartition(".")[2] not in RESERVED
     ]

@@ -49,6 +49,7 @@ def test_a_run_from_its_beginning_to_its_end(tmp_path: Path) -> None:
     assert progress["left"] == pytest.approx(6.0)  # 12 steps of 0.5 s
     assert metrics["train/loss"] == 0.125
     assert then["curves"]["metrics"]["train/loss"][0][2][-1] == 0.125
+    assert watch.changes(0, {"train/loss": 0}, {7})["curves"]["metrics"] == {}
     nothing = watch.changes(then["version"], {"train/loss": then["version"]})
     assert (nothing["runs"], nothing["curves"]["metrics"]) == ([], {})
     run.end(**{"test/accuracy": 0.75})

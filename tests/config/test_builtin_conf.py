@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from aiexp.config.block_groups import BLOCK_GROUPS
 from aiexp.config.compose import Merged, compose
 from aiexp.config.composed import Composed
 from aiexp.config.described.header import Header, read_header
 from aiexp.config.folders import GROUPS, Option, builtin_dirs, conf_dirs
+from aiexp.config.group.block_groups import BLOCK_GROUPS
 from aiexp.config.target.arguments import GIVEN
 from aiexp.config.target.signature import read
 

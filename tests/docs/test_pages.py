@@ -38,8 +38,11 @@ ON_RUNS = (
     "serve",
     "compare",
     "runs",
+    "board",
+    "show",
 )
 STATES = "state"
+ROOTS = r"task|model|dataset|trainer|hardware|tracker|hydra\.launcher|hydra\.sweeper"
 
 
 @cache
@@ -48,9 +51,7 @@ def keys() -> set[str]:
     files = groups.group_files()
     found = {"seed", "outputs", "start_from", "start_from.model", STATES}
     for group, options in files.items():
-        root = {"optimizer": "task.optimizer", "schedule": "trainer.schedule"}.get(
-            group, group.replace("/", ".")
-        )
+        root = groups.root_of(group)
         found |= {group, root}
         for option in groups.public(options).values():
             found |= {f"{root}.{name}" for name in keys_of(option, options)}
@@ -87,6 +88,8 @@ def accept(command: Command) -> None:
                 raise
     elif name in ("run", "check"):
         compose(words)
+    elif name == "show" and any("=" in word for word in words):
+        compose([word for word in words if "=" in word])
     elif name in ON_RUNS:
         check_words(words)
         check_words([f"{flags[flag]}=" for flag in ("by",) if flags.get(flag, "class") != "class"])
@@ -135,20 +138,24 @@ def test_a_wrong_command_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("page", page_files(), ids=lambda p: p.relative_to(DOCS).as_posix())
 def test_the_keys_that_a_page_names_exist(page: Path) -> None:
-    roots = "|".join(
-        ["task", "model", "dataset", "trainer", "hardware", "tracker", "hydra.launcher", "hydra.sweeper"]
-    )
     text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
-    own = {"task.losses", "task.base"}  # rooms of aiexp/
-    named = {
-        word
-        for code in re.findall(r"`([^`\n]+)`", text)
-        for word in re.findall(rf"(?<![\w./])(?:{roots})\.[a-z_.]+(?![\w(/*])", code)
-    }
-    named = {word for word in named if not re.search(r"\.(py|yaml|svg|png|md)$", word)}
+    if page.name.startswith("from_"):  # the first column has the words of others
+        text = re.sub(r"^\|[^|]*\|", "", text, flags=re.MULTILINE)
+    code = "\n".join(re.findall(r"`([^`\n]+)`", text))
+    named = set(re.findall(rf"(?<![\w./])(?:{ROOTS})\.[a-z_.]+(?![\w(/*])", code))
+    named = {word for word in named if not re.search(r"\.(py|yaml|safetensors)$", word)}
+    rooms = {word for word in named if (ROOT / "aiexp" / word.replace(".", "/")).parent.is_dir()}
     if page.name in ("decisions.md", "architecture.md"):
-        named = {word for word in named if not (ROOT / "aiexp" / word.replace(".", "/")).parent.is_dir()}
+        named -= rooms
+    files = page.parent.glob("conf/*/*.yaml")  # of a tutorial
+    own = {f"{path.parent.name}.{word}" for path in files for word in flat_keys(path)}
+    named = {word for word in named if not word.endswith("._target_")}
     assert sorted(named - keys() - own) == []
+
+
+def flat_keys(path: Path) -> set[str]:
+    """The keys of a tutorial's own file, those at its top."""
+    return set(yaml.safe_load(path.read_text("utf-8")))
 
 
 @pytest.mark.parametrize("page", page_files(), ids=lambda p: p.relative_to(DOCS).as_posix())

@@ -142,7 +142,10 @@ def test_the_metrics_that_configs_name_are_those_that_tasks_say_they_log() -> No
     files = groups.group_files()["task"]
     quality = metrics.page(PACKAGE).partition("## SampleQuality")[2]
     for name in groups.public(files):
-        metric = keys_of(files[name], files)["reference.metric"].default.partition("/")[2]
+        reference = keys_of(files[name], files).get("reference.metric")
+        if reference is None:
+            continue  # not measured yet
+        metric = reference.default.partition("/")[2]
         logs = said[name].texts["Logs"] + quality
         # mse_1 of the tasks that say mse_s
         assert metric in logs or f"{metric.rpartition('_')[0]}_s" in logs, (name, metric)

@@ -11,6 +11,7 @@ import pytest
 from aiexp.errors import HardwareError
 from aiexp.task.report import Table
 from aiexp.tracker.base import RunInfo
+from aiexp.tracker.notice import short_path
 from aiexp.tracker.tensorboard import TensorBoardTracker
 from tests.tracker.pictures import PNG
 
@@ -29,7 +30,9 @@ def read_events(directory: Path) -> Any:
 def test_metrics_pictures_and_tables(make_run: MakeRun) -> None:
     run, tracker = make_run(), TensorBoardTracker(flush_seconds=10)
     (run.directory / "p.png").write_bytes(PNG)
-    assert tracker.start(run) == {"mode": "tensorboard", "dir": "tensorboard"}
+    record = tracker.start(run)
+    assert (record["mode"], record["dir"]) == ("tensorboard", "tensorboard")
+    assert record["look"] == f"tensorboard --logdir {short_path(run.directory.parent)}"
     for step in (1, 2):
         tracker.log(step, {"train/loss": 1 / step, "time/step_seconds": 0.5})
     tracker.log_picture(2, "test/confusion", run.directory / "p.png")

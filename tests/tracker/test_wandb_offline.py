@@ -23,7 +23,7 @@ MakeRun = Callable[..., RunInfo]
 
 def follow(run: RunInfo) -> dict[str, Any]:
     """Logs a little of everything; returns what the tracker says of itself."""
-    tracker = make_tracker(tags=["mine"], project="reviews")
+    tracker = make_tracker(tags=["mine"], project="reviews", record=[])
     for name, content in (("p.png", PNG), ("g.gif", GIF)):
         (run.directory / name).write_bytes(content)
     record = tracker.start(run)

@@ -22,7 +22,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 def test_run_arrives_and_resumes_in_place(server: FakeWandb, make_run: MakeRun, capfd: Capture) -> None:
-    run, tracker = make_run(), make_tracker(entity="team")
+    run, tracker = make_run(), make_tracker(entity="team", record=[])
     (run.directory / "p.png").write_bytes(PNG)
     record = tracker.start(run)
     for step in (1, 2, 3):
@@ -137,8 +137,8 @@ CLIENT = """
 import os, signal, time
 from pathlib import Path
 import wandb
-from aiexp.tracker import guard, wandb_service
-from aiexp.tracker import wandb as tracker_module
+from aiexp.tracker import guard
+from aiexp.tracker.wandb import tracker as tracker_module
 from aiexp.tracker.base import RunInfo
 from tests.tracker.conftest import make_tracker
 

@@ -174,7 +174,7 @@ function dimension(name, values) {
       values: values.map((value) => (value === null ? scale(isLog ? low : middle) : scale(value))),
     };
     const ticks = unique.length <= 8 ? unique : isLog ? [low, Math.sqrt(low * high), high] : null;
-    return ticks ? { ...made, tickvals: ticks.map(scale), ticktext: ticks.map(formatNumber) } : made;
+    return ticks ? { ...made, tickvals: ticks.map(scale), ticktext: ticks.map(formatTick) } : made;
   }
   const texts = [...new Set(values.map((value) => String(value ?? "-")))];
   const step = Math.ceil(texts.length / 20); // more labels would overlap

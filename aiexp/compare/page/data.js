@@ -78,6 +78,11 @@ function shorten(text, most) {
   return text.length > most ? text.slice(0, most - 1) + "\u2026" : text;
 }
 
+/** The same for a text whose end tells it from others. */
+function cutMiddle(text, most) {
+  return text.length > most ? `${text.slice(0, most - 12)}\u2026${text.slice(-11)}` : text;
+}
+
 function plural(count, word) {
   return `${count} ${word}${count === 1 ? "" : "s"}`;
 }
@@ -85,6 +90,11 @@ function plural(count, word) {
 /** A number alone, in four digits. */
 function formatNumber(value) {
   return value === null || value === undefined ? "" : formatFixed(value, decimalsOf([value]));
+}
+
+/** The same without zeros at the end, for a scale that nothing has to be aligned with. */
+function formatTick(value) {
+  return String(Number(value.toPrecision(4)));
 }
 
 /** Decimals at which the largest of some values has four digits; whole numbers have none. */

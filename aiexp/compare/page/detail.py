@@ -68,10 +68,10 @@ def _log(run: Path, is_brief: bool) -> str:
 
 
 def _environment(run: Path, is_brief: bool) -> str:
-    """environment.json as text; in a page without the packages."""
+    """environment.json as text; in a page, which may be sent to others, without packages and places."""
     found = read_or_empty(run / ENVIRONMENT)
-    if is_brief:
-        found.pop("packages", None)
+    for key in ("packages", "hostname", "working_directory") if is_brief else ():
+        found.pop(key, None)
     return _beginning(json.dumps(found, indent=2, ensure_ascii=False) if found else "", is_brief)
 
 

@@ -2,14 +2,36 @@
 // The board: asks its server what has changed, and brings the page up to date. A page that is one file asks nothing.
 
 const POLL_SECONDS = 2;
+const ALL_OF = 200; // so many runs have all their curves fetched; of more, those that panels show
 const versions = new Map(); // of the curves that are here, by metric
+let covered = new Set(); // numbers of the runs whose curves are here; null: of all
 let version = 0;
 let isAsking = false;
 let pollTimer = 0;
 
+/** The runs that panels may show, by their numbers: of each task the first groups; null for all. */
+function neededRuns() {
+  if (numRuns <= ALL_OF) return null;
+  const byTask = new Map();
+  for (const run of chartedRuns()) {
+    const task = runs.task[run];
+    if (!byTask.has(task)) byTask.set(task, new Map());
+    const groups = byTask.get(task),
+      group = grouping.of[run] ?? Infinity;
+    groups.set(group, [...(groups.get(group) ?? []), runs.number[run]]);
+  }
+  const first = (groups) => [...groups].sort(([a], [b]) => a - b).slice(0, MOST_GROUPS);
+  return new Set([...byTask.values()].flatMap((groups) => first(groups).flatMap(([, numbers]) => numbers)));
+}
+
+function isCovered(needed) {
+  return covered === null || (needed !== null && [...needed].every((number) => covered.has(number)));
+}
+
 /** Whether the curves of all these metrics are here; what is missing is asked for. */
 function hasCurves(metrics) {
-  if (!content.live || metrics.every((metric) => versions.has(metric))) return true;
+  if (!content.live) return true;
+  if (isCovered(neededRuns()) && metrics.every((metric) => versions.has(metric))) return true;
   ask();
   return false;
 }
@@ -54,7 +76,13 @@ async function ask() {
   isAsking = true;
   clearTimeout(pollTimer);
   const wanted = wantedMetrics();
+  const needed = neededRuns();
+  if (!isCovered(needed)) {
+    covered = needed === null ? null : new Set([...covered, ...needed]);
+    versions.clear();
+  }
   const asked = new URLSearchParams({ since: version });
+  if (covered !== null) asked.set("only", [...covered].join(","));
   for (const metric of wanted) asked.append("curve", `${versions.get(metric) ?? 0}:${metric}`);
   const found = await fetchJson(`changes?${asked}`);
   isAsking = false;
@@ -66,7 +94,8 @@ async function ask() {
 
 /** Whether the panels that came into view meanwhile have their curves. */
 function hasCurvesNow() {
-  return wantedMetrics().every((metric) => versions.has(metric)) || byId("live").classList.contains("bad");
+  if (byId("live").classList.contains("bad")) return true; // it is asked again later
+  return isCovered(neededRuns()) && wantedMetrics().every((metric) => versions.has(metric));
 }
 
 async function take(found, wanted) {

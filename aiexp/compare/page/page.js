@@ -212,6 +212,7 @@ function preparePrint() {
   Object.values(DRAW).forEach((draw) => draw());
   content.curves.names.forEach((metric) => stalePanels.add(metric));
   drawPanels(true);
+  for (const image of document.querySelectorAll(".gallery img")) image.loading = "eager";
   for (const chart of document.querySelectorAll(".js-plotly-plot"))
     if (chart.offsetParent) Plotly.Plots.resize(chart);
   addEventListener(

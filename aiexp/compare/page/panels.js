@@ -124,10 +124,26 @@ function drawPanel(metric) {
       margin: { l: 46, r: 10, t: 26, b: 36 },
       font: { ...layout({}).font, size: isLarge ? 12 : 11 },
       xaxis: { title: { text: X_TITLES[axis], standoff: 4 }, nticks: isLarge ? 10 : 5 },
-      yaxis: { type: byId("curve-log").checked ? "log" : "linear", nticks: isLarge ? 8 : 5 },
+      yaxis: byId("curve-log").checked
+        ? { type: "log", nticks: isLarge ? 8 : 5 }
+        : { type: "linear", nticks: isLarge ? 8 : 5, ...rangeOf(traces) },
     }),
     why,
   );
+}
+
+/** An axis by the lines; bands, which with two seeds go beyond everything, may widen it by a third a side. */
+function rangeOf(traces) {
+  const extent = (chosen) => {
+    const all = chosen.flatMap((trace) => trace.y).filter((value) => value !== null);
+    return [all.reduce((a, b) => Math.min(a, b), Infinity), all.reduce((a, b) => Math.max(a, b), -Infinity)];
+  };
+  const [low, high] = extent(traces.filter((trace) => trace.hoverinfo !== "skip"));
+  const [lowest, highest] = extent(traces);
+  const room = (high - low) / 3;
+  if (!(room > 0) || (lowest >= low - room && highest <= high + room)) return {};
+  const edge = (high - low) / 20;
+  return { range: [Math.max(lowest, low - room) - edge, Math.min(highest, high + room) + edge] };
 }
 
 /** The groups in the colours of the panels, and what the panels do not show. */

@@ -2,6 +2,7 @@
 // The table of runs: sorting, filtering, selecting, choosing columns.
 
 const MOST_COLUMNS = 14; // shown at first
+const LONGEST_NAME = 46; // characters
 
 let tableColumns = [];
 let sorted = { title: "", isDescending: false };
@@ -69,7 +70,7 @@ function nameCell(run) {
   const open = element(
     "button",
     { type: "button", class: "link", tabindex: "-1", onclick: () => showRun(run) },
-    runTitle(run),
+    cutMiddle(runTitle(run), LONGEST_NAME),
   );
   cell.append(dot, open);
   if (isHidden(run)) cell.append(element("span", { class: "muted" }, " (hidden)"));
@@ -193,9 +194,14 @@ function sortBy(column) {
   writeView();
 }
 
+/** Rows in the order of the column chosen; without one those that are under way come first. */
 function sortRows() {
   const column = tableColumns.find(({ title }) => title === sorted.title);
-  if (!column) return;
+  if (!column) {
+    const working = rows.filter((_, run) => isUnderWay(run));
+    byId("table").querySelector("tbody").prepend(...working);
+    return;
+  }
   const { isDescending } = sorted;
   const compare =
     column.kind === "number"

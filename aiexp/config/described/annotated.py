@@ -9,9 +9,9 @@ from typing import Any, cast
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from aiexp.config.block_groups import BLOCK_GROUPS
 from aiexp.config.composed import Composed
 from aiexp.config.folders import ConfDirs, shown
+from aiexp.config.group.block_groups import BLOCK_GROUPS
 from aiexp.config.origin import Origin
 from aiexp.storage.reader import LOADER
 from aiexp.text.secrets import redact

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping
 
-from aiexp.config.block_groups import BLOCK_GROUPS
 from aiexp.config.described.annotated import comments_in
 from aiexp.config.described.header import chain
 from aiexp.config.folders import PRIMARY, ConfDirs
+from aiexp.config.group.block_groups import BLOCK_GROUPS
 
 _LINE = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z_][\w-]*):")
 _WIDEST = 44  # columns in front of a comment

@@ -8,8 +8,8 @@ from typing import Any, cast, final
 
 import yaml
 
-from aiexp.config.block_groups import BLOCK_GROUPS
 from aiexp.config.folders import ConfDirs
+from aiexp.config.group.block_groups import BLOCK_GROUPS
 from aiexp.config.schema.annotation import ANY, BLOCK, Json, schema_of
 from aiexp.config.target.allowed import targets_in
 from aiexp.config.target.arguments import EXTRA_BLOCKS, GIVEN

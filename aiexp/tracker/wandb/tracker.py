@@ -3,17 +3,29 @@
 import os
 import threading
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, Literal, TypedDict, Unpack, final
 
 from aiexp.errors import ConfigError, HardwareError, nearest, reason_of
 from aiexp.ranges import PositiveFloat
+from aiexp.rundir.file import LOG
 from aiexp.task.report import Table
 from aiexp.text.secrets import redact, redact_text
 from aiexp.tracker.base import RunInfo
 from aiexp.tracker.best import Best
 from aiexp.tracker.notice import notice, short_path
-from aiexp.tracker.wandb_server import connection_problem
-from aiexp.tracker.wandb_service import Messages, avoid_unwritable_home, discard_service, kill_service
+from aiexp.tracker.recorded import Part
+from aiexp.tracker.wandb.folder import avoid_unwritable_home, link
+from aiexp.tracker.wandb.record import model_artifact, record_settings, send_record
+from aiexp.tracker.wandb.said import Said
+from aiexp.tracker.wandb.server import connection_problem
+from aiexp.tracker.wandb.service import (
+    Messages,
+    discard_service,
+    end_service,
+    kill_service,
+    start_service,
+)
+from aiexp.tracker.weights import SaveModel
 
 Mode = Literal["auto", "online", "offline", "disabled", "required"]
 # What WANDB_MODE and wandb's settings files may say, in our words.
@@ -29,6 +41,20 @@ MAX_NAME_CHARACTERS, MAX_TAG_CHARACTERS = 128, 64  # the server refuses longer o
 GRACE_SECONDS = 5.0  # beyond its own timeouts wandb's service process counts as hung
 
 
+class Waiting(TypedDict):
+    """How long W&B may keep a run waiting.
+
+    Args:
+        probe_seconds: How long the server may take to answer the question whether it is there.
+        init_timeout_seconds: How long opening a run online may take.
+        finish_timeout_seconds: How long the last upload may take.
+    """
+
+    probe_seconds: PositiveFloat
+    init_timeout_seconds: PositiveFloat
+    finish_timeout_seconds: PositiveFloat
+
+
 @final
 class WandbTracker:
     """A W&B run that follows the run; offline whenever the server cannot be used.
@@ -40,11 +66,13 @@ class WandbTracker:
         project: W&B project; None is WANDB_PROJECT, else "aiexp".
         entity: W&B user or team; None is the account's default.
         name: Name shown in W&B; None is the task and the overrides.
+        notes: A text shown beside the name.
         tags: Tags beside the task, model and dataset.
+        record: What is sent beside the metrics, secrets masked: git (commit, address, uncommitted changes),
+            command (command line, host, versions), console (run.log), requirements (packages).
+        save_model: Which weights become an artifact when the run is complete.
         has_system_metrics: Whether processor, memory and GPU load are recorded every 15 s.
-        probe_seconds: How long the server may take to answer the question whether it is there.
-        init_timeout_seconds: How long opening a run online may take.
-        finish_timeout_seconds: How long the last upload may take.
+        waiting: See `Waiting`.
     """
 
     def __init__(
@@ -54,26 +82,45 @@ class WandbTracker:
         project: str | None,
         entity: str | None,
         name: str | None,
+        notes: str | None,
         tags: list[str],
+        record: list[Part],
+        save_model: SaveModel,
         has_system_metrics: bool,
-        probe_seconds: PositiveFloat,
-        init_timeout_seconds: PositiveFloat,
-        finish_timeout_seconds: PositiveFloat,
+        **waiting: Unpack[Waiting],
     ) -> None:
-        self.mode, self.project, self.entity, self.name = mode, project, entity, name
-        self.tags, self.has_system_metrics, self.probe_seconds = list(tags), has_system_metrics, probe_seconds
-        self.init_timeout_seconds, self.finish_timeout_seconds = init_timeout_seconds, finish_timeout_seconds
+        self.mode, self.project, self.entity, self.name, self.notes = mode, project, entity, name, notes
+        self.tags, self.has_system_metrics = list(tags), has_system_metrics
+        self.record, self.waiting = list(record), waiting
+        self.save_model: SaveModel = save_model
         self.messages = Messages()
         self.run: Any = None
+        self.info: RunInfo | None = None
         self.upload = ""
-        self.best = Best(monitor=None, mode="max")
+        self.best: Best | None = None
+        self.console: Said | None = None
+        self.is_prepared = False
+
+    def prepare(self, directory: Path) -> None:
+        """Imports wandb and starts its service process, which the run will use.
+
+        Raises:
+            ConfigError: if WANDB_MODE is not a mode.
+        """
+        if (self._environment_mode() or self.mode) == "disabled":
+            return
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # no telemetry behind the user's back
+        avoid_unwritable_home(directory.resolve() / "wandb" / "cache")
+        self._set_up()
+        self.is_prepared = True
+        start_service()
 
     def start(self, run: RunInfo) -> dict[str, Any]:
         """Opens the W&B run, or continues it; says in one line where it is.
 
         Returns:
             {"mode"} when disabled, else also id, url (None offline), project, entity, dir (relative to the
-            run directory) and upload (the command that uploads what is still on disk).
+            run directory), upload (the command that uploads what is still on disk) and look.
 
         Raises:
             ConfigError: if WANDB_MODE is not a mode.
@@ -82,14 +129,13 @@ class WandbTracker:
         mode = self._environment_mode() or self.mode
         if mode == "disabled":
             return {"mode": "disabled"}
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # no telemetry behind the user's back
-        avoid_unwritable_home(run.directory.resolve() / "wandb" / "cache")
+        self.prepare(run.directory)
         settings = self._set_up()
         if mode == "auto":
             mode = WANDB_MODES.get(settings.mode, "online")
         if mode == "disabled":
             return {"mode": "disabled"}
-        problem = None if mode == "offline" else connection_problem(settings, self.probe_seconds)
+        problem = None if mode == "offline" else connection_problem(settings, self.waiting["probe_seconds"])
         if mode != "offline" and problem is None:
             problem = self._open_online(run)
         if problem is not None and self.mode == "required":
@@ -99,16 +145,28 @@ class WandbTracker:
             )
         if self.run is None:
             self._open("offline", run)
-        self.best = Best.of(run)
+        self.best, self.info = Best(run), run
+        try:
+            send_record(self.run, self.record, run)
+        except Exception as error:
+            notice(f"W&B does not get the run's code, command and packages: {reason_of(error)}")
+        if "console" in self.record:
+            self.console = Said(run.directory / LOG, run.log_bytes)
         return self._announce(run, problem)
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """Metrics with our step as a field: W&B's own step would drop what a resumed run repeats."""
-        if self.run is None:
+        if self.run is None or self.best is None:
             return
         self.run.log({"step": step, **metrics})
-        if self.best.update(metrics):
-            self.run.summary[f"best/{self.best.monitor}"] = self.best.value
+        better = self.best.update(metrics)
+        if better:
+            self.run.summary.update({f"best/{name}": value for name, value in better.items()})
+        self._write_console()
+
+    def _write_console(self) -> None:
+        if self.console is not None and (text := self.console.new_text()):
+            self.run.write_logs(text)
 
     def log_picture(self, step: int, name: str, path: Path) -> None:
         """A PNG or GIF file as W&B media; W&B keeps a copy."""
@@ -134,18 +192,22 @@ class WandbTracker:
         Raises:
             Exception: whatever wandb raises when its service process is dead.
         """
-        run, self.run = self.run, None
+        run = self.run
         if run is None:
+            if self.is_prepared:
+                end_service()
             return
-        watchdog = threading.Timer(self.finish_timeout_seconds + GRACE_SECONDS, kill_service)
+        watchdog = threading.Timer(self.waiting["finish_timeout_seconds"] + GRACE_SECONDS, kill_service)
         watchdog.daemon = True
         watchdog.start()
         try:
+            self._write_console()
             self._finish(run, exit_code)
         except BaseException:  # a stop request too: nothing is to wait for the service when Python ends
             discard_service()
             raise
         finally:
+            self.run = None
             watchdog.cancel()
         if self.messages.is_incomplete:
             notice(f"W&B has not received everything; upload the rest: {self.upload}")
@@ -153,6 +215,10 @@ class WandbTracker:
     def _finish(self, run: Any, exit_code: int) -> None:
         import wandb
 
+        if exit_code == 0 and self.info is not None:
+            artifact = model_artifact(self.info, self.save_model)
+            if artifact is not None:
+                run.log_artifact(artifact, aliases=["latest", f"step-{artifact.metadata['step']}"])
         try:
             run.finish(exit_code=exit_code)
         except TimeoutError:
@@ -166,6 +232,7 @@ class WandbTracker:
         is_continued = (run.previous or {}).get("id") == self.run.id
         folders = f"{short_path(folder.parent)}/*run-*-{self.run.id}*" if is_continued else short_path(folder)
         self.upload = f"wandb sync {'--include-online ' if is_online else ''}{folders}"
+        runs = link(folder)
         if is_online:
             notice(f"W&B: {self.run.url}")
         else:
@@ -178,6 +245,7 @@ class WandbTracker:
             "entity": self.run.entity or None,
             "dir": str(folder.relative_to(run.directory.resolve())),
             "upload": self.upload,
+            "look": self.run.url if is_online else f"wandb leet {short_path(runs)}",
         }
 
     def _environment_mode(self) -> str | None:
@@ -226,31 +294,32 @@ class WandbTracker:
             name=redact_text(self.name or run.name)[:MAX_NAME_CHARACTERS],
             group=redact_text(group)[:MAX_NAME_CHARACTERS] if group else None,
             job_type=run.task[:MAX_TAG_CHARACTERS],
+            notes=redact_text(self.notes) if self.notes else None,
             tags=list(tags),
             config=redact(run.config),
             dir=str(run.directory.resolve()),
             reinit="finish_previous",
-            settings=self._settings(),
+            settings=self._settings(run),
         )
         self.run.define_metric("*", step_metric="step")
 
-    def _settings(self) -> Any:
+    def _settings(self, run: RunInfo) -> Any:
         import wandb
 
         return wandb.Settings(
             silent=True,
-            console="off",  # run.log has it
+            console="off",  # what run.log says is written there, secrets masked
             save_code=False,
             disable_code=True,
             disable_git=True,
             disable_job_creation=True,
-            host="",
+            **record_settings(self.record, run),
             program="aiexp",
             x_disable_meta=True,
             x_save_requirements=False,
             x_disable_stats=not self.has_system_metrics,
             x_transaction_log_flush_interval=1.0,  # a killed process loses at most a second, not 15
-            init_timeout=self.init_timeout_seconds,
-            finish_timeout=self.finish_timeout_seconds,
+            init_timeout=self.waiting["init_timeout_seconds"],
+            finish_timeout=self.waiting["finish_timeout_seconds"],
             finish_timeout_raises=True,
         )

@@ -6,8 +6,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from aiexp.config.block_groups import replaced
 from aiexp.config.compose import compose
+from aiexp.config.group.block_groups import replaced
 from aiexp.errors import AiexpError
 from aiexp.experiment import Experiment
 

@@ -13,7 +13,7 @@ from aiexp.ranges import NonNegativeInt, PositiveInt
 SPLITS = {"train": slice(0, 242), "eval": slice(242, 342), "test": slice(342, 442)}
 
 
-class Diabetes:
+class Patients:
     """A data set is any class with these members; batch `k` follows from its settings and `k` alone."""
 
     def __init__(self, *, batch_size: PositiveInt, seed: NonNegativeInt) -> None:

@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from aiexp.errors import HardwareError, reason_of
-from aiexp.tracker.wandb_server import connection_problem
+from aiexp.tracker.wandb.server import connection_problem
 
 PROBE_SECONDS = 5.0
 
