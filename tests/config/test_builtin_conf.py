@@ -36,6 +36,7 @@ def head_of(option: Option) -> Header:
 
 
 TASK_OF = {
+    "numbers and tables": "vector_classification",
     "pictures": "mnist_cnn",
     "numbers and tables": "vector_classification",
     "generating pictures": "dcgan",

@@ -7,7 +7,7 @@ import pytest
 
 from aiexp.errors import AiexpError
 from aiexp.runs.batch_form import batch_form, form_of
-from tests.dataset.array.test_torch_dataset import make
+from tests.dataset.test_torch_dataset import make
 from tests.task.images import stripes
 
 

@@ -1,1 +1,1 @@
-"""Arrays of numbers: in memory, from files, packaged with scikit-learn, or behind any data set of torch."""
+"""Arrays of numbers: in memory, from files, or packaged with scikit-learn."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset, TensorDataset
 
-from aiexp.dataset.array.torch_dataset import TorchDataset
+from aiexp.dataset.torch_dataset import TorchDataset
 from aiexp.errors import AiexpError, ConfigError
 from aiexp.runs.batch_form import leaves
 from tests.dataset.built_in import values_of
