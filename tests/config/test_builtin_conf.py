@@ -38,7 +38,6 @@ def head_of(option: Option) -> Header:
 TASK_OF = {
     "numbers and tables": "vector_classification",
     "pictures": "mnist_cnn",
-    "numbers and tables": "vector_classification",
     "generating pictures": "dcgan",
     "reinforcement learning": "dqn_cartpole",
     "few-shot and meta-learning": "protonet_fewshot",
