@@ -46,6 +46,13 @@ def test_each_key_says_what_it_means_and_which_file_wrote_it(capsys: pytest.Capt
     assert (found["dataset.seed"]["value"], found["dataset.seed"]["reference"]) == (0, "${seed}")
 
 
+def test_several_trackers_have_their_own_files(capsys: pytest.CaptureFixture[str]) -> None:
+    found = sources(capsys, "tracker=[wandb,tensorboard]", "tracker.wandb.mode=offline")
+    assert found["tracker.wandb.mode"]["source"] == "typed"
+    assert Path(found["tracker.wandb.project"]["source"]).stem == "wandb"
+    assert found["tracker.wandb.project"]["comment"].startswith("W&B project")
+
+
 def test_a_part_is_shown_alone_with_the_file_of_keys_that_differ(capsys: pytest.CaptureFixture[str]) -> None:
     out = shown(capsys, "task=mnist_cnn", "trainer=triangle", "trainer")
     assert out.startswith("trainer:")

@@ -129,7 +129,7 @@ def _grouped(lines: Sequence["Line"]) -> list[list["Line"]]:
 
 def _files(source: str, base: str) -> str:
     """`conf/trainer/cosine.yaml on default`."""
-    return source if base in ("", source) else f"{source} on {Path(base).stem}"
+    return source if not source or base in ("", source) else f"{source} on {Path(base).stem}"
 
 
 def _written(line: "Line", first: int) -> str:

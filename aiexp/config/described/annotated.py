@@ -77,8 +77,9 @@ def annotate(composed: Composed, dirs: ConfDirs, part: str = "") -> list[Line]:
 
 
 def _inside(key: str) -> list[str]:
-    """A key as files call it: whole, below its group, below its block (`optimizer=sgd`)."""
-    names = [key, key.partition(".")[2]]
+    """A key as files call it: whole, below its group, below its block (`optimizer=sgd`, `tracker=[a,b]`)."""
+    below = key.partition(".")[2]
+    names = [key, below, below.partition(".")[2]]
     for blocks in BLOCK_GROUPS.values():
         names += [key.removeprefix(f"{block}.") for block in blocks if key.startswith(f"{block}.")]
     return [name for name in names if name]
