@@ -152,3 +152,10 @@ def make_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     for name in [m for m in sys.modules if m.split(".")[0] == "my_lab"]:
         monkeypatch.delitem(sys.modules, name)
     return lab
+
+
+def forget_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets go of `my_lab` of another test's folder, and of that folder."""
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if "pytest-of-" not in path])
+    for name in [name for name in sys.modules if name.split(".")[0] == "my_lab"]:
+        monkeypatch.delitem(sys.modules, name)

@@ -1,7 +1,6 @@
 """The README is short, names what there is, and its own task works as it stands there."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from aiexp.config.compose import compose
 from aiexp.errors import DataError
 from aiexp.source.fetch import fetch
 from tests.forks import in_fork
+from tests.lab import forget_own_code
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -62,7 +62,7 @@ def test_the_task_of_ones_own_resumes_exactly(tmp_path: Path, monkeypatch: pytes
         pytest.skip(f"MNIST cannot be fetched: {error.what}")
     own_task(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    forget_own_code(monkeypatch)
     words = [
         "check",
         "task=autoencoder",

@@ -123,7 +123,7 @@ def test_a_shipped_task_passes(folder: Path) -> None:
     [
         (["task=mine", *SMALL[3:], "~dataset"], "needs a data set"),
         (["task=maml_sine", *SMALL[1:], "dataset=null"], "dataset"),
-        (["task=dqn_cartpole", "model=sine_mlp", "hardware=cpu"], "SineMlp has no build"),
+        (["task=dqn_cartpole", "model=sine_mlp", "hardware=cpu"], "takes models for reinforcement learning"),
         (["task=maml_sine", *SMALL[1:], "model.input_size=2"], "the model does not fit the data"),
         (
             ["task=squares", *SMALL],

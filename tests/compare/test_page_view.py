@@ -237,7 +237,7 @@ def test_a_run_in_full(chromium: Any, path: Path) -> None:
     assert "tab=config" in page.url
     page.keyboard.press("Escape")
     assert page.locator("#run").is_hidden()
-    assert "run=" not in page.url
+    page.wait_for_function("!location.hash.includes('run=')")
     assert seen.problems == []
     page.context.close()
 

@@ -12,6 +12,7 @@ import pytest
 from aiexp import cli
 from tests.docs.pages import EXAMPLES, ROOT, commands, expectations
 from tests.forks import in_fork
+from tests.lab import forget_own_code
 
 NAMES = sorted(path.name for path in EXAMPLES.iterdir())
 QUIET = {"WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
@@ -43,11 +44,14 @@ def shortened(words: list[str]) -> list[str]:
     return [*kept, "trainer.steps=4", "trainer.epochs=null", "trainer.evaluate_every=4"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [n if n == "your_task" else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+)
 def test_the_commands_of_a_tutorial_work(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each for a few steps; what they come to is for the long test."""
     folder = copied(name, tmp_path)
     monkeypatch.chdir(folder)
+    forget_own_code(monkeypatch)
     for command in commands(EXAMPLES / name / "README.md"):
         if command.slow:
             continue

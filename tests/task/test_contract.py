@@ -17,7 +17,7 @@ from aiexp.session.session import Session
 from aiexp.task.base import Last, Sum, Task, Update, to_device
 from aiexp.task.contract import check_dataset, check_task, checked_fingerprint
 from aiexp.task.report import Evaluation
-from tests.toys import Classify, Points, make_hardware, make_trainer, new_run
+from tests.toys import NO_AVERAGE, Classify, Points, make_hardware, make_trainer, new_run
 
 
 class Mine(Classify):
@@ -208,7 +208,7 @@ def test_a_model_that_does_not_fit_the_data(tmp_path: Path) -> None:
         fit(task, tmp_path)
     with pytest.raises(ConfigError, match="the model does not fit the data"):
         fit(task, tmp_path / "more", selection=make_trainer().selection.__class__(
-            monitor=None, mode="max", patience=None
+            monitor=None, mode="max", patience=None, average=NO_AVERAGE
         ))  # fmt: skip
 
 

@@ -176,7 +176,7 @@ def test_each_part_of_the_state_matters(tmp_path: Path, part: str, monkeypatch: 
     targets = {
         "stepper": ("aiexp.trainer.stepper.Stepper.load_state", lambda *_: None),
         "selection": ("aiexp.trainer.selection.Selection.load_state", lambda *_: None),
-        "random": ("aiexp.trainer.trainer.load_random_state", lambda *_: None),
+        "random": ("aiexp.trainer.loop.load_random_state", lambda *_: None),
         "task": ("tests.toys.Classify.load_extra_state", lambda *_: None),
         "model": ("torch.nn.Module.load_state_dict", lambda *_, **__: None),
     }

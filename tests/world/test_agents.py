@@ -95,6 +95,7 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dqn, "report_episodes", lambda *_: ({}, {}))
 
 
+@pytest.mark.slow
 def test_an_agent_stopped_or_killed_ends_in_the_same_bytes(tmp_path: Path) -> None:
     """Memory, priorities, episodes in progress and random numbers of each rank; other numbers are refused."""
     whole = make_folder(tmp_path / "whole")

@@ -46,8 +46,8 @@ ENVIRONMENT = {  # is read when torch is imported
     # processor time for a request of mnist_cnn.
     "GOMP_SPINCOUNT": "0",
     # Batches have every size and length, and oneDNN keeps what it makes for each: with 4096 of them MiniLM
-    # grew by 116 MB in 4 minutes of full load and had not ended (scripts/bench/serving.py --minutes 4). 16 cost
-    # no time: 846 and 102 requests/s of mnist_cnn and MiniLM, with 4096 718 and 92 (--sides aiexp --clients 32).
+    # grew by 116 MB in 4 minutes of full load, and had not ended (scripts/bench/serving.py --minutes 4). 16
+    # cost no time: 846 and 102 requests/s of mnist_cnn and MiniLM, with 4096 718 and 92 (--clients 32).
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16",
 }
 

@@ -242,8 +242,8 @@ def test_pictures(aligned: bool, rows: int, monkeypatch: pytest.MonkeyPatch) -> 
     grids: list[tuple[Tensor, int]] = []
     monkeypatch.setattr(
         "aiexp.task.adversarial.translation_report.picture_grid",
-        lambda images, columns, captions: (
-            grids.append((images, columns)) or picture_grid(images, columns, captions)
+        lambda images, columns, captions, **more: (
+            grids.append((images, columns)) or picture_grid(images, columns, captions, **more)
         ),
     )
     task, dataset = make(num_pictures=3), make_dataset(aligned)

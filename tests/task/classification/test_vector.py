@@ -128,7 +128,9 @@ def test_what_does_not_fit_is_named() -> None:
         make(ArrayDataset(arrays={"z": np.zeros((20, 2)), "labels": np.arange(20) % 2}, **settings))
 
 
-@pytest.mark.parametrize("task", ["vector_classification", "vector_regression"])
+@pytest.mark.parametrize(
+    "task", ["vector_classification", pytest.param("vector_regression", marks=pytest.mark.slow)]
+)
 def test_a_killed_run_ends_as_one_that_was_not(task: str, tmp_path: Path) -> None:
     words = [f"task={task}", *QUICK, "trainer.steps=12", "trainer.epochs=null", "trainer.checkpoint.every=5"]
     check_killed_and_resumed([*words, "trainer.evaluate_every=6", "trainer.log_every=3"], 8, tmp_path)

@@ -229,7 +229,7 @@ WRONG = [
     ({"words": ["hardware.devices=2"]}, "one process evaluates"),
     ({"words": ["dataset.limits=1"]}, "unknown key 'dataset.limits'. Did you mean 'dataset.limit'"),
     ({"words": ["dataset=nothing"]}, "nothing"),
-    ({"words": ["dataset=mnist"]}, "the data have the classes 0, 1, 2"),
+    ({"words": ["dataset=mnist"]}, "learns from texts, dataset mnist has pictures"),
     ({"words": ["dataset=null"]}, "null"),
     ({"words": ["dataset.batch_size=0"]}, "batch_size"),
     ({"step": 77}, "no checkpoint of step 77"),
