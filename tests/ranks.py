@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from aiexp.world.world import FOLDER, RANK, STORE, World
 
 
@@ -50,6 +52,9 @@ def _fork(rank: int, size: int, body: Callable[[World], Any], store: Path, answe
         }  # fmt: skip
         code = 1
         try:
+            # torch makes its pool of threads anew in a fork, when it is first asked for: two threads of autograd
+            # that ask at once end the process ("Invalid thread pool"). Asked for here, it is there.
+            torch.set_num_threads(torch.get_num_threads())
             world = World.from_environment()
             world.start("cpu", 60.0)
             del os.environ[RANK]  # what is made from now on is alone unless it is given `world`
