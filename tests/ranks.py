@@ -52,8 +52,8 @@ def _fork(rank: int, size: int, body: Callable[[World], Any], store: Path, answe
         }  # fmt: skip
         code = 1
         try:
-            # A fork makes torch's pool of threads anew when it is first asked for; two threads of autograd that
-            # ask at once end the process ("Invalid thread pool"). Asked for here, it is there.
+            # A fork makes torch's pool of threads anew when it is first asked for; two threads of autograd
+            # that ask at once end the process ("Invalid thread pool"). Asked for here, it is there.
             torch.set_num_threads(torch.get_num_threads())
             world = World.from_environment()
             world.start("cpu", 60.0)
