@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from compare import make_runs
-from side import write_json
+from side import COMPARING, Claim, write_json
 
 METRICS = ("eval/accuracy", "train/accuracy", "eval/loss", "train/loss")
 CHARTED = 50  # runs whose curves panels show: 10 groups of 5 seeds
@@ -123,6 +123,24 @@ def measure_updates(board: Board, change: Callable[[], object], rounds: int) -> 
         clock += time.perf_counter() - begun
         processor += board.processor() - before
     return processor / rounds, clock / rounds, size / rounds
+
+
+def claims(result: dict[str, Any]) -> list[Claim]:
+    """For `docs/benchmarks.md`."""
+    about = f"`aiexp board`, {result['runs']:,} runs of {result['points']} points, {result['under_way']} under way"
+    view, update = result.get("first view in Chromium, s"), result["update, s of processor"]
+    found = [
+        Claim(
+            field=COMPARING, what=f"{about}: an update", measured=f"{1000 * update:.0f} ms of processor time",
+            goal="100 ms", is_met=update <= 0.1,
+        )
+    ]  # fmt: skip
+    if view is not None:
+        what = f"{about}: first view in Chromium without a GPU"
+        found.append(
+            Claim(field=COMPARING, what=what, measured=f"{view:.1f} s", goal="2 s", is_met=view <= 2)
+        )
+    return found
 
 
 def main() -> None:
