@@ -127,7 +127,8 @@ def measure_updates(board: Board, change: Callable[[], object], rounds: int) -> 
 
 def claims(result: dict[str, Any]) -> list[Claim]:
     """For `docs/benchmarks.md`."""
-    about = f"`aiexp board` of {result['runs']:,} runs of {result['points']} points, {result['under_way']} go on"
+    sizes = f"{result['runs']:,} runs of {result['points']} points, {result['under_way']} under way"
+    about = f"`aiexp board`, {sizes}"
     view, update = result.get("first view in Chromium, s"), result["update, s of processor"]
     found = [
         Claim(
