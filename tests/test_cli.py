@@ -12,6 +12,7 @@ import pytest
 from aiexp import cli
 from tests.lab import HEAVY, Lab, make_lab
 from tests.stub_run import STUB
+from tests.wheel import install_wheel
 
 ROOT = Path(__file__).parent.parent
 
@@ -246,31 +247,13 @@ def test_a_wheel_runs_a_users_task_in_another_folder(
     lab: Lab, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """No checkout, no fork: conf/ comes out of the wheel, task and code out of the user's folder."""
-    target = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    build = [
-        *pip,
-        "wheel",
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-        "--wheel-dir",
-        str(target),
-        str(ROOT),
-    ]
-    made = subprocess.run(build, capture_output=True, text=True)
-    if made.returncode and "hatchling" in made.stderr:
-        pytest.skip("hatchling is not installed")
-    assert made.returncode == 0, made.stderr
-    (wheel,) = target.glob("*.whl")
-    install = [*pip, "install", "--no-deps", "--no-index", "--target", str(target / "site"), str(wheel)]
-    assert subprocess.run(install, capture_output=True).returncode == 0
+    site = install_wheel(tmp_path_factory.mktemp("wheel"))
     (lab.root / "conf/aiexp.yaml").unlink()
-    environment = {**os.environ, "PYTHONPATH": str(target / "site")}
+    environment = {**os.environ, "PYTHONPATH": str(site)}
     program = f"{STUB}\nimport aiexp.cli; print(aiexp.__file__); sys.exit(aiexp.cli.main(sys.argv[1:]))"
     words = ["run", "task=toy", "tracker=none", "hardware=cpu"]
     done = subprocess.run(
         [sys.executable, "-c", program, *words], cwd=lab.root, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [str(target / "site/aiexp/__init__.py"), "RUN toy 4 0 None"]
+    assert done.stdout.splitlines() == [str(site / "aiexp/__init__.py"), "RUN toy 4 0 None"]

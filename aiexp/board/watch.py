@@ -3,11 +3,10 @@
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from threading import RLock
-from typing import Any, Literal, final
+from typing import Any, final
 
 from aiexp.board.followed import Change, Followed
 from aiexp.compare.compare import compare
@@ -16,6 +15,7 @@ from aiexp.compare.page.content import compact, make_summary, progress_of
 from aiexp.compare.page.curves import AXES, Points, known_metrics, most_points, pack, student_quantiles
 from aiexp.compare.page.pictures import list_pictures
 from aiexp.compare.page.under_way import places_of
+from aiexp.compare.question import Question
 from aiexp.compare.unfinished import without_results
 from aiexp.errors import AiexpError
 from aiexp.rundir.record import run_directories
@@ -24,21 +24,6 @@ from aiexp.rundir.state import UNDER_WAY
 LOOK_SECONDS = 1.0  # between two looks at the disk, however many ask
 SHARE = 0.05  # of the time may go into comparing anew
 METRICS_AT_ONCE = 5  # that curves are asked for together, about
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
-    """How runs are compared, as `aiexp compare` takes it.
-
-    Args:
-        by: A config key or group, or None.
-        metric: Its name, or None.
-        direction: Whether more of it is better, or None.
-    """
-
-    by: str | None = None
-    metric: str | None = None
-    direction: Literal["max", "min"] | None = None
 
 
 @final

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from aiexp import cli
-from tests.docs.pages import EXAMPLES, ROOT, commands, expectations
+from tests.docs.pages import EXAMPLES, commands, expectations
 from tests.forks import in_fork
 from tests.lab import forget_own_code
+from tests.wheel import install_wheel
 
 NAMES = sorted(path.name for path in EXAMPLES.iterdir())
 QUIET = {"WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
@@ -68,25 +69,7 @@ def test_the_commands_of_a_tutorial_work(name: str, tmp_path: Path, monkeypatch:
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an installed wheel."""
-    pytest.importorskip("hatchling")
-    target = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    build = [
-        *pip,
-        "wheel",
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-        "--wheel-dir",
-        str(target),
-        str(ROOT),
-    ]
-    subprocess.run(build, check=True, capture_output=True)
-    (wheel,) = target.glob("*.whl")
-    subprocess.run(
-        [*pip, "install", "--no-deps", "--no-index", "--target", str(target / "site"), str(wheel)], check=True
-    )
-    return target / "site"
+    return install_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.mark.slow

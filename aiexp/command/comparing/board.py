@@ -1,8 +1,8 @@
 """`aiexp board`: the comparison page, live. Imports no torch."""
 
 import os
-from typing import Literal
 
+from aiexp.command.comparing.question import QUESTION, question_of
 from aiexp.command.flags import Flag, Flags
 from aiexp.errors import DataError, nearest
 from aiexp.listening import port_of
@@ -29,10 +29,7 @@ From elsewhere: ssh -L 8700:127.0.0.1:8700 HOST
 DEFAULT_PORT = 8700
 FLAGS = Flags(
     "board",
-    Flag("--by", "groups by this key (or group: model) alone", value="KEY"),
-    Flag("--metric", "what to compare by; default: what the task is judged by", value="NAME"),
-    Flag("--higher", "higher is better, if the metric's name does not say it"),
-    Flag("--lower", "lower is better, likewise"),
+    *QUESTION,
     Flag("--port", f"where it listens ({DEFAULT_PORT}); 0 takes any that is free", value="N"),
     Flag("--host", "where it listens (127.0.0.1)", value="HOST"),
     Flag("--allow-remote", "let other machines in; anyone who reaches it reads and writes notes"),
@@ -54,11 +51,6 @@ def main(argv: list[str]) -> int:
             what = f"no such folder: {path}.{nearest(str(path), siblings)}"
             raise DataError(what, fix="name the folder of your runs; aiexp run makes outputs")
     from aiexp.board.server import show_board
-    from aiexp.board.watch import Question
 
-    ways: list[Literal["max", "min"]] = [
-        "max" if flag == "higher" else "min" for flag in flags if flag in ("higher", "lower")
-    ]
-    question = Question(by=flags.get("by"), metric=flags.get("metric"), direction=ways[-1] if ways else None)
     host, remote = flags.get("host", "127.0.0.1"), "allow-remote" in flags
-    return show_board(paths, question, host=host, port=port, allow_remote=remote, say=say)
+    return show_board(paths, question_of(flags), host=host, port=port, allow_remote=remote, say=say)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aiexp.command.comparing.question import QUESTION, question_of
 from aiexp.command.flags import Flag, Flags
 from aiexp.errors import ConfigError, DataError, nearest
 from aiexp.rundir.named import named
@@ -30,10 +31,7 @@ holds the true mean with 95 % confidence.
 _PAGE = "comparison.html"
 FLAGS = Flags(
     "compare",
-    Flag("--by", "groups by this key (or group: model) alone", value="KEY"),
-    Flag("--metric", "what to compare by; default: what the task is judged by", value="NAME"),
-    Flag("--higher", "higher is better, if the metric's name does not say it"),
-    Flag("--lower", "lower is better, likewise"),
+    *QUESTION,
     Flag("--format", "to the terminal or a pipe", choices=("table", "md", "csv", "json", "html")),
     Flag("--html", "the page, into a file", value="FILE.html", otherwise=_PAGE, ending=".html"),
     Flag("--top", "so many groups in table and md (25); 0 shows all", value="N"),
@@ -51,8 +49,7 @@ FLAGS = Flags(
 def main(argv: list[str]) -> int:
     """Prints the comparison of the runs named; returns 0."""
     words, flags = FLAGS.parse(argv)
-    top = _read_top(flags.get("top", "25"))
-    higher = [flag == "higher" for flag in flags if flag in ("higher", "lower")][-1:]
+    question, top = question_of(flags), _read_top(flags.get("top", "25"))
     importance = [flag == "importance" for flag in flags if flag in ("importance", "no-importance")][-1:]
     gc.disable()  # a thousand runs are many small objects that live to the end
     from aiexp.compare.compare import compare
@@ -60,9 +57,9 @@ def main(argv: list[str]) -> int:
     records = _records([named(word) for word in words], flags.get("wandb"))
     comparison = compare(
         records,
-        by=flags.get("by"),
-        metric=flags.get("metric"),
-        direction=("max" if higher[0] else "min") if higher else None,
+        by=question.by,
+        metric=question.metric,
+        direction=question.direction,
         importance=importance[0] if importance else None,
     )
     workspace, page = flags.get("workspace"), flags.get("html")

@@ -2,7 +2,6 @@
 
 import io
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from aiexp.world.world import World
 from tests.endings import die_at, digest
 from tests.forks import in_fork
 from tests.task.images import stripes
+from tests.task.learning import losses
 from tests.toys import make_hardware, make_trainer, new_run
 
 STEPS = 9
@@ -73,18 +73,6 @@ def make(dataset: ImageDataset | None = None, **changes: Any) -> tuple[ImageClas
         "num_worst": 5,
     }
     return ImageClassification(dataset=dataset, **(settings | changes)), dataset
-
-
-def losses(task: ImageClassification, batches: Iterator[Any], steps: int) -> list[float]:
-    optimizer = task.make_optimizers()["model"]
-    result: list[float] = []
-    for _ in range(steps):
-        (update,) = task.train_step(next(batches))
-        optimizer.zero_grad()
-        update.loss.backward()
-        optimizer.step()
-        result.append(update.loss.item())
-    return result
 
 
 def test_overfits_a_small_batch() -> None:

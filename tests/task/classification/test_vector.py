@@ -19,6 +19,7 @@ from aiexp.errors import AiexpError, ConfigError
 from aiexp.model.vector.mlp import VectorMlp
 from aiexp.task.classification.vector import VectorClassification
 from tests.endings import check_killed_and_resumed
+from tests.task.learning import losses
 
 QUICK = ["tracker=none", "hardware=cpu", "hardware.threads=1", "hardware.precision=fp32"]
 
@@ -43,18 +44,6 @@ def make(dataset: Any = None, **changes: Any) -> tuple[VectorClassification, Arr
         "standardize": True, "label_smoothing": 0.0, "num_worst": 5,
     }  # fmt: skip
     return VectorClassification(dataset=dataset, **(settings | changes)), dataset
-
-
-def losses(task: Any, batches: Any, steps: int) -> list[float]:
-    optimizer = task.make_optimizers()["model"]
-    result: list[float] = []
-    for batch in itertools.islice(batches, steps):
-        (update,) = task.train_step(batch)
-        optimizer.zero_grad()
-        update.loss.backward()
-        optimizer.step()
-        result.append(update.loss.item())
-    return result
 
 
 def test_overfits_a_small_batch() -> None:

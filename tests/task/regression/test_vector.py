@@ -12,7 +12,8 @@ from aiexp.errors import ConfigError
 from aiexp.model.vector.mlp import VectorMlp
 from aiexp.task.regression.report import regression_metrics
 from aiexp.task.regression.vector import VectorRegression
-from tests.task.classification.test_vector import blobs, losses
+from tests.task.classification.test_vector import blobs
+from tests.task.learning import losses
 
 
 def lines(num_targets: int = 1) -> ArrayDataset:
