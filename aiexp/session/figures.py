@@ -69,7 +69,7 @@ def draw_last(directory: RunDirectory, config: dict[str, Any]) -> str:
         for name, drawn in last_figures(directory, config):
             write(directory.path / FIGURES / f"{name}.png", drawn.png)
             write(directory.path / FIGURES / f"{name}.pdf", drawn.pdf)
-    except (AiexpError, OSError, ValueError, RuntimeError, MemoryError) as error:
+    except Exception as error:
         return f"no picture of the whole run: {error.what if isinstance(error, AiexpError) else error}"
     return ""
 
