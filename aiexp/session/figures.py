@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiexp.errors import AiexpError
 from aiexp.figure.style import Drawn
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.file import FIGURES, METRICS, STATUS
+from aiexp.rundir.file import CURVES, FIGURES, METRICS, STATUS
 from aiexp.rundir.metrics import read_metrics
 from aiexp.storage.files import storage_errors
 from aiexp.text.csv import csv_text
@@ -17,7 +17,7 @@ from aiexp.tracker.base import Tracker
 if TYPE_CHECKING:
     from aiexp.task.report import Evaluation
 
-CURVES, GROWTH = "curves", "growth"
+GROWTH = "growth"
 _STEP = re.compile(r"(.+)_step-(\d+)\.png")
 LARGEST_SHEET = 20_000_000  # bytes of a picture that is read again
 
