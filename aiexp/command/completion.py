@@ -195,12 +195,14 @@ def _next_part(keys: list[str], word: str) -> list[str]:
 
 def _run_directories(word: str) -> list[str]:
     """Folders on the way to run directories, and those themselves, below what is typed."""
+    from aiexp.rundir.named import known_names
     from aiexp.storage.mark import is_run_directory
 
+    names = [] if "/" in word else known_names()
     parent = Path(word.rpartition("/")[0] or ".")
     start = word.rpartition("/")[0]
     prefix = f"{start}/" if start or word.startswith("/") else ""
-    found: list[str] = []
+    found: list[str] = [*names] if word else []
     for path in sorted(p for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []:
         if is_run_directory(path):
             found.append(f"{prefix}{path.name}")

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self, final
 
-from aiexp.errors import AiexpError, CheckpointError, ConfigError, SecurityError, StorageError
+from aiexp.errors import AiexpError, CheckpointError, ConfigError, SecurityError, StorageError, nearest
 from aiexp.limits import limit_error
 from aiexp.rundir.changes import flatten
 from aiexp.rundir.file import (
@@ -42,7 +42,7 @@ from aiexp.rundir.file import (
     read_or_empty,
     read_stored,
 )
-from aiexp.rundir.named import LATEST, named
+from aiexp.rundir.named import LATEST, known_names, named
 from aiexp.rundir.state import State
 from aiexp.storage.files import storage_error, storage_errors, write_bytes, write_json, write_text
 from aiexp.storage.lock import open_lock, try_lock
@@ -127,7 +127,9 @@ class RunDirectory:
         """
         path = Path(os.path.realpath(named(path)))
         if not path.is_dir():
-            raise CheckpointError("no such run directory", where=str(path), fix="aiexp runs lists the runs")
+            hint = nearest(path.name, known_names())
+            what = f"no such run directory.{hint}" if hint else "no such run directory"
+            raise CheckpointError(what, where=str(path), fix="aiexp runs lists the runs")
         missing = [name for name in (CONFIG, STATUS) if not (path / name).is_file()]
         if missing == [CONFIG] and is_run_directory(path):
             raise CheckpointError(
