@@ -339,6 +339,7 @@ def slug(overrides: list[str]) -> str:
     parts: list[str] = []
     for override in overrides:
         key, _, value = override.partition("=")
-        part = f"{key.lstrip('+~').rsplit('.', 1)[-1]}-{value}" if value else key
+        bare = value.strip("[]{}()'\" ")
+        part = f"{key.lstrip('+~').rsplit('.', 1)[-1]}-{bare}" if bare else key
         parts.append(re.sub(r"[^A-Za-z0-9.+-]+", "-", part).strip("-."))
     return "_".join(filter(None, parts))[:SLUG_BYTES].rstrip("-._")
