@@ -27,7 +27,7 @@ from typing import IO, Any, Self, final
 
 from aiexp.errors import AiexpError, CheckpointError, ConfigError, SecurityError, StorageError, nearest
 from aiexp.limits import limit_error
-from aiexp.rundir.changes import flatten
+from aiexp.rundir.changes import NEUTRAL, flatten, is_below
 from aiexp.rundir.file import (
     CONFIG,
     DATA,
@@ -334,11 +334,14 @@ def new_name(slug: str) -> str:
 def slug(overrides: list[str]) -> str:
     """A readable, safe piece of a folder name: `optimizer.lr=0.001` becomes `lr-0.001`; at most 80 bytes.
 
+    What is of no account for the result, such as the tracker, is left out.
     Without `=` and `,` a path that is pasted into a command line is neither KEY=VALUE nor a list of values.
     """
     parts: list[str] = []
     for override in overrides:
         key, _, value = override.partition("=")
+        if is_below(key.lstrip("+~"), NEUTRAL):
+            continue
         bare = value.strip("[]{}()'\" ")
         part = f"{key.lstrip('+~').rsplit('.', 1)[-1]}-{bare}" if bare else key
         parts.append(re.sub(r"[^A-Za-z0-9.+-]+", "-", part).strip("-."))
