@@ -32,9 +32,9 @@ _PAGE = "comparison.html"
 FLAGS = Flags(
     "compare",
     *QUESTION,
-    Flag("--format", "to the terminal or a pipe", choices=("table", "md", "csv", "json", "html")),
+    Flag("--format", "to the terminal or a pipe", choices=("table", "md", "latex", "csv", "json", "html")),
     Flag("--html", "the page, into a file", value="FILE.html", otherwise=_PAGE, ending=".html"),
-    Flag("--top", "so many groups in table and md (25); 0 shows all", value="N"),
+    Flag("--top", "so many groups in table, md and latex (25); 0 shows all", value="N"),
     Flag("--importance", "how much each key matters, also where it takes seconds"),
     Flag("--no-importance", "never"),
     Flag("--wandb", "runs of W&B instead of, or beside, those of folders", value="ENTITY/PROJECT[/GROUP]"),
@@ -117,6 +117,10 @@ def _text(comparison: "Comparison", records: "list[RunRecord]", form: str, most:
         return text.as_json(comparison)
     if form == "md":
         return text.as_markdown(comparison, most)
+    if form == "latex":
+        from aiexp.compare.shown.latex import as_latex
+
+        return as_latex(comparison, most)
     if form == "html":
         from aiexp.compare.page import render
 
