@@ -16,15 +16,15 @@ from tests.task.classification.test_vector import blobs
 from tests.task.learning import losses
 
 
-def lines(num_targets: int = 1) -> ArrayDataset:
-    """Targets far from 0, in another unit than the inputs."""
+def lines(num_targets: int = 1, unit: float = 1.0) -> ArrayDataset:
+    """Targets far from 0, in another unit than the inputs; both times `unit`."""
     x = np.random.default_rng(0).normal(size=(120, 3))
     y = 1e4 + 500 * np.stack([x.sum(1), x[:, 0] - x[:, 1]], 1)[:, :num_targets]
     settings: dict[str, Any] = {
         "batch_size": 16, "eval_batch_size": 50, "drop_last": False, "limit": None, "seed": 0
     }  # fmt: skip
     return ArrayDataset(
-        arrays={"x": x, "y": y[:, 0] if num_targets == 1 else y},
+        arrays={"x": x * unit, "y": (y[:, 0] if num_targets == 1 else y) * unit},
         eval_fraction=0.1,
         test_fraction=0.3,
         **settings,
@@ -61,6 +61,14 @@ def test_learns_and_answers_in_the_unit_of_the_targets(num_targets: int, loss: s
     worst = result.tables["worst_errors"].rows
     assert abs(worst[0][3] - worst[0][2]) == pytest.approx((found - truth).abs().max().item(), rel=1e-3)
     assert result.pdfs["predictions"].startswith(b"%PDF")
+
+
+def test_tiny_numbers_are_learned_as_well() -> None:
+    task, dataset = make(lines(unit=1e-12))
+    losses(task, dataset.train_batches(0), 150)
+    task.eval()
+    with torch.inference_mode():
+        assert task.evaluate(dataset, "test").metrics["r2"] > 0.9
 
 
 def test_metrics_are_those_of_the_books() -> None:
