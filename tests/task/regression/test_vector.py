@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from aiexp.checkpoint.state import seed_everything
 from aiexp.dataset.array.dataset import ArrayDataset
@@ -16,12 +17,12 @@ from tests.task.classification.test_vector import blobs
 from tests.task.learning import losses
 
 
-def lines(num_targets: int = 1, unit: float = 1.0) -> ArrayDataset:
+def lines(num_targets: int = 1, unit: float = 1.0, batch_size: int = 16) -> ArrayDataset:
     """Targets far from 0, in another unit than the inputs; both times `unit`."""
     x = np.random.default_rng(0).normal(size=(120, 3))
     y = 1e4 + 500 * np.stack([x.sum(1), x[:, 0] - x[:, 1]], 1)[:, :num_targets]
     settings: dict[str, Any] = {
-        "batch_size": 16, "eval_batch_size": 50, "drop_last": False, "limit": None, "seed": 0
+        "batch_size": batch_size, "eval_batch_size": 50, "drop_last": False, "limit": None, "seed": 0
     }  # fmt: skip
     return ArrayDataset(
         arrays={"x": x * unit, "y": (y[:, 0] if num_targets == 1 else y) * unit},
@@ -79,6 +80,12 @@ def test_metrics_are_those_of_the_books() -> None:
     assert (
         regression_metrics(mean, truth)["r2"] != regression_metrics(mean, truth)["r2"]
     )  # nothing to explain
+
+
+def test_batch_norm_needs_two_examples() -> None:
+    data = lines(batch_size=71)
+    with pytest.raises(ConfigError, match=r"72 = 1 x 71 \+ 1\) has one example, and BatchNorm1d has batch"):
+        make(data, model=nn.BatchNorm1d(3))
 
 
 def test_classes_are_for_another_task() -> None:
