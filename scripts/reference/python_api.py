@@ -28,8 +28,10 @@ PARTS = {
                 "Positioned",
                 "ImageData",
                 "TextData",
+                "VectorData",
                 "FewShotData",
                 "EnvironmentData",
+                "UnpairedData",
                 "Batching",
             )
         },
