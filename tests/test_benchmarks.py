@@ -21,6 +21,13 @@ def test_the_page_is_made_of_the_numbers() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_what_was_typed_by_hand_bears_a_dagger() -> None:
+    rows = [line for line in (ROOT / "docs/benchmarks.md").read_text("utf-8").splitlines() if "| `" in line]
+    by_hand = len(json.loads((FOLDER / "earlier.json").read_text("utf-8")))
+    assert sum("\u2020" in row for row in rows) == by_hand
+    assert len(rows) > by_hand
+
+
 def test_a_changed_number_makes_the_page_stale(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "docs").mkdir()
@@ -44,6 +51,7 @@ def test_every_number_has_its_command_date_and_machine(path: Path) -> None:
         assert measured["date"] >= "2026-11-27"
         assert measured["processor"]
         assert measured["versions"]["torch"]
+        assert "(" not in measured["command"], "can be typed as it stands"
         words = shlex.split(measured["command"])
         script = next((word for word in words if word.startswith("scripts/")), None)
         assert script is None or (ROOT / script).exists()

@@ -62,14 +62,18 @@ class Followed:
             version: That it has from now on, if anything has changed.
         """
         before, self._stamps = self._stamps, self._look_at_files()
-        change = Change.NOTHING
-        if self._stamps[0] != before[0] or self._stamps[2] != before[2]:
+        was_under_way, change = self.record.state in UNDER_WAY, Change.NOTHING
+        if self._stamps[2] != before[2]:  # it was resumed with another config, perhaps between two looks
+            change = self._read_anew()
+        elif self._stamps[0] != before[0]:
             change = self._reread()
         if self._stamps[1] != before[1]:
             self.record = replace(self.record, notes=read_notes(self.path))
             change = max(change, Change.PROGRESS)
         if self.record.state in UNDER_WAY:
             change = max(change, self._follow(version))
+        elif was_under_way:
+            self.tail.look(version)  # its last lines are for the curves; its status says what came of it
         if change:
             self.version, self.change = version, change
         return change
@@ -81,12 +85,15 @@ class Followed:
         self.record = read_record(self.path, is_sealed=True)
         self.state = state_of(self.record)
 
+    def _read_anew(self) -> Change:
+        self._read()
+        return Change.PLACE
+
     def _reread(self) -> Change:
         """After a change of its small files; a checkpoint of a run under way costs no look at its metrics."""
         status, old = read_or_empty(self.path / STATUS), self.record
         if status.get("state") != old.state or old.state not in UNDER_WAY or not old.config:
-            self._read()
-            return Change.PLACE
+            return self._read_anew()
         total = status.get("total_steps")
         self.record = replace(old, step=max(old.step, status.get("step") or 0), total_steps=total)
         return Change.PROGRESS

@@ -5,17 +5,19 @@ import socket
 import time
 from collections import deque
 from pathlib import Path
+from threading import Lock
 from typing import Any, final
 
 from aiexp.rundir.file import ENVIRONMENT, STATUS, read_or_empty
 
 MOST_SAMPLES = 600
+LEAST_SECONDS = 1.0  # between two samples, however many look
 PROC = Path("/proc")
 
 
 @final
 class Load:
-    """Samples of one run, taken whenever somebody looks.
+    """Samples of one run, taken whenever somebody looks; may be asked by several threads.
 
     Args:
         run: Its directory.
@@ -25,9 +27,17 @@ class Load:
         self._run = run
         self._samples: deque[dict[str, float | None]] = deque(maxlen=MOST_SAMPLES)
         self._before: tuple[float, float, float, float] | None = None
+        self._lock, self._sampled = Lock(), -LEAST_SECONDS
+        self._answer: dict[str, Any] = {}
 
     def sample(self) -> dict[str, Any]:
-        """The samples so far and one more; or why there are none."""
+        """The samples so far and one more, unless one was just taken; or why there are none."""
+        with self._lock:
+            if time.monotonic() - self._sampled >= LEAST_SECONDS or not self._answer:
+                self._answer, self._sampled = self._sample(), time.monotonic()
+            return self._answer
+
+    def _sample(self) -> dict[str, Any]:
         status, environment = read_or_empty(self._run / STATUS), read_or_empty(self._run / ENVIRONMENT)
         if environment.get("hostname") not in (None, socket.gethostname()):
             return {"why": f"the run works on another machine: {environment['hostname']}", "samples": []}

@@ -38,14 +38,14 @@ class Curve:
 
     def __init__(self, points: Points, stride: int, most: int) -> None:
         self._steps, self._values = points
-        self._stride, self._most = stride, most
+        self.stride, self._most = stride, most
         self._passed = 0  # since the last one that is kept
         self._newest: tuple[int, float | None] | None = None
 
     def add(self, step: int, value: float | None) -> None:
         """One more point of the file."""
         self._passed += 1
-        if self._passed < self._stride:
+        if self._passed < self.stride:
             self._newest = step, value
             return
         self._passed, self._newest = 0, None
@@ -53,7 +53,7 @@ class Curve:
         self._values.append(value)
         if len(self._steps) > self._most:
             self._steps, self._values = self._steps[::2], self._values[::2]
-            self._stride *= 2
+            self.stride *= 2
 
     def points(self) -> Points:
         """What is kept."""
@@ -77,9 +77,15 @@ class Tail:
         self.curves: dict[str, Curve] = {}
         self.changed: dict[str, int] = {}  # version in which a curve has changed
         self._most = most
+        self._is_cut = False  # whether the file held more points than a curve was begun with
         self._stamp: Stamp | None = None
         self._offset = 0
         self._proof = b""
+
+    @property
+    def is_thinned(self) -> bool:
+        """Whether points were left out of a curve."""
+        return self._is_cut or any(curve.stride > 1 for curve in self.curves.values())
 
     def skip(self) -> None:
         """Takes note of a file that is complete, without reading it."""
@@ -124,7 +130,9 @@ class Tail:
             self._offset = content.rfind(b"\n") + 1
             self._proof = content[max(self._offset - PROOF_BYTES, 0) : self._offset]
         content = content[: self._offset]
-        for name, points in points_in(content, missing, self._most)[0].items():
+        begun, is_cut = points_in(content, missing, self._most)
+        self._is_cut |= is_cut
+        for name, points in begun.items():
             held = content.count(f'"{name}":'.encode()) if len(points[0]) >= self._most else 1
             stride = max(round(held / max(len(points[0]), 1)), 1)
             self.curves[name] = Curve(points, stride, self._most)
@@ -140,6 +148,7 @@ class Tail:
     def _anew(self, version: int) -> set[str]:
         asked = list(self.curves)
         self.last, self.curves, self._offset, self._proof, self._stamp = {}, {}, 0, b"", None
+        self._is_cut = False
         found = self.look(version) | set(asked)
         self.ask(asked, version)
         return found

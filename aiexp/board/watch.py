@@ -50,7 +50,7 @@ class Watch:
         self._looked = self._free = -LOOK_SECONDS  # monotonic: of the last look; from when to compare again
         self._is_old = True  # whether the content is
         self._content: dict[str, Any] = {}
-        self._structure = 0
+        self._structure = self._made = 0  # of the content: which one it is, and the version it was made in
         self.look()
         self._make(is_strict=True)
 
@@ -94,7 +94,8 @@ class Watch:
             self.look()
             if self._is_due():
                 self._make()
-            version = {"board": self._id, "version": self._version, "structure": self._structure}
+            # Not the version now: what has changed since it was made is news to a page that is just loaded.
+            version = {"board": self._id, "version": self._made, "structure": self._structure}
             return {**self._content, "live": {**live, **version}}
 
     def changes(
@@ -121,7 +122,7 @@ class Watch:
                 "runs": [
                     [run.number, progress_of(run.record, run.state), _shown_metrics(run)] for run in changed
                 ],
-                "curves": pack(self._curves(wanted, only)),
+                "curves": {**pack(self._curves(wanted, only)), "isThinned": self._is_thinned()},
             }
 
     def _curves(
@@ -136,6 +137,9 @@ class Watch:
                 if run.tail.changed[name] > since and (points := run.tail.curves[name].points())[0]:
                     found[name][run.number] = points
         return found
+
+    def _is_thinned(self) -> bool:
+        return any(run.tail.is_thinned for run in self._runs.values())
 
     def _is_due(self) -> bool:
         return self._is_old and time.monotonic() >= self._free
@@ -154,11 +158,12 @@ class Watch:
         content = make_summary(comparison, places, states)
         content["runs"]["number"] = [numbers[run.path] for run in places.runs]
         self._structure += 1
+        self._made = self._version
         self._content = {
             **content,
             "curves": {
                 "names": names, "steps": [], "metrics": {}, "student": student_quantiles(),
-                "isThinned": len(places.runs) > most_points(METRICS_AT_ONCE),
+                "isThinned": self._is_thinned(),
             },
             "pictures": list_pictures(places.runs, places.groups),
             "details": {},

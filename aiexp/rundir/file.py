@@ -36,6 +36,7 @@ MODEL = "model"  # small files of its pretrained model, such as the tokenizer
 TRAINED_BY = "trained_by.json"  # among them: the run whose network it began with
 FLAT, GIT_DIFF, LOCK = "config.json", "git.diff", ".lock"
 CHECKPOINTS, FIGURES, LOG, ERROR_LOG = "checkpoints", "figures", "run.log", "error.log"
+CURVES = "curves"  # among the figures: drawn of each run at its end
 NOTES = "notes.json"  # what people say of the run; the run itself neither reads nor writes it
 PROFILE = "profile"
 RANKS = "ranks"  # of a run on several devices: what each process but the leader has said

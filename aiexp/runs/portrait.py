@@ -15,6 +15,7 @@ from aiexp.rundir.lock import actual_state
 from aiexp.rundir.named import short_name
 from aiexp.rundir.record import RunRecord, read_record
 from aiexp.rundir.state import State
+from aiexp.rundir.tracked import tracked
 from aiexp.runs.disk import disk_bytes
 from aiexp.runs.listing import PREFIX, STATE_STYLES, started_at
 from aiexp.session.closing import result_table
@@ -119,9 +120,12 @@ def _code(path: Path, environment: dict[str, Any]) -> list[str]:
 
 
 def _tracker(environment: dict[str, Any]) -> list[str]:
-    """What it needs to go on, which names the run there."""
-    facts = cast(dict[str, Any], environment.get("tracker") or {})
-    return [", ".join(f"{name} {value}" for name, value in facts.items() if isinstance(value, str | int))]
+    """What each needs to go on, which names the run there."""
+    return [
+        f"{label}: "
+        + ", ".join(f"{name} {value}" for name, value in facts.items() if isinstance(value, str | int))
+        for label, facts in tracked(environment).items()
+    ]
 
 
 def _inside(path: Path) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiexp.errors import AiexpError
 from aiexp.figure.style import Drawn
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.file import FIGURES, METRICS, STATUS
+from aiexp.rundir.file import CURVES, FIGURES, METRICS, STATUS
 from aiexp.rundir.metrics import read_metrics
 from aiexp.storage.files import storage_errors
 from aiexp.text.csv import csv_text
@@ -17,7 +17,7 @@ from aiexp.tracker.base import Tracker
 if TYPE_CHECKING:
     from aiexp.task.report import Evaluation
 
-CURVES, GROWTH = "curves", "growth"
+GROWTH = "growth"
 _STEP = re.compile(r"(.+)_step-(\d+)\.png")
 LARGEST_SHEET = 20_000_000  # bytes of a picture that is read again
 
@@ -69,7 +69,7 @@ def draw_last(directory: RunDirectory, config: dict[str, Any]) -> str:
         for name, drawn in last_figures(directory, config):
             write(directory.path / FIGURES / f"{name}.png", drawn.png)
             write(directory.path / FIGURES / f"{name}.pdf", drawn.pdf)
-    except (AiexpError, OSError, ValueError, RuntimeError, MemoryError) as error:
+    except Exception as error:
         return f"no picture of the whole run: {error.what if isinstance(error, AiexpError) else error}"
     return ""
 

@@ -160,15 +160,16 @@ def main() -> None:
         make_runs(folder, arguments.runs, arguments.points)
         paths = sorted(path.parent for path in folder.rglob("status.json"))
         working = [UnderWay(path) for path in paths[:: max(len(paths) // arguments.under_way, 1)]]
+        num_working = len(working)  # some of them end while it is measured
         board = Board(folder)
         try:
             numbers = measure(board, working, arguments.rounds, with_browser=not arguments.no_browser)
         finally:
             board.close()
-    print(f"{arguments.runs} runs of {arguments.points} points, {len(working)} under way")
+    print(f"{arguments.runs} runs of {arguments.points} points, {num_working} under way")
     for what, value in numbers.items():
         print(f"{what:36}{value:10.3f}")
-    sizes = {"runs": arguments.runs, "points": arguments.points, "under_way": len(working)}
+    sizes = {"runs": arguments.runs, "points": arguments.points, "under_way": num_working}
     write_json(arguments.json, {**sizes, **numbers}, "plotly")
 
 

@@ -160,7 +160,8 @@ def main() -> None:
     for worker in workers.values():
         worker.close()
     print(table(results))
-    write_json(options.json, {"env_id": "CartPole-v1", "threads": options.threads, "sides": results})
+    result = {"env_id": "CartPole-v1", "threads": options.threads, "sides": results}
+    write_json(options.json, result, "gymnasium", "stable-baselines3")
 
 
 def table(results: dict[str, list[Result]]) -> str:

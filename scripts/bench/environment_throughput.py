@@ -100,7 +100,7 @@ def main() -> None:
         # Of pairs measured one after the other: a busy machine slows both.
         overhead = median(b / o - 1 for o, b in zip(speeds["ours"], speeds["bare"], strict=True))
         print(f"{num_envs:4} at once     {bare_speed:9.0f} {ours_speed:9.0f}         {overhead:9.1%}")
-    write_json(options.json, result)
+    write_json(options.json, result, "gymnasium")
 
 
 def compare(env_id: str, num_envs: int, rounds: int, count: int) -> dict[str, list[float]]:

@@ -229,7 +229,7 @@ def main() -> None:
             f"{name:32}{values['microseconds_per_step']:8.0f} us a step"
             f"{values['over_bare']:8.0f} us over bare"
         )
-    write_json(arguments.json, {"rounds": rounds, "loops": result})
+    write_json(arguments.json, {"rounds": rounds, "loops": result}, "transformers", "lightning")
 
 
 if __name__ == "__main__":

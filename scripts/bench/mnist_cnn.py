@@ -205,7 +205,7 @@ def main() -> None:
         return serve(lambda: actions(options.worker, options.limit))
     result = compare(options.sides, options.rounds, options.limit)
     print(table(result))
-    write_json(options.json, result)
+    write_json(options.json, result, "torchvision", "lightning")
 
 
 def compare(sides: list[str], rounds: int, limit: int) -> dict[str, Any]:

@@ -24,8 +24,7 @@ Made by `scripts/bench/report.py` of docs/benchmarks/*.json; a test fails where 
 makes. Each row is one claim, measured by the command beside it. Against a peer both sides take turns in
 one run, and the median of several rounds counts, so that a busy machine slows both; times of two
 machines are not comparable. A goal that was missed says so. A row with a dagger was typed by hand from
-a run on the day it bears, before later changes of the code: every task has logged the same numbers bit
-for bit since, the times were not repeated.
+a run on the day it bears, before later changes of the code; it was not repeated since.
 """
 
 
@@ -70,9 +69,9 @@ def row(claim: Claim, measured: dict[str, Any], machines: list[str]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
     letter = chr(65 + machines.index(machine(measured)))
     command = f"`{measured['command']}`"
-    return (
-        f"| {claim.what} | {claim.measured} | {goal} | {command} | {letter}, {measured['date']}, {versions} |"
-    )
+    dagger = "" if "commit" in measured else "\u2020"  # typed by hand
+    on = f"{letter}, {measured['date']}{dagger}, {versions}"
+    return f"| {claim.what} | {claim.measured} | {goal} | {command} | {on} |"
 
 
 def main() -> None:

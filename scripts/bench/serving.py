@@ -270,6 +270,10 @@ def claims(result: dict[str, Any]) -> list[Claim]:
     """For `docs/benchmarks.md`."""
     found: list[Claim] = []
     for task in (name for name in TRAINED if name in result):
+        if "answers" in (long := result[task]):  # of --minutes
+            measured = f"{long['answers']:,} answers, {long['errors']} errors, {long['growth_mb']:+.1f} MB"
+            found.append(Claim(field=USE, what=f"`aiexp serve`, {task} at full load", measured=measured))
+            continue
         for clients, sides in result[task].items():
             ours, plain = sides["aiexp eager"], sides["plain"]
             ratio = ours["requests_per_second"] / plain["requests_per_second"]

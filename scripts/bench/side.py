@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -181,14 +181,14 @@ def write_json(path: Path | None, result: dict[str, Any], *peers: str) -> None:
     Args:
         path: None: nowhere.
         result: The benchmark's own numbers.
-        peers: Distributions that were measured too; their versions are kept, torch's always.
+        peers: Distributions that were measured too, where they are installed; torch always is.
     """
     if path is None:
         return
     measured = {
         "date": date.today().isoformat(), "command": command(), "processor": processor(),
         "cores": len(os.sched_getaffinity(0)), "commit": commit(),
-        "versions": {name: version(name) for name in ("torch", *peers)},
+        "versions": {name: found for name in ("torch", *peers) if (found := version_of(name))},
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"measured": measured, **result}, indent=1) + "\n")
@@ -196,9 +196,19 @@ def write_json(path: Path | None, result: dict[str, Any], *peers: str) -> None:
 
 def command() -> str:
     """What was typed, without where it is written to."""
-    words = [f"scripts/bench/{Path(sys.argv[0]).name}", *sys.argv[1:]]
-    at = words.index("--json")
-    return shlex.join(words[:at] + words[at + 2 :])
+    words = [f"scripts/bench/{Path(sys.argv[0]).name}"]
+    for before, word in zip(sys.argv, sys.argv[1:], strict=False):
+        if "--json" not in (before, word) and not word.startswith("--json="):
+            words.append(word)
+    return shlex.join(words)
+
+
+def version_of(name: str) -> str | None:
+    """Of an installed distribution."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def processor() -> str:

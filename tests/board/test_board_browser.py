@@ -13,7 +13,7 @@ import pytest
 from aiexp.board import watch as module
 from aiexp.rundir.notes import read_notes
 from tests.board.made import Working, served
-from tests.compare.page_runs import Seen, browser, make_records, needs_browser, png
+from tests.compare.page_runs import Seen, browser, make_records, needs_browser, png, write_run
 from tests.compare.test_page_browser import wait_for
 
 pytestmark = needs_browser
@@ -138,6 +138,67 @@ def test_details_and_pictures_come_when_they_are_looked_at(chromium: Any, tmp_pa
         page.get_by_role("tab", name="System load").click()
         wait_for(page, "byId('load-now') !== null")
         assert seen.problems == []
+        page.context.close()
+
+
+def test_the_open_run_stays_the_same_when_another_comes_before_it(chromium: Any, tmp_path: Path) -> None:
+    for record in make_records(tmp_path):
+        (record.path / "run.log").write_text(f"said by {record.name}\n")
+    with served(tmp_path) as (address, _):
+        page, seen = open_board(chromium, address)
+        page.locator("#table tbody tr").first.press("Enter")
+        title = page.locator("#run-title").text_content()
+        for place in range(3):
+            write_run(tmp_path, f"0_{place}", lr=0.001, seed=7 + place, score=0.99)
+        ask(page)
+        wait_for(page, "numRuns === 9 && runs.name[0].startsWith('0_')")
+        page.get_by_role("tab", name="Log").click()
+        wait_for(page, "byId('run-body').textContent.startsWith('said by')")
+        assert page.locator("#run-title").text_content() == title
+        assert title in page.locator("#run-body").text_content()
+        assert seen.problems == []
+        page.context.close()
+
+
+def test_a_log_that_somebody_reads_stays_where_it_is(chromium: Any, tmp_path: Path) -> None:
+    run = Working(tmp_path, "one")
+    log = "".join(f"line {i}\n" for i in range(300))
+    (run.path / "run.log").write_text(log)
+    run.go_on()
+    with served(tmp_path) as (address, _):
+        page, seen = open_board(chromium, address)
+        page.evaluate("showRun(0, 'log')")
+        wait_for(page, "byId('run-body').textContent.includes('line 299')")
+        body = "byId('run-body')"
+        assert page.evaluate(f"{body}.scrollTop > 100")  # at its end
+        page.evaluate(f"{body}.scrollTop = 50")
+        page.evaluate(
+            "window.dots = 0, new MutationObserver(() => "
+            f"dots += {body}.textContent === '\u2026').observe({body}, {{childList: true}})"
+        )
+        (run.path / "run.log").write_text(log + "more\n")
+        run.go_on()
+        ask(page)
+        wait_for(page, f"{body}.textContent.includes('more')")
+        assert page.evaluate(f"[{body}.scrollTop, dots]") == [50, 0]
+        page.evaluate(f"{body}.scrollTop = {body}.scrollHeight")
+        (run.path / "run.log").write_text(log + "more\nlast\n")
+        run.go_on()
+        ask(page)
+        wait_for(page, f"{body}.textContent.includes('last')")
+        assert page.evaluate(f"{body}.scrollTop + {body}.clientHeight >= {body}.scrollHeight - 4")
+        assert seen.problems == []
+        page.context.close()
+
+
+def test_an_answer_that_cannot_be_taken_does_not_end_the_asking(chromium: Any, tmp_path: Path) -> None:
+    make_records(tmp_path)
+    with served(tmp_path) as (address, _):
+        page, _ = open_board(chromium, address)
+        page.evaluate(
+            "() => { window.asked = 0; take = async () => { asked += 1; throw new Error('odd'); }; }"
+        )
+        wait_for(page, "asked >= 2")
         page.context.close()
 
 

@@ -59,6 +59,51 @@ def test_a_run_from_its_beginning_to_its_end(tmp_path: Path) -> None:
     assert [group["center"] for group in content["groups"]] == [0.75]
 
 
+def test_what_a_run_logs_before_it_ends_reaches_curves_that_are_shown(tmp_path: Path) -> None:
+    run = Working(tmp_path, "one")
+    watch = make_watch(tmp_path)
+    run.go_on(4)
+    first = watch.changes(0, {"train/loss": 0})
+    run.go_on(6, **{"eval/accuracy": 0.25})
+    run.end(**{"test/accuracy": 0.75, "eval/accuracy": 0.5})  # of its best step, not of the last one
+    then = watch.changes(first["version"], {"train/loss": first["version"]})
+    (row,) = then["curves"]["metrics"]["train/loss"]
+    assert then["curves"]["steps"][row[1]] == tuple(range(1, 11))
+    assert watch.content()["metrics"]["eval/accuracy"] == [0.5]
+    nothing = watch.changes(then["version"], {"train/loss": then["version"]})
+    assert nothing["curves"]["metrics"] == {}
+
+
+def test_a_page_that_is_loaded_again_hears_what_its_content_does_not_say(tmp_path: Path) -> None:
+    record = make_records(tmp_path)[0]
+    watch = make_watch(tmp_path)
+    write_notes(record.path, Notes(title="the first"))
+    watch.changes(0, {})  # somebody else has heard of it
+    content = watch.content()
+    assert "the first" not in content["runs"]["title"]
+    ((_, progress, _),) = watch.changes(content["live"]["version"], {})["runs"]
+    assert progress["title"] == "the first"
+
+
+def test_a_run_that_was_resumed_with_another_config_between_two_looks(tmp_path: Path) -> None:
+    run = Working(tmp_path, "one", lr=0.1)
+    watch = make_watch(tmp_path)
+    path = run.path / "config.yaml"
+    path.write_text(path.read_text().replace("lr: 0.1", "lr: 0.25"))
+    assert watch.content()["common"]["task.optimizer.lr"] == "0.25"
+
+
+def test_curves_say_whether_points_were_left_out(tmp_path: Path) -> None:
+    run = Working(tmp_path, "one")
+    run.go_on(400)
+    watch = make_watch(tmp_path)
+    first = watch.changes(0, {"train/loss": 0})
+    assert first["curves"]["isThinned"] is False
+    run.go_on(200)  # the most are 500
+    assert watch.changes(first["version"], {"train/loss": 0})["curves"]["isThinned"] is True
+    assert make_watch(tmp_path).changes(0, {"train/loss": 0})["curves"]["isThinned"] is True
+
+
 def test_a_running_run_stands_with_those_it_will_be_compared_with(tmp_path: Path) -> None:
     make_records(tmp_path)  # learning rates 0.001 and 0.01
     working = [Working(tmp_path, "known", lr=0.01, seed=7), Working(tmp_path, "other", lr=0.5, seed=0)]

@@ -87,6 +87,29 @@ def test_a_finished_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(shown(capsys, str(run), "--format", "json"))["metrics"]["test/accuracy"] == 0.9
 
 
+@pytest.mark.parametrize(
+    ("record", "lines"),
+    [
+        (
+            {"wandb": {"id": "abc", "mode": "online"}, "tensorboard": {"folder": "tb"}},
+            ["tracker     wandb: id abc, mode online", "            tensorboard: folder tb"],
+        ),
+        (
+            {"id": "abc", "mode": "offline"},
+            ["tracker     wandb: id abc, mode offline"],
+        ),  # of an older aiexp
+    ],
+)
+def test_a_run_says_who_tracked_it(
+    capsys: pytest.CaptureFixture[str], record: dict[str, object], lines: list[str]
+) -> None:
+    run = make_run("2026-01-01_00-00-00_a_aaaaaa")
+    (run / "environment.json").write_text(json.dumps({"tracker": record}))
+    out = shown(capsys, "aaa").splitlines()
+    place = out.index(lines[0])
+    assert out[place : place + len(lines)] == lines
+
+
 def test_a_run_that_died_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     make_run("2026-01-04_00-00-00_d_dddddd", state="running", steps=(5, 6))
     out = shown(capsys, "ddd")

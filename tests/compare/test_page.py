@@ -16,6 +16,7 @@ import pytest
 from aiexp.compare.page import render
 from aiexp.compare.page.content import compact, make_content
 from aiexp.compare.page.curves import make_curves, read_points
+from aiexp.compare.page.detail import PARTS, read_part
 from aiexp.compare.page.document import embed
 from aiexp.compare.page.pictures import BUDGET_BYTES, make_pictures
 from tests.compare.page_runs import make_comparison, make_records, png, write_run
@@ -180,6 +181,18 @@ def test_the_newest_picture_of_each_kind_and_earlier_ones(
     assert found == {**matrices, ("plain", 0): png(6, 6)}
     monkeypatch.setattr(import_module("aiexp.compare.page.pictures"), "BUDGET_BYTES", len(png(6, 6)) * 2 + 40)
     assert [p["steps"] for p in make_pictures([record], [0])] == [[0], [20]]  # the newest come first
+
+
+@pytest.mark.parametrize("name", ["run.log", "error.log", "git.diff", "config.yaml", "environment.json"])
+def test_a_link_in_a_foreign_run_leads_nowhere(tmp_path: Path, name: str) -> None:
+    run = make_records(tmp_path)[0].path
+    (tmp_path / "private").write_text('{"platform": "a secret"}\n')
+    (run / name).unlink(missing_ok=True)
+    (run / name).write_bytes((tmp_path / "private").read_bytes())
+    assert "a secret" in json.dumps([read_part(run, part) for part in PARTS])
+    (run / name).unlink()
+    (run / name).symlink_to(tmp_path / "private")
+    assert "a secret" not in json.dumps([read_part(run, part) for part in PARTS])
 
 
 def test_pictures_fit_a_budget_and_every_group_comes_first(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def test_a_filter_leaves_what_it_says(shared: Any, text: str, count: int, said: 
     ("text", "said"),
     [
         ("acuracy>0.9", "no run has a key or metric 'acuracy'; did you mean accuracy?"),
+        ("constructor=1", "no run has a key or metric 'constructor'"),
         ("accuracy>high", "accuracy>high: 'high' is no number"),
         ("name>3", "name is no number in any run: = != ~ compare texts"),
         ("/(/", "/(/ is no regular expression: Unterminated group"),

@@ -19,6 +19,7 @@ from aiexp.tracker.guard import GuardedTracker
 from aiexp.tracker.mlflow import MlflowTracker
 from aiexp.tracker.mlflow import backlog as backlog_module
 from aiexp.tracker.mlflow.described import MOST_VALUE, params_of
+from aiexp.tracker.mlflow.tracker import probe
 from tests.tracker.mlflow_server import MlflowServer
 from tests.tracker.pictures import PNG
 from tests.tracker.test_wandb_record import ENVIRONMENT, SECRET, checkout
@@ -177,7 +178,7 @@ def test_a_server_that_is_away_when_the_run_begins_gets_it_all_later(
     assert time.monotonic() - begin < 60
     assert (record["id"], record["look"]) == (None, "http://127.0.0.1:9")
     [line] = capfd.readouterr().err.splitlines()
-    assert line.startswith("aiexp: MLflow: 127.0.0.1:9 is not reachable")
+    assert line.startswith("aiexp: MLflow: 127.0.0.1:9 is unreachable")
     assert line.endswith("the run goes on, and what is logged is sent when the server answers")
     tracker.client = client_of(server.url)  # it is there
     tracker.log(3, {"train/loss": 3.0})
@@ -206,6 +207,46 @@ def test_a_server_lost_in_the_run_is_said_once_and_what_is_missing_at_the_end(
     assert lost.endswith("; the run goes on, and what is logged is sent when the server answers")
     assert missing.endswith("MLflow has not received everything (2 values); the run directory has it all")
     assert tracker.failure is None
+
+
+def test_opening_that_fails_half_way_makes_one_run(
+    server: MlflowServer, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog_module, "RETRY_SECONDS", 0.0)
+    tracker = make_mlflow(uri=server.url, experiment="half way")
+    params, failures = tracker._send_params, [ConnectionError("gone")]
+
+    def send_params(*arguments: Any) -> None:
+        if failures:
+            raise failures.pop()
+        params(*arguments)
+
+    monkeypatch.setattr(tracker, "_send_params", send_params)
+    tracker.start(make_run())
+    tracker.log(1, {"train/loss": 1.0})
+    tracker.close(0)
+    found = only(server.url, "half way")
+    assert (found.info.status, found.data.metrics) == ("FINISHED", {"train/loss": 1.0})
+
+
+def test_what_is_refused_is_dropped_and_the_rest_arrives(server: MlflowServer, make_run: MakeRun) -> None:
+    run = make_run()
+    tracker = make_mlflow(uri=server.url, experiment="refused")
+    tracker.start(run)
+    with pytest.raises(FileNotFoundError):
+        tracker.log_picture(1, "test/confusion", run.directory / "never drawn.png")
+    tracker.log(2, {"train/loss": 2.0})
+    tracker.close(0)
+    found = only(server.url, "refused")
+    assert (found.info.status, found.data.metrics) == ("FINISHED", {"train/loss": 2.0})
+
+
+def test_a_password_in_the_address_is_no_part_of_the_host() -> None:
+    problem = probe("http://user:secret@127.0.0.1:9/base", 1)
+    assert problem is not None
+    assert problem.startswith("127.0.0.1:9 ")
+    assert "secret" not in problem
+    assert probe("http://user:pw@127.0.0.1:port", 1) is not None  # no traceback of a thread
 
 
 def test_a_local_store_without_a_server(

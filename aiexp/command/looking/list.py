@@ -15,7 +15,8 @@ from aiexp.text.terminal import cut, out_lines, out_styled, visible, width
 HELP = """\
 usage: aiexp list              every option of every group, a line each
        aiexp list GROUP ...    of these groups, with data, time and result
-       aiexp list GROUP NAME   one option: all that its file says
+       aiexp list GROUP NAME   one option: all that its file says; of a data
+                               set also what a batch holds (builds it)
 
 Tasks, models and data sets stand by field: text, pictures, ...
   aiexp list task

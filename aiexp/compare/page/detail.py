@@ -20,6 +20,7 @@ FEW_CHARACTERS = 12_000  # of one that is in the page
 MOST_ROWS, FEW_ROWS = 500, 20  # of a table
 MOST_COLUMNS = 30
 MOST_CELL = 300  # characters
+LARGEST_TABLE = 4_000_000  # bytes of a CSV; a larger one is not read
 
 
 def make_details(runs: Sequence[RunRecord], groups: Sequence[int | None]) -> dict[str, dict[str, Any]]:
@@ -53,7 +54,7 @@ def _config(run: Path, is_brief: bool) -> str:
     from aiexp.config.described.beside import comments_for, with_comments  # a fifth of a second
 
     try:
-        text = read_bytes(run / CONFIG, STORED[CONFIG].most_bytes).decode("utf-8", "replace")
+        text = read_bytes(_own(run / CONFIG), STORED[CONFIG].most_bytes).decode("utf-8", "replace")
         choices: dict[str, Any] = read_or_empty(run / TYPED).get("choices") or {}
         known = {group: str(name) for group, name in choices.items()}
         return with_comments(text, comments_for(known, conf_dirs()))[:MOST_CHARACTERS]
@@ -69,7 +70,7 @@ def _log(run: Path, is_brief: bool) -> str:
 
 def _environment(run: Path, is_brief: bool) -> str:
     """environment.json as text; in a page, which may be sent to others, without packages and places."""
-    found = read_or_empty(run / ENVIRONMENT)
+    found = {} if (run / ENVIRONMENT).is_symlink() else read_or_empty(run / ENVIRONMENT)
     for key in ("packages", "hostname", "working_directory") if is_brief else ():
         found.pop(key, None)
     return _beginning(json.dumps(found, indent=2, ensure_ascii=False) if found else "", is_brief)
@@ -78,7 +79,7 @@ def _environment(run: Path, is_brief: bool) -> str:
 def _diff(run: Path, is_brief: bool) -> str:
     """What was not committed."""
     try:
-        content = read_from(run / GIT_DIFF, 0, 4 * MOST_CHARACTERS)
+        content = read_from(_own(run / GIT_DIFF), 0, 4 * MOST_CHARACTERS)
     except (OSError, ValueError):
         return ""
     return _beginning(content.decode("utf-8", "replace"), is_brief)
@@ -96,7 +97,7 @@ def _tables(run: Path, is_brief: bool) -> list[dict[str, Any]]:
 def read_table(path: Path, most: int) -> dict[str, Any]:
     """Columns and rows of a CSV, at most so many; empty when it cannot be read."""
     try:
-        text = read_bytes(path, STORED[CONFIG].most_bytes).decode("utf-8", "replace")
+        text = read_bytes(path, LARGEST_TABLE).decode("utf-8", "replace")
         lines = list(csv.reader(io.StringIO(text)))
     except (OSError, ValueError, csv.Error):
         return {}
@@ -106,10 +107,21 @@ def read_table(path: Path, most: int) -> dict[str, Any]:
     return {"columns": header, "rows": rows[:most], "numRows": len(rows)}
 
 
+def _own(path: Path) -> Path:
+    """A file of a run; a page that is sent to others must not hold what a link in a foreign run leads to.
+
+    Raises:
+        ValueError: it is a link.
+    """
+    if path.is_symlink():
+        raise ValueError("is a link")
+    return path
+
+
 def _end(path: Path, most: int) -> str:
     """The last lines of a text file."""
     try:
-        content = read_from(path, -most - 1, most + 1)
+        content = read_from(_own(path), -most - 1, most + 1)
     except (OSError, ValueError):
         return ""
     text = content.decode("utf-8", "replace")

@@ -50,7 +50,7 @@ function regex(pattern, flags) {
 /** What a key of the filter stands for: a name to say, and the values of a run. */
 function findKey(key) {
   const wanted = key.toLowerCase();
-  const builtin = {
+  const known = {
     state: (run) => [runs.state[run]],
     task: (run) => [runs.task[run]],
     name: (run) => [runs.name[run], runs.title[run]].filter(Boolean),
@@ -61,8 +61,8 @@ function findKey(key) {
     time: (run) => [runs.seconds[run]],
     step: (run) => [runs.step[run]],
     memory: (run) => [runs.memory[run]],
-  }[wanted];
-  if (builtin) return { name: wanted, values: builtin };
+  };
+  if (Object.hasOwn(known, wanted)) return { name: wanted, values: known[wanted] };
   const metrics = Object.keys(content.metrics);
   const keys = [...keyColumns.keys(), ...Object.keys(content.common)];
   const metric = (name) => ({ name, values: (run) => [content.metrics[name][run]] });

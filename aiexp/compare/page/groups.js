@@ -51,7 +51,7 @@ function statisticsOf(values) {
 /** Sorts the runs into groups anew. */
 function regroup() {
   searchable = [];
-  if (!state.by || !(groupKeys().includes(state.by) || state.by in content.common)) {
+  if (!state.by || !(groupKeys().includes(state.by) || Object.hasOwn(content.common, state.by))) {
     grouping = {
       isOwn: false,
       of: runs.group,

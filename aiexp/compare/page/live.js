@@ -87,8 +87,13 @@ async function ask() {
   const found = await fetchJson(`changes?${asked}`);
   isAsking = false;
   showLive(found);
-  if (found && !found.error) await take(found, wanted);
-  pollTimer = setTimeout(poll, POLL_SECONDS * 1000);
+  try {
+    if (found && !found.error) await take(found, wanted);
+  } finally {
+    // Whatever went wrong with one answer: the next may be better.
+    clearTimeout(pollTimer);
+    pollTimer = setTimeout(poll, POLL_SECONDS * 1000);
+  }
   if (!hasCurvesNow()) ask();
 }
 
@@ -101,13 +106,16 @@ function hasCurvesNow() {
 async function take(found, wanted) {
   if (found.board !== content.live.board) return location.reload(); // it was started anew
   addCurves(found.curves);
+  content.curves.isThinned = found.curves.isThinned;
   const isNew = wanted.filter((metric) => !versions.has(metric));
   wanted.forEach((metric) => versions.set(metric, found.version));
   version = found.version;
   if (found.structure !== content.live.structure) {
     const made = await fetchJson("content");
     if (made && !made.error) {
+      made.curves.isThinned = found.curves.isThinned;
       adopt(made);
+      version = made.live.version; // what has changed since it was made comes with the next answer
       renewAll();
     }
     return;

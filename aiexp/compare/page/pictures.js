@@ -25,12 +25,22 @@ function newestAt(picture, step) {
   return found;
 }
 
-function showPictures() {
+/** The steps that some pictures are of, in order. */
+function stepsOf(pictures) {
+  return [...new Set(pictures.flatMap((picture) => picture.steps))].sort((a, b) => a - b);
+}
+
+/** The pictures of the kind chosen, of the selected runs if there are any. */
+function shownPictures() {
   const name = byId("picture-name").value;
   const there = content.pictures.filter((picture) => picture.name === name && state.isVisible[picture.run]);
   const selected = there.filter((picture) => isSelected(picture.run));
-  const shown = selected.length ? selected : there;
-  const steps = [...new Set(shown.flatMap((picture) => picture.steps))].sort((a, b) => a - b);
+  return selected.length ? selected : there;
+}
+
+function showPictures() {
+  const shown = shownPictures();
+  const steps = stepsOf(shown);
   const slider = byId("picture-step");
   const wasLast = slider.value === slider.max;
   const before = Number(slider.dataset.step ?? NaN);
@@ -107,12 +117,8 @@ function zoomTo(place) {
 function startPictures() {
   byId("picture-name").addEventListener("change", showPictures);
   byId("picture-step").addEventListener("input", () => {
-    const name = byId("picture-name").value;
-    const there = content.pictures.filter((picture) => picture.name === name && state.isVisible[picture.run]);
-    const selected = there.filter((picture) => isSelected(picture.run));
-    const shown = selected.length ? selected : there;
-    const steps = [...new Set(shown.flatMap((picture) => picture.steps))].sort((a, b) => a - b);
-    drawGallery(byId("gallery"), shown, steps);
+    const shown = shownPictures();
+    drawGallery(byId("gallery"), shown, stepsOf(shown));
   });
   byId("zoom-before").addEventListener("click", () => zoomTo(zoomed - 1));
   byId("zoom-after").addEventListener("click", () => zoomTo(zoomed + 1));

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aiexp.rundir.file import FIGURES
+from aiexp.rundir.file import CURVES, FIGURES
 from aiexp.rundir.record import RunRecord
 from aiexp.storage.reader import read_bytes
 
 BUDGET_BYTES = 1_500_000  # of pictures before base64, in the whole page
 LARGEST_BYTES = 150_000  # of one picture; a larger one is drawn smaller
 LARGEST_SOURCE = 20_000_000
-CURVES = "curves"  # drawn of each run at its end
 WIDTH = 640  # pixels, of a picture drawn smaller
 MOST_RUNS = 24
 MOST_LISTED = 200  # runs whose pictures are named, where they are fetched when they are looked at

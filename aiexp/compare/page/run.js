@@ -37,7 +37,7 @@ function showRun(run, tab = openTab) {
           type: "button",
           role: "tab",
           "aria-selected": String(name === openTab),
-          onclick: () => showRun(run, name),
+          onclick: () => showRun(runOf(openRun), name), // its place may be another one by then
         },
         title,
       ),
@@ -59,18 +59,24 @@ function hasTab(name, run) {
 
 async function showTab(run, tab) {
   clearTimeout(loadTimer);
-  const body = byId("run-body");
+  const body = byId("run-body"),
+    key = runs.key[run],
+    held = `${key} ${tab}`;
+  const isShown = body.dataset.held === held; // its text stays until there is a new one
+  body.dataset.held = held;
   if (tab === "overview") return body.replaceChildren(...overviewOf(run));
   if (tab === "pictures") return body.replaceChildren(runPictures(run));
   if (tab === "load") return showLoad(run);
-  if (content.live) body.replaceChildren(element("p", { class: "muted" }, "\u2026"));
+  if (content.live && !isShown) body.replaceChildren(element("p", { class: "muted" }, "\u2026"));
   const value = content.live ? await fetchPart(run, tab) : content.details[run][tab];
-  if (openRun !== runs.key[run] || openTab !== tab) return; // somebody has gone on
+  if (openRun !== key || openTab !== tab) return; // somebody has gone on
+  const isAtEnd = !isShown || body.scrollTop + body.clientHeight >= body.scrollHeight - 4;
+  const top = body.scrollTop;
   if (!value || !value.length) {
     const why = value === null ? "The board does not answer." : "There is none.";
     body.replaceChildren(element("p", { class: "muted" }, why));
   } else body.replaceChildren(...(tab === "tables" ? value.map(tableOf) : [textOf(value, tab)]));
-  if (tab === "log") body.scrollTop = body.scrollHeight;
+  if (tab === "log") body.scrollTop = isAtEnd ? body.scrollHeight : top;
 }
 
 /** A text with its comments, or the lines of a diff, in other colours. */
@@ -190,15 +196,16 @@ function notesOf(run) {
 
 /** A run's pictures by kind; a slider goes through the steps of all of them. */
 function runPictures(run) {
-  const own = content.pictures.filter((picture) => picture.run === run);
-  const steps = [...new Set(own.flatMap((picture) => picture.steps))].sort((a, b) => a - b);
+  const key = runs.key[run];
+  const own = () => content.pictures.filter((picture) => picture.run === runOf(key));
+  const steps = stepsOf(own());
   const gallery = element("div", { class: "gallery" });
   const slider = element("input", { type: "range", min: "0", max: String(steps.length - 1), step: "1" });
   const shown = element("output", {});
   const draw = () => {
     const step = steps[Number(slider.value)];
     shown.textContent = String(step);
-    const list = own.map((picture) => ({ picture, i: newestAt(picture, step) })).filter(({ i }) => i >= 0);
+    const list = own().map((picture) => ({ picture, i: newestAt(picture, step) })).filter(({ i }) => i >= 0);
     gallery.replaceChildren(
       ...figuresOf(list).map((figure, place) => {
         figure.querySelector("figcaption").textContent = list[place].picture.name;
@@ -220,6 +227,7 @@ function runPictures(run) {
 
 /** What the run's processes take of the machine, while somebody looks. */
 async function showLoad(run) {
+  if (run < 0) return; // it is gone
   const key = runs.key[run];
   const found = await fetchLoad(run);
   if (openRun !== key || openTab !== "load" || !byId("run").open) return;

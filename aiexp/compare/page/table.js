@@ -159,7 +159,13 @@ function buildTable() {
 
 /** Writes the rows of some runs anew, where their numbers have changed. */
 function renewRows(changedRuns) {
+  const before = tableColumns.map((column) => column.title + column.isShown).join();
   tableColumns = makeColumns();
+  if (tableColumns.map((column) => column.title + column.isShown).join() !== before) {
+    buildTable(); // such as the first tags of all: there is a column more
+    buildColumnMenu();
+    return;
+  }
   const shown = tableColumns.filter((column) => column.isShown);
   const best = bestValue(content.metrics[metricName]);
   for (const run of changedRuns) {

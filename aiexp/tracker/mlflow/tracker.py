@@ -2,18 +2,16 @@
 
 import importlib
 import os
-import threading
 import time
-import urllib.error
-import urllib.request
 import warnings
 from pathlib import Path
 from typing import Any, final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
-from aiexp.errors import HardwareError, reason_of
+from aiexp.errors import HardwareError
 from aiexp.ranges import PositiveFloat
 from aiexp.rundir.file import GIT_DIFF, LOG
+from aiexp.source.probe import why_silent
 from aiexp.task.report import Table
 from aiexp.text.csv import csv_text
 from aiexp.text.secrets import redact_text
@@ -27,6 +25,7 @@ from aiexp.tracker.weights import SaveModel, model_files
 
 STATUS = {0: "FINISHED", 130: "KILLED", 143: "KILLED"}  # by exit code; any other: FAILED
 MOST_PARAMS = 100  # in one request
+CLOSE_SECONDS = 60.0  # after which nothing more is sent
 # What mlflow would do without: wait for minutes for a server that is gone, and send usage data to its makers.
 VARIABLES = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -74,6 +73,7 @@ class MlflowTracker:
         self.experiment_id: str | None = None
         self.info: RunInfo | None = None
         self.best: Best | None = None
+        self._was_tried = False
         self.backlog = Backlog(self._send_metrics, is_remote=False, told=self._tell)
 
     def prepare(self, directory: Path) -> None:
@@ -155,12 +155,13 @@ class MlflowTracker:
         model = model_files(self.info.directory, self.save_model) if exit_code == 0 else None
         for name, path in (model.files if model else {}).items():
             self.backlog.actions.append(lambda n=name, p=path: self._send_model(n, p))
-        self.backlog.send(at_once=True)
-        if self.backlog.is_empty:
-            self.backlog.actions.append(
-                lambda: self.client.set_terminated(self.run_id, STATUS.get(exit_code, "FAILED"))
-            )
-            self.backlog.send(at_once=True)
+        try:
+            self.backlog.send(at_once=True, seconds=CLOSE_SECONDS)
+        finally:  # what the server refuses, too, is no reason to leave the run open
+            if not self.backlog.is_away and self.run_id is not None:
+                status = STATUS.get(exit_code, "FAILED")
+                self.backlog.actions.appendleft(lambda: self.client.set_terminated(self.run_id, status))
+                self.backlog.send(at_once=True, seconds=CLOSE_SECONDS)
         if not self.backlog.is_empty:
             missing = len(self.backlog.metrics)
             notice(f"MLflow has not received everything ({missing} values); the run directory has it all")
@@ -223,7 +224,10 @@ class MlflowTracker:
 
     def _known(self, run: RunInfo) -> Any | None:
         """The MLflow run of a run that goes on; it says itself which one it is."""
-        if run.previous is None:
+        if run.previous is None and not self._was_tried:
+            self._was_tried = (
+                True  # a second time there may be one: the first may have failed after making it
+            )
             return None
         found = self.client.search_runs([self.experiment_id], f"tags.`{RUN_ID}` = '{run.id}'", max_results=1)
         return found[0] if found else None
@@ -256,19 +260,7 @@ def probe(address: str, seconds: float) -> str | None:
         address: Of the server.
         seconds: How long it may take.
     """
-    host = urlsplit(address).netloc.rpartition("@")[2]
-    problems = [f"{host} did not answer in {seconds:g} s"]
-
-    def ask() -> None:
-        try:
-            with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=seconds):
-                problems[0] = ""
-        except urllib.error.HTTPError:
-            problems[0] = ""  # something answers; mlflow itself will tell
-        except (OSError, ValueError) as error:
-            problems[0] = f"{host} is not reachable ({reason_of(error)})"
-
-    asking = threading.Thread(target=ask, daemon=True)  # looking up a host name has no time limit
-    asking.start()
-    asking.join(seconds)
-    return problems[0] or None
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]  # without a password
+    silent = why_silent(urlunsplit((parts.scheme, host, f"{parts.path.rstrip('/')}/health", "", "")), seconds)
+    return f"{host} {silent}" if silent else None

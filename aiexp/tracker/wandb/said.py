@@ -28,5 +28,5 @@ class Said:
             return ""
         end = content.rfind(b"\n") + 1
         self._position += end
-        lines = content[:end].decode("utf-8", errors="replace").splitlines()
-        return "\n".join(line[TIME_CHARACTERS:] for line in lines)
+        lines = content[:end].decode("utf-8", errors="replace").split("\n")
+        return "\n".join(line[TIME_CHARACTERS:] for line in lines).rstrip("\n")

@@ -216,9 +216,12 @@ class WandbTracker:
         import wandb
 
         if exit_code == 0 and self.info is not None:
-            artifact = model_artifact(self.info, self.save_model)
-            if artifact is not None:
-                run.log_artifact(artifact, aliases=["latest", f"step-{artifact.metadata['step']}"])
+            try:
+                artifact = model_artifact(self.info, self.save_model)
+                if artifact is not None:
+                    run.log_artifact(artifact, aliases=["latest", f"step-{artifact.metadata['step']}"])
+            except Exception as error:  # the rest of the run is to arrive all the same
+                notice(f"W&B does not get the weights: {reason_of(error)}")
         try:
             run.finish(exit_code=exit_code)
         except TimeoutError:
