@@ -26,6 +26,7 @@ PARTS = {
                 "Dataset",
                 "Sized",
                 "Positioned",
+                "Counted",
                 "ImageData",
                 "TextData",
                 "VectorData",
