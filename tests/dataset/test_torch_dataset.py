@@ -83,6 +83,9 @@ def test_splits_cover_the_examples_and_names_come_from_the_data() -> None:
     assert sorted(torch.cat(seen).tolist()) == list(range(37))
     assert (dataset.class_names, dataset.feature_shape) == (["even", "odd"], [6])
     assert make(test=Noisy(4), limit=3).num_examples("test") == 3
+    given = make(test=Noisy(20))  # then nothing is cut off for it
+    counts = [given.num_examples(split) for split in ("train", "eval", "test")]
+    assert (counts[0] + counts[1], counts[2]) == (37, 20)
 
 
 def test_a_limit_takes_examples_from_everywhere() -> None:

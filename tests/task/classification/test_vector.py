@@ -127,11 +127,11 @@ def test_what_does_not_fit_is_named() -> None:
 
 
 class Normed(nn.Module):
-    feature_size = 4
+    """A trunk that normalises over the batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = 4) -> None:
         super().__init__()
-        self.layer = nn.BatchNorm1d(4)
+        self.feature_size, self.layer = size, nn.BatchNorm1d(size)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layer(x.flatten(1))

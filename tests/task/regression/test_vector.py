@@ -13,7 +13,8 @@ from aiexp.errors import ConfigError
 from aiexp.model.vector.mlp import VectorMlp
 from aiexp.task.regression.report import regression_metrics
 from aiexp.task.regression.vector import VectorRegression
-from tests.task.classification.test_vector import blobs
+from aiexp.world.world import World
+from tests.task.classification.test_vector import Normed, blobs
 from tests.task.learning import losses
 
 
@@ -86,6 +87,10 @@ def test_batch_norm_needs_two_examples() -> None:
     data = lines(batch_size=71)
     with pytest.raises(ConfigError, match=r"72 = 1 x 71 \+ 1\) has one example, and BatchNorm1d has batch"):
         make(data, model=nn.BatchNorm1d(3))
+    task, _ = make(lines(batch_size=12), model=Normed(3))
+    task.join(World(0, 6))
+    with pytest.raises(ConfigError, match="12 examples leaves one for a rank of 7"):
+        task.join(World(0, 7))
 
 
 def test_classes_are_for_another_task() -> None:
