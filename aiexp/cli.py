@@ -68,7 +68,7 @@ def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         out_lines(overview())
         return 0 if argv else 2
-    if argv[0] in ("--version", "-V", "version"):
+    if argv[0] in ("--version", "-V", "-v", "version"):
         from aiexp import __version__
 
         out(f"aiexp {__version__}")

@@ -35,6 +35,7 @@ class AiexpError(Exception):
 
     exit_code = 1
     kind = "bug"
+    is_quoted = False  # its lines stand as they are on a terminal, too
 
     def __init__(
         self, what: str, *, where: str = "", fix: str = "", options: Iterable[str] = (), see: str = ""
@@ -174,7 +175,7 @@ class Stopped(AiexpError):
     Cure: none is needed: `aiexp resume` goes on bit for bit.
     """
 
-    kind = "stopped"
+    kind, is_quoted = "stopped", True
 
     def __init__(self, what: str, *, exit_code: int, fix: str = "") -> None:
         super().__init__(what, fix=fix)

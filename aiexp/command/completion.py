@@ -113,15 +113,14 @@ def _for_command(before: list[str], word: str) -> Iterable[str]:
 
         options = conf_dirs().options()
         return options.get(rest[0], {}) if rest else options
-    if command == "runs" and word.startswith("state="):
-        from aiexp.rundir.state import State
-
-        return [f"state={state}" for state in State]
+    if command == "runs" and "=" in word:
+        return _filters(word.partition("=")[0])
     actions = getattr(module, "ACTIONS", ()) if not rest else ()
     if command == "show":
         return [*_run_directories(word), *_overrides(rest, word)]
     if command in ON_RUNS:
-        return [*actions, *_run_directories(word)]
+        filters = ["state=", "task=", "tag="] if command == "runs" and word else []
+        return [*actions, *filters, *_run_directories(word)]
     if command == "data":
         return actions or _data(rest)
     if command == "schema":
@@ -131,6 +130,15 @@ def _for_command(before: list[str], word: str) -> Iterable[str]:
     if command == "new":
         return actions
     return list(SCRIPTS) if command == "completion" and not rest else []
+
+
+def _filters(key: str) -> list[str]:
+    """What `aiexp runs` may ask of a key."""
+    from aiexp.config.folders import conf_dirs
+    from aiexp.rundir.state import State
+
+    values = {"state": list(State), "task": conf_dirs().options()["task"]}
+    return [f"{key}={value}" for value in values.get(key, ())]
 
 
 def _overrides(before: list[str], word: str) -> list[str]:
@@ -195,12 +203,14 @@ def _next_part(keys: list[str], word: str) -> list[str]:
 
 def _run_directories(word: str) -> list[str]:
     """Folders on the way to run directories, and those themselves, below what is typed."""
+    from aiexp.rundir.named import known_names
     from aiexp.storage.mark import is_run_directory
 
+    names = [] if "/" in word else known_names()
     parent = Path(word.rpartition("/")[0] or ".")
     start = word.rpartition("/")[0]
     prefix = f"{start}/" if start or word.startswith("/") else ""
-    found: list[str] = []
+    found: list[str] = [*names] if word else []
     for path in sorted(p for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []:
         if is_run_directory(path):
             found.append(f"{prefix}{path.name}")

@@ -2,7 +2,8 @@
 
 from omegaconf import DictConfig, OmegaConf
 
-from aiexp.config.described.header import field_of
+from aiexp.config.described.header import field_of, read_header
+from aiexp.config.folders import builtin_dirs
 from aiexp.errors import TYPED, ConfigError
 
 # What each field's tasks learn from, and the fields whose models they take besides their own.
@@ -40,16 +41,23 @@ def check_fields(full: DictConfig, choices: dict[str, str], typed: list[str]) ->
         raise ConfigError(
             f"{name} learns from {LEARNS_FROM[task]}, dataset {other} has {LEARNS_FROM[dataset]}",
             where=_where("dataset", choices, typed),
-            fix="another task, or a data set of its field",
+            fix=_instead("dataset", task, dataset),
             see="aiexp list dataset",
         )
     if model in LEARNS_FROM and model not in (task, *MODELS_OF.get(task, ())):
         raise ConfigError(
             f"{name} takes models for {task}, model {choices.get('model')} is for {model}",
             where=_where("model", choices, typed),
-            fix="another task, or a model of its field",
+            fix=_instead("model", task, model),
             see="aiexp list model",
         )
+
+
+def _instead(group: str, field: str, other: str) -> str:
+    """What fits: an option of the group for the task's field, or a task of the other's field."""
+    tasks = builtin_dirs().options()["task"]
+    of_other = [name for name, option in tasks.items() if read_header(option, tasks).field == other]
+    return f"a {group} for {field}: aiexp list {group}; or task={' or '.join(of_other[:3])}"
 
 
 def _where(group: str, choices: dict[str, str], typed: list[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any, cast
 import yaml
 from omegaconf._utils import get_yaml_loader
 
-from aiexp.errors import ConfigError, nearest, reason_of
+from aiexp.errors import TYPED, ConfigError, nearest, reason_of
 from aiexp.rundir.changes import flatten
 from aiexp.text.secrets import MASK
 
@@ -49,7 +49,10 @@ def assigned(config: dict[str, Any], overrides: list[str], command: str) -> dict
         if not equals:
             raise ConfigError(f"'{override}' is not KEY=VALUE", where=command)
         if key not in known:
-            raise ConfigError(f"unknown key '{key}'.{nearest(key, known)}", where=command)
+            raise ConfigError(
+                f"unknown key '{key}'.{nearest(key, known)}", where=f"{TYPED}{override}",
+                fix="keys are those of the run's config: aiexp show RUN, config.yaml",
+            )  # fmt: skip
         _assign(config, key, _read_value(value, command))
     return config
 

@@ -40,7 +40,8 @@ def check_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     changed = changed_keys(old, new)
     fixed = [k for k in changed if not is_below(k, FREE)]
     if fixed:
-        raise _fixed(fixed, old, new, "resuming", "start a new run; free to change are " + ", ".join(FREE))
+        fix = "aiexp branch RUN KEY=VALUE makes a new run of it; free to change are " + ", ".join(FREE)
+        raise _fixed(fixed, old, new, "resuming", fix)
     notes = {True: " (the result will differ from an uninterrupted run)", False: ""}
     return [show(k, flatten(old), flatten(new)) + notes[is_below(k, INEXACT)] for k in changed]
 

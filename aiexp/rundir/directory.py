@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self, final
 
-from aiexp.errors import AiexpError, CheckpointError, ConfigError, SecurityError, StorageError
+from aiexp.errors import AiexpError, CheckpointError, ConfigError, SecurityError, StorageError, nearest
 from aiexp.limits import limit_error
-from aiexp.rundir.changes import flatten
+from aiexp.rundir.changes import NEUTRAL, flatten, is_below
 from aiexp.rundir.file import (
     CONFIG,
     DATA,
@@ -42,7 +42,7 @@ from aiexp.rundir.file import (
     read_or_empty,
     read_stored,
 )
-from aiexp.rundir.named import LATEST, named
+from aiexp.rundir.named import LATEST, known_names, named
 from aiexp.rundir.state import State
 from aiexp.storage.files import storage_error, storage_errors, write_bytes, write_json, write_text
 from aiexp.storage.lock import open_lock, try_lock
@@ -127,7 +127,9 @@ class RunDirectory:
         """
         path = Path(os.path.realpath(named(path)))
         if not path.is_dir():
-            raise CheckpointError("no such run directory", where=str(path), fix="aiexp runs lists the runs")
+            hint = nearest(path.name, known_names())
+            what = f"no such run directory.{hint}" if hint else "no such run directory"
+            raise CheckpointError(what, where=str(path), fix="aiexp runs lists the runs")
         missing = [name for name in (CONFIG, STATUS) if not (path / name).is_file()]
         if missing == [CONFIG] and is_run_directory(path):
             raise CheckpointError(
@@ -332,11 +334,15 @@ def new_name(slug: str) -> str:
 def slug(overrides: list[str]) -> str:
     """A readable, safe piece of a folder name: `optimizer.lr=0.001` becomes `lr-0.001`; at most 80 bytes.
 
+    What is of no account for the result, such as the tracker, is left out.
     Without `=` and `,` a path that is pasted into a command line is neither KEY=VALUE nor a list of values.
     """
     parts: list[str] = []
     for override in overrides:
         key, _, value = override.partition("=")
-        part = f"{key.lstrip('+~').rsplit('.', 1)[-1]}-{value}" if value else key
+        if is_below(key.lstrip("+~"), NEUTRAL):
+            continue
+        bare = value.strip("[]{}()'\" ")
+        part = f"{key.lstrip('+~').rsplit('.', 1)[-1]}-{bare}" if bare else key
         parts.append(re.sub(r"[^A-Za-z0-9.+-]+", "-", part).strip("-."))
     return "_".join(filter(None, parts))[:SLUG_BYTES].rstrip("-._")

@@ -42,6 +42,14 @@ def run_id(path: Path) -> str:
     return found[1] if found else ""
 
 
+def known_names() -> list[str]:
+    """`latest` and the ids of the runs and sweeps below outputs/ of the working directory."""
+    if not os.path.isdir(OUTPUTS):
+        return []
+    latest = [LATEST] if os.path.isdir(Path(OUTPUTS, LATEST)) else []
+    return [*latest, *sorted({run_id(path) for path in _folders_of("")})]
+
+
 def short_name(path: Path) -> str:
     """The shortest word by which commands find a run from here: its id, or its path."""
     short = run_id(path)

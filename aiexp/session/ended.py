@@ -45,7 +45,7 @@ class RunEnded(AiexpError):
         exit_code: Of the run.
     """
 
-    kind = "ranks"
+    kind, is_quoted = "ranks", True
 
     def __init__(self, lines: list[str], exit_code: int) -> None:
         super().__init__(lines[0])

@@ -137,6 +137,8 @@ def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
     refuse_odd_files(directory)
     lock = RunDirectory(directory).lock()
     say(f"sweep in {shown(directory)}")
+    if len(planned) == 1:
+        say("note: one job: nothing varies; seed=0,1,2 would make three of it")
     try:
         if (directory / DEFINITION).exists():
             Definition.read(directory).check_same(now, directory)

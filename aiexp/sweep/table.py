@@ -130,9 +130,10 @@ class Table:
     def summary(self) -> str:
         """`5 of 16 done, 1 failed, best eval/accuracy 0.91 by job 3, 2 min left`."""
         failed = sum(r.state == State.FAILED for r in self.results)
-        done = len(self.results) - failed
+        stopped = sum(r.state == State.STOPPED for r in self.results)
+        done = len(self.results) - failed - stopped
         parts = [f"{done} done" if self.num_jobs is None else f"{done} of {self.num_jobs} done"]
-        parts += [f"{failed} failed"] if failed else []
+        parts += [f"{count} {what}" for count, what in ((failed, "failed"), (stopped, "stopped")) if count]
         best = self.objective.best(self.results)
         if best is not None:
             parts.append(f"best {self.objective.name} {self.objective.value(best):.4g} by job {best.index}")

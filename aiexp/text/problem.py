@@ -7,13 +7,14 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
-from aiexp.errors import TYPED, AiexpError, Stopped
+from aiexp.errors import TYPED, AiexpError
 from aiexp.text.secrets import redact_text
 from aiexp.text.terminal import say, say_styled
 
 INDENT = "  "
 FEWEST_CUT = 8  # options that are all shown
 NEAREST = 5
+ALIKE = 0.5  # from 0 to 1
 
 Styled = tuple[str, str]  # a line and its style, a key of `text.terminal.STYLES`
 
@@ -25,7 +26,7 @@ def say_problems(error: AiexpError, argv: Sequence[str]) -> None:
         error: Of one problem or several.
         argv: What was typed after `aiexp`.
     """
-    if not sys.stderr.isatty() or isinstance(error, Stopped):
+    if not sys.stderr.isatty() or error.is_quoted:
         for line in error.lines():
             say(line)
         return
@@ -70,7 +71,9 @@ def fix_of(error: AiexpError, word: str) -> str:
     if len(options) > FEWEST_CUT:
         key, _, value = word.partition("=")
         wanted = [part for part in (key.rpartition(".")[2].lstrip("-"), value) if part]
-        options.sort(key=lambda name: -max((_likeness(name, part) for part in wanted), default=0.0))
+        likeness = {n: max((_likeness(n, part) for part in wanted), default=0.0) for n in options}
+        if max(likeness.values()) >= ALIKE:  # else their own order says more
+            options.sort(key=lambda name: -likeness[name])
         left = len(options) - NEAREST
         options = [*options[:NEAREST], f"and {left} more{f': {error.see}' if error.see else ''}"]
     return redact_text(" ".join([error.fix, *options]).strip())

@@ -4,9 +4,10 @@
     python scripts/bench/board.py --runs 200 --rounds 1
 
 Goals: first view 2 s, an update 100 ms of processor time, on an idle core. "start" is from the command to its
-address, "first view" from there until Chromium has drawn what is in view (`--no-browser` leaves it out). An
-update is an answer after every run under way has logged a line; "compare" is one after a run has ended, which
-compares all of them anew, and which the board does for at most a twentieth of the time.
+address; from there until Chromium has drawn findings and table is the "first view", until the charts in view
+are there as well "with charts" (`--no-browser` leaves both out). An update is an answer after every run under
+way has logged a line; "compare" is one after a run has ended, which compares all of them anew, and which the
+board does for at most a twentieth of the time.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,8 @@ from side import COMPARING, Claim, write_json
 
 METRICS = ("eval/accuracy", "train/accuracy", "eval/loss", "train/loss")
 CHARTED = 50  # runs whose curves panels show: 10 groups of 5 seeds
+VIEWED = ("first view in Chromium, s", "with charts, s")
+VIEWS = 3  # the median counts
 LOOK_SECONDS = 1.1  # a board looks at the disk once a second
 
 
@@ -95,8 +99,8 @@ class Board:
         self.process.wait()
 
 
-def first_view(address: str) -> float:
-    """Seconds until Chromium has drawn the findings and the panels in view."""
+def first_view(address: str) -> tuple[float, float]:
+    """Seconds until Chromium has drawn the findings and the table, and until the charts in view are there."""
     from playwright.sync_api import sync_playwright
 
     flags = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
@@ -108,8 +112,9 @@ def first_view(address: str) -> float:
         page.wait_for_selector("#table tbody tr", state="attached")
         page.wait_for_selector("#intervals .main-svg", state="attached")
         seconds = time.perf_counter() - begun
+        readable = page.evaluate("performance.getEntriesByName('readable')[0].startTime")
         browser.close()
-    return seconds
+    return readable / 1000, seconds
 
 
 def measure_updates(board: Board, change: Callable[[], object], rounds: int) -> tuple[float, float, float]:
@@ -129,18 +134,18 @@ def claims(result: dict[str, Any]) -> list[Claim]:
     """For `docs/benchmarks.md`."""
     sizes = f"{result['runs']:,} runs of {result['points']} points, {result['under_way']} under way"
     about = f"`aiexp board`, {sizes}"
-    view, update = result.get("first view in Chromium, s"), result["update, s of processor"]
+    update = result["update, s of processor"]
     found = [
         Claim(
             field=COMPARING, what=f"{about}: an update", measured=f"{1000 * update:.0f} ms of processor time",
             goal="100 ms", is_met=update <= 0.1,
         )
     ]  # fmt: skip
-    if view is not None:
-        what = f"{about}: first view in Chromium without a GPU"
-        found.append(
-            Claim(field=COMPARING, what=what, measured=f"{view:.1f} s", goal="2 s", is_met=view <= 2)
-        )
+    wheres = ("first view (findings, table) in Chromium without a GPU", "the same with its charts")
+    for where, seconds in zip(wheres, map(result.get, VIEWED), strict=True):
+        if seconds is not None:
+            about_view = {"what": f"{about}: {where}", "measured": f"{seconds:.1f} s"}
+            found.append(Claim(field=COMPARING, **about_view, goal="2 s", is_met=seconds <= 2))
     return found
 
 
@@ -185,7 +190,9 @@ def measure(board: Board, working: list[UnderWay], rounds: int, *, with_browser:
     numbers["curves of 4 metrics, MB"] = size / 1e6
     numbers["both, s of processor"] = board.processor() - before
     if with_browser:
-        numbers["first view in Chromium, s"] = first_view(board.address)
+        views = [first_view(board.address) for _ in range(VIEWS)]
+        for what, seconds in zip(VIEWED, zip(*views, strict=True), strict=True):
+            numbers[what] = statistics.median(seconds)
     idle = measure_updates(board, lambda: None, rounds)
     numbers["nothing new, s of processor"] = idle[0]
     update = measure_updates(board, lambda: [run.log() for run in working], rounds)

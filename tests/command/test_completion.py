@@ -45,6 +45,8 @@ def test_completion(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     assert complete(capsys, "aiexp list ta") == ["task"]
     assert complete(capsys, "aiexp list task ot") == ["other"]
     assert complete(capsys, "aiexp runs state=fai") == ["state=failed"]
+    assert complete(capsys, "aiexp runs st") == ["state="]
+    assert "task=mnist_cnn" in complete(capsys, "aiexp runs task=mn")
     assert complete(capsys, "aiexp predict outputs/toy/") == ["outputs/toy/2026_run"]
     assert complete(capsys, "aiexp show task=o") == ["task=other"]
     assert "hydra/sweeper=optuna" in complete(capsys, "aiexp run -m hydra/sweeper=")

@@ -136,6 +136,32 @@ def test_curves_have_means_intervals_and_smoothing(chromium: Any, path: Path) ->
     page.context.close()
 
 
+def test_many_rows_are_drawn_as_far_down_as_somebody_looks(chromium: Any, tmp_path: Path) -> None:
+    records = [
+        write_run(tmp_path, f"run{i:03}", lr=0.1, seed=i, score=i / 1000, num_points=2) for i in range(250)
+    ]
+    (tmp_path / "page.html").write_text(render(make_comparison(records), records))
+    page, seen = open_page(chromium, tmp_path / "page.html")
+    cells = "document.querySelectorAll('#table tbody tr:not([hidden]) td.name').length"
+    assert page.evaluate(cells) == 100
+    assert page.locator("#shown").text_content() == "250 of 250 runs"
+    page.locator("#table th button", has_text="test/accuracy").click()
+    assert first_cells(page, 1)[0] == "run249"  # one that had not been drawn
+    page.locator("#table tbody tr:not([hidden])").last.focus()
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.dataset.run") == "149"
+    wait_for(page, f"{cells} === 200")
+    page.evaluate("document.getElementById('table-frame').scrollTop = 1e6")
+    wait_for(page, f"{cells} === 250")
+    assert page.locator("#more-rows").is_hidden()
+    page.reload()
+    page.wait_for_selector("#intervals, #panel-0 .main-svg", state="attached")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(cells) == 250
+    assert seen.problems == []
+    page.context.close()
+
+
 def test_theme_help_and_sections_by_key(chromium: Any, path: Path) -> None:
     page, seen = open_page(chromium, path)
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from aiexp.errors import ConfigError
-from aiexp.rundir.named import named, run_id, short_name
+from aiexp.errors import CheckpointError, ConfigError
+from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.named import known_names, named, run_id, short_name
 
 FIRST = Path("outputs/mnist/2026-01-01_00-00-00_lr-1_abc123")
 SECOND = Path("outputs/bert/2026-01-02_00-00-00_abd456")
@@ -53,3 +54,9 @@ def test_the_shortest_word_leads_back() -> None:
     Path("outputs/bert/2026-01-05_00-00-00_abc123").mkdir()  # once in 16 million
     assert short_name(FIRST) == str(FIRST)
     assert run_id(Path("outputs/mine")) == ""
+
+
+def test_an_unknown_run_is_answered_with_the_nearest_that_there_is() -> None:
+    assert known_names()[0] == "latest"
+    with pytest.raises(CheckpointError, match=r"no such run directory\. Did you mean 'latest'"):
+        RunDirectory.open(Path("latst"))

@@ -138,7 +138,8 @@ def test_outputs_that_are_no_folder(tmp_path: Path, kind: str) -> None:
     ("overrides", "expected"),
     [
         (["task.optimizer.lr=0.001", "seed=1"], "lr-0.001_seed-1"),
-        (["+task.note='a b/../c'"], "note--a-b-..-c"),
+        (["+task.note='a b/../c'"], "note-a-b-..-c"),
+        (["task.sizes=[3,4]", "tracker=[wandb,tensorboard]", "tracker.wandb.mode=offline"], "sizes-3-4"),
         (["x=" + "é🎉\n" * 100], "x"),
         (["dataset.text_column=" + "long" * 100], None),
         (["~trainer.clip"], "trainer.clip"),

@@ -25,6 +25,15 @@ const SCALES = {
   ],
 };
 
+let hasPlotly = false;
+
+/** Has the browser start plotly, which takes a second: what can be read is drawn before. */
+function startPlotly() {
+  if (hasPlotly) return;
+  byId("plotly").replaceWith(element("script", {}, byId("plotly").textContent));
+  hasPlotly = true;
+}
+
 function cssColor(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }

@@ -22,6 +22,7 @@ const inView = new Set();
 const stale = new Set(Object.keys(DRAW));
 
 function drawInView() {
+  if (!hasPlotly) return;
   for (const id of inView) if (stale.delete(id)) DRAW[id]();
 }
 
@@ -205,6 +206,8 @@ function openFromView() {
 
 /** Paper has no view: everything is drawn, in light colours and as wide as a page. */
 function preparePrint() {
+  startPlotly();
+  showAllRows();
   const theme = document.documentElement.dataset.theme;
   document.documentElement.dataset.theme = "light";
   document.documentElement.classList.add("paper");
@@ -237,6 +240,7 @@ function start() {
   readView();
   startPictures();
   startRun();
+  startTable();
   renewAll();
   listen();
   addEventListener("beforeprint", preparePrint);
@@ -250,6 +254,14 @@ function start() {
   Object.keys(DRAW).forEach((id) => observer.observe(byId(id)));
   openFromView();
   startLive();
+  const startCharts = () => {
+    performance.mark("readable");
+    startPlotly();
+    drawInView();
+    drawPanels();
+  };
+  // Once the table is there to be read, and plotly's script, which the parser takes in pieces, is whole.
+  addEventListener("DOMContentLoaded", () => requestAnimationFrame(() => setTimeout(startCharts)));
 }
 
 start();

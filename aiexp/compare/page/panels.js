@@ -42,7 +42,7 @@ function buildPanels() {
   panelObserver ??= new IntersectionObserver(watchPanels, { rootMargin: "150px" });
   panelObserver.disconnect();
   inViewPanels.clear();
-  for (const chart of byId("panels").querySelectorAll(".chart")) Plotly.purge(chart);
+  if (hasPlotly) for (const chart of byId("panels").querySelectorAll(".chart")) Plotly.purge(chart);
   byId("panels").replaceChildren(...[...byPrefix].map(([prefix, group]) => makeFold(prefix, group)));
   if (!names.length) byId("panels").append(element("p", { class: "muted" }, "No metric has these words."));
   names.forEach((name) => stalePanels.add(name));
@@ -93,7 +93,7 @@ function watchPanels(entries) {
 /** Draws the panels in view that are not as they should be; asks for what is missing of them. */
 function drawPanels(isAll = false) {
   const wanted = isAll ? shownMetrics() : wantedMetrics();
-  if (!isAll && !hasCurves(wanted)) return;
+  if ((!isAll && !hasCurves(wanted)) || !hasPlotly) return;
   if (wanted.length) showLegend();
   for (const metric of isAll ? wanted : inViewPanels)
     if (byId(panelId(metric)) && stalePanels.delete(metric)) drawPanel(metric);

@@ -244,6 +244,7 @@ async function showLoad(run) {
   if (samples.length) {
     const x = samples.map((sample) => new Date(sample.time * 1000));
     const line = (name, y, color) => ({ type: "scatter", mode: "lines", x, y, name, line: { color } });
+    startPlotly();
     const draw = (id, title, traces) =>
       Plotly.react(id, traces, layout({ height: SMALL, yaxis: { title: { text: title }, rangemode: "tozero" } }), CONFIG);
     const gib = (name) => samples.map((sample) => (sample[name] === null ? null : sample[name] / 2 ** 30));

@@ -3,11 +3,14 @@
 
 const MOST_COLUMNS = 14; // shown at first
 const LONGEST_NAME = 46; // characters
+const ROWS = 100; // drawn at first, and again whenever the end of them comes into view
 
 let tableColumns = [];
 let sorted = { title: "", isDescending: false };
 const chosenColumns = new Map(); // title to whether it is shown, where somebody has said it
-let rows = [];
+let rows = []; // all of them; those that have not been in view yet have no cells
+let numDrawn = ROWS; // at most
+let best; // of the metric
 
 function makeColumns() {
   const list = [
@@ -102,7 +105,7 @@ function tagsCell(run) {
   return element("td", {}, ...runs.tags[run].map((tag) => element("span", { class: "tag" }, tag)));
 }
 
-function valueCell(column, run, best) {
+function valueCell(column, run) {
   const value = column.values[run];
   if (column.kind === "text") return element("td", {}, shorten(value ?? "", 60));
   const isBest = column.isBest && value !== null && value === best && runs.state[run] === "finished";
@@ -118,13 +121,12 @@ function bestValue(values) {
   return numbers.reduce((a, b) => (content.metric.isHigherBetter === a > b ? a : b), numbers[0]);
 }
 
-function makeRow(run, shown, best) {
+function fillRow(run) {
+  const shown = tableColumns.filter((column) => column.isShown);
   const box = element("input", { type: "checkbox", tabindex: "-1", "aria-label": `Select ${runs.name[run]}` });
-  return element(
-    "tr",
-    { tabindex: run === 0 ? "0" : "-1", "data-run": String(run) },
+  rows[run].replaceChildren(
     element("td", {}, box),
-    ...shown.map((column) => (column.cell ? column.cell(run) : valueCell(column, run, best))),
+    ...shown.map((column) => (column.cell ? column.cell(run) : valueCell(column, run))),
   );
 }
 
@@ -132,7 +134,7 @@ function buildTable() {
   tableColumns = makeColumns();
   const focused = document.activeElement?.closest?.("#table tr[data-run]")?.dataset.key;
   const shown = tableColumns.filter((column) => column.isShown);
-  const best = bestValue(content.metrics[metricName]);
+  best = bestValue(content.metrics[metricName]);
   const head = element(
     "tr",
     {},
@@ -140,9 +142,8 @@ function buildTable() {
     ...shown.map((column) => headCell(column)),
   );
   rows = runs.name.map((_, run) => {
-    const row = makeRow(run, shown, best);
-    row.dataset.key = runs.key[run];
-    return row;
+    const about = { tabindex: run === 0 ? "0" : "-1", "data-run": String(run), "data-key": runs.key[run] };
+    return element("tr", about);
   });
   const body = element("tbody", {}, ...rows);
   body.addEventListener("click", (event) => {
@@ -166,12 +167,8 @@ function renewRows(changedRuns) {
     buildColumnMenu();
     return;
   }
-  const shown = tableColumns.filter((column) => column.isShown);
-  const best = bestValue(content.metrics[metricName]);
-  for (const run of changedRuns) {
-    const made = makeRow(run, shown, best);
-    rows[run].replaceChildren(...made.childNodes);
-  }
+  best = bestValue(content.metrics[metricName]);
+  for (const run of changedRuns) if (rows[run].firstChild) fillRow(run);
   showRows();
 }
 
@@ -197,6 +194,7 @@ function sortBy(column) {
     else head.setAttribute("aria-sort", isDescending ? "descending" : "ascending");
   }
   sortRows();
+  showRows();
   writeView();
 }
 
@@ -224,14 +222,19 @@ function sortRows() {
     .append(...order.map((run) => rows[run]));
 }
 
+/** Shows the rows that the filter leaves, as far down as somebody has looked. */
 function showRows() {
   let visible = 0;
-  rows.forEach((row, run) => {
-    row.hidden = !state.isVisible[run];
+  for (const row of byId("table").querySelector("tbody").rows) {
+    const run = Number(row.dataset.run);
     visible += state.isVisible[run];
+    row.hidden = !state.isVisible[run] || visible > numDrawn;
     row.setAttribute("aria-selected", String(isSelected(run)));
-    row.firstChild.firstChild.checked = isSelected(run);
-  });
+    if (!row.hidden && !row.firstChild) fillRow(run);
+    if (row.firstChild) row.firstChild.firstChild.checked = isSelected(run);
+  }
+  byId("more-rows").hidden = visible <= numDrawn;
+  byId("more-rows").textContent = `${visible - numDrawn} more`;
   const numHidden = runs.name.filter((_, run) => isHidden(run)).length;
   const selected = runs.name.filter((_, run) => isSelected(run)).length;
   byId("shown").textContent =
@@ -239,6 +242,23 @@ function showRows() {
   byId("clear").hidden = byId("hide").hidden = !selected;
   byId("hidden-label").hidden = !numHidden;
   byId("hidden-label").querySelector("span").textContent = `show ${numHidden} hidden`;
+}
+
+function showMoreRows() {
+  numDrawn += ROWS;
+  showRows();
+}
+
+function showAllRows() {
+  numDrawn = numRuns;
+  showRows();
+}
+
+/** More rows as the end of those drawn comes near. */
+function startTable() {
+  byId("more-rows").addEventListener("click", showMoreRows);
+  const watch = (entries) => entries.some((entry) => entry.isIntersecting) && showMoreRows();
+  new IntersectionObserver(watch, { root: byId("table-frame"), rootMargin: "300px" }).observe(byId("more-rows"));
 }
 
 function moveInTable(event) {
@@ -253,6 +273,7 @@ function moveInTable(event) {
   const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
   if (!step) return;
   event.preventDefault();
+  if (event.key === "ArrowDown" && row.nextElementSibling?.hidden) showMoreRows();
   let next = row[step];
   while (next && next.hidden) next = next[step];
   if (!next) return;
