@@ -77,6 +77,9 @@ def missing(text: str) -> list[str]:
             found += [] if exists_in_module(word) else [word]
         elif owner in members() and member.isidentifier():
             found += [] if re.search(rf"\b{member}\b", members()[owner]) else [word]
+    for name, path in re.findall(r"`(\w+)`\s+in\s+`([\w/]+\.py)`", text):
+        modules = [p[:-3].replace("/", ".") for p in (path, f"aiexp/{path}") if (ROOT / p).is_file()]
+        found += [] if any(exists_in_module(f"{module}.{name}") for module in modules) else [name]
     return found
 
 
@@ -109,6 +112,7 @@ def test_what_does_not_exist_is_seen() -> None:
     ]
     gone += ["aiexp.task.bases", "aiexp.task.base.Tasks", "Hardware.begin", "conf/task/yours.yaml"]
     assert missing(" ".join(f"`{word}`" for word in there + gone)) == [word.split()[0] for word in gone]
+    assert missing("`Task` in\n`aiexp/task/base.py`, `Tasks` in\n`aiexp/task/base.py`") == ["Tasks"]
 
 
 def test_decisions_have_a_heading_a_subject_and_the_newest_first() -> None:

@@ -131,7 +131,8 @@ def test_stop_and_resume_through_the_commands(folder: Path, number: int, code: i
     assert numbers(directory) == numbers(whole)
     assert aiexp(folder, "doctor", "outputs/latest").code == 0
     again = aiexp(folder, "resume", "outputs/latest")
-    assert (again.code, again.stdout) == (0, "already complete: outputs/latest\n")
+    more = "aiexp resume outputs/latest trainer.steps=N, N > 12"
+    assert (again.code, again.stdout) == (0, f"already complete: outputs/latest; more: {more}\n")
 
 
 def test_resume_classifies_changes(folder: Path) -> None:

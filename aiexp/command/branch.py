@@ -4,7 +4,9 @@ from pathlib import Path
 
 from aiexp.command.flags import TRUST, Flag, Flags, whole
 from aiexp.config.validate import validate
+from aiexp.errors import ConfigError
 from aiexp.rundir.assigned import assigned, one_path, refuse_masked
+from aiexp.rundir.changes import changed_keys
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG
 from aiexp.world.torchrun import is_torchrun
@@ -14,7 +16,7 @@ usage: aiexp branch RUN [--step K] [KEY=VALUE ...] [flags]
 
 Goes on from a checkpoint of a run as a new run beside it, with the whole state:
 weights, optimizers, random numbers, place in the data. RUN is left as it is.
-Without KEY=VALUE the new run is what RUN was from there on, bit for bit.
+Without KEY=VALUE the new run is what RUN was from step K on, bit for bit.
 
 KEY=VALUE changes what may change: length and schedule, settings of the
 optimizer, dropout and other settings of the task that change no network,
@@ -32,7 +34,11 @@ FLAGS = Flags(
 
 
 def main(argv: list[str]) -> int:
-    """Trains the branch; returns its exit code."""
+    """Trains the branch; returns its exit code.
+
+    Raises:
+        ConfigError: nothing would be other than in the run, or a key has changed that cannot.
+    """
     words, flags = FLAGS.parse(argv)
     if not words:
         from aiexp.command.help import lacks_words
@@ -52,6 +58,13 @@ def main(argv: list[str]) -> int:
     with own_code_of(parent.path):
         old = validate(parent.read_config(), source=str(parent.path / CONFIG))
         new = assigned(old, typed, "aiexp branch")
+        if step is None and not changed_keys(old, new):
+            raise ConfigError(
+                "nothing is changed: this would be a copy of the run",
+                where=path,
+                fix="KEY=VALUE changes something; --step K repeats the run from there; "
+                f"aiexp resume {path} goes on with the run itself",
+            )
         refuse_masked(new, str(parent.path / CONFIG), f"aiexp branch {path}")
         validate(new, source="aiexp branch")
         if is_torchrun():

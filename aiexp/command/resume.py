@@ -1,7 +1,9 @@
 """`aiexp resume RUN|SWEEP [KEY=VALUE ...]`: continue a run, or a sweep, exactly where it stopped."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from aiexp.command.flags import TRUST, Flags
 from aiexp.command.help import lacks_words
@@ -18,10 +20,7 @@ from aiexp.text.secrets import redact
 from aiexp.text.terminal import out
 from aiexp.world.torchrun import is_torchrun
 
-ENDED = {
-    State.FINISHED: "already complete",
-    State.PRUNED: "pruned by its search, which saw better runs (trainer.epochs=N or trainer.steps=N goes on)",
-}
+ENDED = {State.FINISHED: "already complete", State.PRUNED: "pruned by its search, which saw better runs"}
 LONGER = ("trainer.steps", "trainer.epochs", "trainer.selection.patience")  # what can make a run go on
 HELP = """\
 usage: aiexp resume RUN|SWEEP [KEY=VALUE ...]
@@ -84,7 +83,8 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
     before, after = flatten(old), flatten(config)
     check_changes(old, redact(config))
     if state in ENDED and all(before.get(key) == after.get(key) for key in LONGER):
-        out(f"{ENDED[state]}: {path}")
+        more = longer(after, directory.read(STATUS), path)
+        out(f"{ENDED[state]}: {path}; more: {more}")
         return 0
     refuse_masked(config, str(directory.path / CONFIG), f"aiexp resume {path}")
     validate(config, source="aiexp resume")
@@ -95,3 +95,18 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
         if hardware.devices > 1:
             return launch(directory, config, hardware, stop, overrides)
         return train(directory, config, hardware, stop, overrides)
+
+
+def longer(config: Mapping[str, Any], status: Mapping[str, Any], path: str) -> str:
+    """The command that makes a run that has ended go on.
+
+    Args:
+        config: Of the run, flat.
+        status: What it has written of itself.
+        path: As typed.
+    """
+    key = "trainer.epochs" if config.get("trainer.steps") is None else "trainer.steps"
+    command = f"aiexp resume {path} {key}=N, N > {config.get(key)}"
+    if status["state"] == State.FINISHED and status.get("step", 0) < status.get("total_steps", 0):
+        command = f"aiexp resume {path} trainer.selection.patience=null (early stopping has ended it)"
+    return command

@@ -1,6 +1,9 @@
 """Words that are no KEY=VALUE, and what was meant: the parser's own words help nobody."""
 
+import re
 from collections.abc import Collection, Mapping
+from importlib.util import find_spec
+from pathlib import Path
 
 from aiexp.errors import TYPED, AiexpError, ConfigError, nearest
 
@@ -29,6 +32,18 @@ def known_elsewhere(name: str) -> str:
         name: The last part of a key.
     """
     return f" Did you mean {ELSEWHERE[name]}?" if name in ELSEWHERE else ""
+
+
+def torchvision_networks() -> frozenset[str]:
+    """Names of the classification networks of torchvision, as `model.name` takes them.
+
+    Read in its source: to import it takes seconds, and this is asked for an error.
+    """
+    spec = find_spec("torchvision")
+    folders = spec.submodule_search_locations if spec else None
+    files = [path for folder in folders or [] for path in Path(folder, "models").glob("*.py")]
+    made = re.compile(r"^@register_model\(\)\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
+    return frozenset(name for path in files for name in made.findall(path.read_text("utf-8")))
 
 
 def torn_apart(words: list[str]) -> tuple[frozenset[str], AiexpError | None]:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from aiexp.config.folders import GROUPS, ConfDirs
 from aiexp.config.group.block_groups import BLOCK_GROUPS
 from aiexp.config.group.several import TARGETS
-from aiexp.config.misspelled import known_elsewhere, torn_apart, unreadable
+from aiexp.config.misspelled import known_elsewhere, torchvision_networks, torn_apart, unreadable
 from aiexp.config.resolve import keys_of
 from aiexp.config.target.arguments import GIVEN
 from aiexp.config.target.find import NotFoundError
@@ -125,6 +125,10 @@ def _is_option(
     """Whether a value names an option of a group."""
     if str(value) in options[group]:
         return True
+    if group == "model" and str(value) in torchvision_networks():
+        what = f"no option '{value}' in group 'model': torchvision has a network of this name"
+        errors.append(ConfigError(what, where=where, fix=f"type model=torchvision model.name={value}"))
+        return False
     what = f"no option '{value}' in group '{group}'.{nearest(str(value), options[group])}"
     errors.append(
         ConfigError(what, where=where, fix="options are", options=options[group], see=f"aiexp list {group}")

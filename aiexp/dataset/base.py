@@ -1,6 +1,6 @@
 """The contract of a data set: batches by number, so that resuming needs at most a position to find them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, runtime_checkable
 
 from numpy.typing import NDArray
@@ -73,6 +73,18 @@ class Positioned(Protocol):
     def load_state(self, state: dict[str, Any] | None) -> None:
         """Takes what `state` returned, before batches are asked for; None from a checkpoint without it."""
         ...
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A data set whose `num_examples` counts something else than examples, such as episodes."""
+
+    units: Mapping[str, str]  # of each split, in the plural
+
+
+def units_of(dataset: Dataset) -> Mapping[str, str]:
+    """What it counts in each split; empty for examples."""
+    return dataset.units if isinstance(dataset, Counted) else {}
 
 
 class Sized(Dataset, Protocol):

@@ -22,10 +22,18 @@ class LabelCodes:
 
     Args:
         source: File or data set, for messages.
+        choice: What to type where these are no classes.
+        can_list: Whether the data set has `class_names` to list them in.
     """
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    def __init__(
+        self,
+        source: str,
+        *,
+        choice: str = "label_column=<the column that holds the class>",
+        can_list: bool = True,
+    ) -> None:
+        self.source, self.choice, self.can_list = source, choice, can_list
         self.num_rows = 0
         self.code_of: dict[int | str, int] = {}
         self.places: list[str] = []  # of each label's first occurrence: "reviews.csv:17"
@@ -49,7 +57,7 @@ class LabelCodes:
             raise DataError(
                 f"there are more than {MOST_CLASSES:,} different labels",
                 where=self.source,
-                fix="label_column=<the column that holds the class>",
+                fix=self.choice,
             )
         return np.fromiter(map(self.code_of.__getitem__, labels), np.int64, len(labels))
 
@@ -92,14 +100,15 @@ def infer_class_names(codes: LabelCodes) -> list[str]:
             f"labels are mixed: number {labels[number]} ({codes.places[number]}) and "
             f"name '{labels[name]}' ({codes.places[name]})",
             where=codes.places[name],
-            fix="write all labels the same way, or list them in dataset.class_names",
+            fix="write all labels the same way"
+            + (", or list them in dataset.class_names" if codes.can_list else ""),
         )
     classes = sorted(labels)  # pyright: ignore[reportArgumentType]  # one type, checked above
     if len(classes) == codes.num_rows > 2:
         raise DataError(
             f"each of the {len(classes)} rows has a label of its own",
             where=codes.places[0],
-            fix="label_column=<the column that holds the class>",
+            fix=codes.choice,
         )
     class_names = [str(label) for label in classes]
     note_case(class_names, codes.places[0].partition(":")[0] if codes.places else "")
@@ -143,6 +152,6 @@ def class_numbers(codes: LabelCodes, class_names: list[str]) -> NDArray[np.int64
         raise DataError(
             f"label '{label}' is not a class: they are {shown}.{nearest(label, class_names)}",
             where=codes.places[row],
-            fix="correct it, or add it to dataset.class_names",
+            fix=f"correct it, or {'add it to dataset.class_names' if codes.can_list else 'train on it too'}",
         )
     return np.array([position[str(label)] for label in labels], np.int64)

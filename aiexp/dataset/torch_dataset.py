@@ -15,10 +15,11 @@ from torch.utils.data import default_collate
 
 from aiexp.checkpoint.digest import digests
 from aiexp.dataset.array.dataset import X, Y
-from aiexp.dataset.array.rows import EpochRows, RowBatching, divided
+from aiexp.dataset.array.rows import EpochRows, RowBatching, cut_off
 from aiexp.dataset.draws import example_seeds
 from aiexp.dataset.loader import ordered_batches
 from aiexp.dataset.splits import SPLITS, check_split
+from aiexp.dataset.subset import even_subset
 from aiexp.errors import ConfigError, DataError
 from aiexp.ranges import NonNegativeInt, Share
 
@@ -192,12 +193,17 @@ def _parts(
         if not len(data):
             raise DataError(f"{type(data).__name__} has no examples", where=split)
     rows: dict[str, NDArray[np.int64] | range] = {split: range(len(data)) for split, data in given.items()}
-    missing = {split: share for split, share in fractions.items() if split not in given and share}
-    if missing:
-        rows |= divided(np.zeros(len(given["train"]), np.int64), missing)
-    if limit is not None:
-        rows = {split: part[:limit] for split, part in rows.items()}
-    return {split: _Part(given.get(split, given["train"]), part) for split, part in rows.items()}
+    rows |= cut_off(np.zeros(len(given["train"]), np.int64), given, fractions)
+    return {
+        split: _Part(given.get(split, given["train"]), _limited(part, limit)) for split, part in rows.items()
+    }
+
+
+def _limited(rows: NDArray[np.int64] | range, limit: int | None) -> NDArray[np.int64] | range:
+    """So many rows, from everywhere in the data: files are often sorted by class."""
+    if limit is None or limit >= len(rows):
+        return rows
+    return np.asarray(rows, np.int64)[even_subset(np.zeros(len(rows), np.int64), limit)]
 
 
 def _named(batch: Any, names: Sequence[str]) -> dict[str, Any]:

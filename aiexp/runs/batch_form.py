@@ -13,6 +13,7 @@ from aiexp.config.compose import compose
 from aiexp.config.described.header import read_header
 from aiexp.config.folders import builtin_dirs, conf_dirs
 from aiexp.config.objects.build import build
+from aiexp.dataset.base import units_of
 from aiexp.errors import ConfigError, DataError
 from aiexp.source.fetch import asked_for
 
@@ -47,11 +48,13 @@ class BatchForm:
     Args:
         entries: Of a training batch.
         examples: Of each split, None where nobody knows.
+        units: What is counted instead of examples, by split.
         note: What else there is to say, or why there are no entries.
     """
 
     entries: list[Entry] = field(default_factory=lambda: [])
     examples: dict[str, int | None] = field(default_factory=lambda: {})
+    units: Mapping[str, str] = field(default_factory=lambda: {})
     note: str = ""
 
     def lines(self) -> list[str]:
@@ -62,7 +65,11 @@ class BatchForm:
         ]
         widths = [max((len(row[i]) for row in cells), default=0) for i in range(5)]
         rows = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells]
-        counts = [f"{split} {count:,}" for split, count in self.examples.items() if count]
+        counts = [
+            f"{split} {count:,} {self.units.get(split, '')}".rstrip()
+            for split, count in self.examples.items()
+            if count
+        ]
         return [*rows, *([", ".join(counts)] if counts else []), *([self.note] if self.note else [])]
 
 
@@ -118,10 +125,11 @@ def form_of(dataset: Any) -> BatchForm:
     if callable(getattr(dataset, "tokenize", None)):
         # Batches are made when a model's tokenizer has been there, which is not fetched for this.
         return BatchForm(entries=list(TEXTS), examples=examples, note=TOKENIZED)
+    units = units_of(dataset)
     try:
         batches = list(islice(dataset.train_batches(0), COMPARED))
     except ConfigError as error:
-        return BatchForm(examples=examples, note=_acting(dataset) or error.what)
+        return BatchForm(examples=examples, units=units, note=_acting(dataset) or error.what)
     split = next((split for split in ("eval", "test") if examples[split]), None)
     other = next(iter(dataset.eval_batches(split)), None) if split else None
     known = None if other is None else {key for key, _ in leaves(other)}
@@ -131,7 +139,7 @@ def form_of(dataset: Any) -> BatchForm:
         _entry(key, [part[key] for part in parts if key in part], rows, known is None or key in known)
         for key in parts[0]
     ]
-    return BatchForm(entries=entries, examples=examples)
+    return BatchForm(entries=entries, examples=examples, units=units)
 
 
 def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -69,7 +69,8 @@ def branch(
         record_targets(child.path, new)
         child.write_config(redact(new), choices, [*overrides, *map(redact_text, typed)])
     child.point_latest(Path(new["outputs"]).expanduser())
-    say(f"branch    of {shown(parent.path)} at step {step}: {', '.join(changes) or 'nothing changed'}")
+    what = ", ".join(changes) or "nothing changed, so this repeats it"
+    say(f"branch    of {shown(parent.path)} at step {step}: {what}")
     return child
 
 

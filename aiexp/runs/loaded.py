@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from aiexp.config.folders import shown
 from aiexp.config.objects.build import build
 from aiexp.config.validate import validate
 from aiexp.dataset.recalled import MissingExamplesError, Recalled
@@ -42,6 +43,11 @@ class LoadedRun:
     hardware: "Hardware"
     task: "Task"
     step: int
+
+    @property
+    def shown(self) -> str:
+        """It in messages: its directory and the task that it trained."""
+        return f"{shown(self.directory.path)} (task={self.directory.read_typed()[0].get('task')})"
 
 
 def load_run(

@@ -46,9 +46,23 @@ class Parts(Protocol):
         ...
 
 
-def described_sizes(sizes: Mapping[str, int | None]) -> str:
-    """`8033 train, 1003 eval, 1004 test`."""
-    return ", ".join(f"{'a stream to' if n is None else n} {split}" for split, n in sizes.items())
+def described_sizes(parts: Parts, limit: int | None) -> str:
+    """`8033 train, 1003 eval, 1004 test`, or `8 train environments, ...`, and whether that is not all.
+
+    Args:
+        parts: Of the run.
+        limit: The data set's, if it has one.
+    """
+    from aiexp.dataset.base import units_of
+
+    units = units_of(parts.dataset)
+    counts = ", ".join(
+        f"{'a stream to' if n is None else n} {split} {units.get(split, '')}".rstrip()
+        for split, n in parts.sizes.items()
+    )
+    if limit is None or limit not in parts.sizes.values():  # that is all there is
+        return counts
+    return f"{counts} (dataset.limit={limit} cuts every split, eval and test too)"
 
 
 def check_same_data(world: World, fingerprint: str) -> None:

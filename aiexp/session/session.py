@@ -178,9 +178,7 @@ class Session:
         self._example = prediction_example(experiment.task)
         self.say(f"run       {self.shown_path}")
         self.say(f"hardware  {hardware.describe()}")
-        counts = described_sizes(sizes)
-        limit = self.config.get("dataset", {}).get("limit")
-        counts += "" if limit is None else f" (dataset.limit={limit} cuts every split, eval and test too)"
+        counts = described_sizes(experiment, self.config.get("dataset", {}).get("limit"))
         self.say(f"dataset   {choices.get('dataset')}: {counts}")
         model = f"{choices['model']}: " if "model" in choices else ""
         self.say(f"model     {model}{parameters:,} parameters")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from aiexp.dataset.base import Dataset, VectorData
 from aiexp.errors import ConfigError
@@ -42,13 +42,3 @@ def size_trunk(model: Any, shape: Sequence[int]) -> None:
 def fitted(dataset: Dataset, name: str) -> Iterator[Tensor]:
     """One array of every training example, a batch at a time."""
     return (batch[name] for batch in dataset.eval_batches("train"))
-
-
-def grouped(module: nn.Module) -> list[dict[str, Any]]:
-    """Groups for an optimizer: matrices decay, vectors (biases, norms) do not."""
-    members = [p for p in module.parameters() if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in members if p.ndim >= 2]},
-        {"params": [p for p in members if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from aiexp.dataset.image.file import is_hidden
+from aiexp.dataset.image.file import SUFFIXES, is_hidden
 from aiexp.dataset.text.table_file import open_table
 from aiexp.errors import DataError, nearest
 from aiexp.prediction.inputs import Inputs
 
 TABLES = frozenset((".csv", ".tsv", ".jsonl", ".parquet"))
+# Ends of words that are meant as files, also where any other word is an input by itself.
+NAMES_OF_FILES = TABLES | SUFFIXES | {".txt"}
 LONGEST_LINE = 10_000_000  # characters
 
 
@@ -29,13 +31,14 @@ class Item:
     value: Any
 
 
-def read_items(words: Sequence[str], inputs: Inputs, column: str) -> Iterator[Item]:
+def read_items(words: Sequence[str], inputs: Inputs, column: str, run: str) -> Iterator[Item]:
     """The inputs that words stand for, in order.
 
     Args:
         words: Files, folders, "-" for lines of stdin, and where the kind allows it inputs themselves.
         inputs: Their kind.
         column: Of tables; "" takes the only one, or the one called as the kind.
+        run: What they are for, in messages.
 
     Raises:
         DataError: a file or a folder that is not there or cannot be opened, an unknown column.
@@ -46,10 +49,18 @@ def read_items(words: Sequence[str], inputs: Inputs, column: str) -> Iterator[It
             yield from _lines(sys.stdin, "stdin", inputs)
         elif word.strip() and _exists(path):
             yield from _from_path(path, inputs, column)
-        elif inputs.is_word:
+        elif inputs.is_word and not _names_file(word):
             yield Item(word if len(word) <= 40 else word[:37] + "...", word)
         else:
-            raise DataError("there is no such file or folder", where=word, fix=f"the path of {inputs.noun}")
+            raise DataError(
+                "there is no such file or folder", where=word,
+                fix=f"{run} takes {inputs.noun}, such as: {inputs.example}",
+            )  # fmt: skip
+
+
+def _names_file(word: str) -> bool:
+    """Whether a word can only be meant as a file: `reviews.csv`; a text that ends so comes by stdin."""
+    return not any(map(str.isspace, word)) and os.path.splitext(word)[1].lower() in NAMES_OF_FILES
 
 
 def _exists(path: Path) -> bool:

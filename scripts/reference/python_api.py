@@ -26,10 +26,13 @@ PARTS = {
                 "Dataset",
                 "Sized",
                 "Positioned",
+                "Counted",
                 "ImageData",
                 "TextData",
+                "VectorData",
                 "FewShotData",
                 "EnvironmentData",
+                "UnpairedData",
                 "Batching",
             )
         },

@@ -41,7 +41,9 @@ def saved(directory: RunDirectory, step: int) -> tuple[dict[str, Any], Any]:
 
 def test_with_nothing_changed_it_is_the_parent_bit_for_bit(parent: RunDirectory) -> None:
     before = content(parent)
-    child = branch("outputs/latest", "--step", "15")
+    ended = aiexp("branch", "outputs/latest", "--step", "15")
+    assert "at step 15: nothing changed, so this repeats it" in ended.stdout + ended.stderr
+    child = latest("outputs")
     assert child.path != parent.path
     assert content(parent) == before
     assert lines(child) == lines(parent)
@@ -58,6 +60,16 @@ def test_with_nothing_changed_it_is_the_parent_bit_for_bit(parent: RunDirectory)
         "history": ["step 15: nothing changed"],
     }
     assert environments[0]["run_id"] != environments[1]["run_id"]
+
+
+@pytest.mark.parametrize("typed", [[], ["task.lr=0.05"]])
+def test_a_copy_is_refused_before_it_is_made(parent: RunDirectory, typed: list[str]) -> None:
+    before = content(parent)
+    ended = aiexp("branch", "outputs/latest", *typed)
+    assert (ended.code, ended.stderr.count("error[")) == (2, 1), ended.stderr
+    assert "nothing is changed: this would be a copy of the run" in ended.stderr
+    assert "aiexp resume outputs/latest" in ended.stderr
+    assert (content(parent), len(list(parent.path.parent.iterdir()))) == (before, 1)
 
 
 def test_another_learning_rate_counts_from_that_step_on(parent: RunDirectory) -> None:

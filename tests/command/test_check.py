@@ -10,6 +10,7 @@ from torch import nn
 
 from aiexp import cli
 from tests.forks import Ended, in_fork
+from tests.lab import forget_own_code
 
 SMALL = [
     "dataset=sinusoids", "dataset.num_tasks=40", "dataset.batch_size=4", "hardware.threads=1", "hardware=cpu",
@@ -65,6 +66,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         text = f"# {name}\ndefaults: [override /model: null, _self_]\n_target_: my_lab.{name}\n"
         (tmp_path / f"conf/task/{name.lower()}.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
+    forget_own_code(monkeypatch)
     return tmp_path
 
 

@@ -53,6 +53,8 @@ def test_an_early_stopped_run_is_resumed_as_the_line_after_ctrl_c_says(folder: P
     ended = aiexp(*command, "trainer.epochs=31")
     assert ended.code == 0, ended.stderr
     assert lines(latest("outputs")) == lines(expected)
+    ended = aiexp(*command)
+    assert "trainer.selection.patience=null (early stopping has ended it)" in ended.stdout
     ended = aiexp(*command, "trainer.selection.patience=null", "trainer.epochs=10")
     assert ended.code == 0, ended.stderr
     assert latest("outputs").read_json("status.json")["step"] == 100
@@ -66,3 +68,24 @@ def test_an_ended_run_with_nothing_to_do_is_left_alone(folder: Path, change: str
     assert (ended.code, ended.stdout.split(":")[0]) == (0, "already complete"), ended.stderr
     assert lines(directory) == before
     assert "test/accuracy" in before[-1]
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [
+        (["trainer.epochs=1"], "trainer.epochs=N, N > 1"),
+        (["trainer.steps=7", "trainer.epochs=null"], "trainer.steps=N, N > 7"),
+    ],
+)
+def test_what_makes_a_finished_run_go_on_is_said_and_does(folder: Path, length: list[str], said: str) -> None:
+    directory = run("outputs", *length)
+    before = directory.read_json("status.json")["step"]
+    ended = aiexp("resume", "outputs/latest")
+    head = "already complete: outputs/latest; more: "
+    assert (ended.code, ended.stdout) == (0, f"{head}aiexp resume outputs/latest {said}\n")
+    key = said.split("=")[0]
+    command = ended.stdout.removeprefix(f"{head}aiexp ").split(",")[0].replace("=N", "=9")
+    assert command.split() == ["resume", "outputs/latest", f"{key}=9"]
+    ended = aiexp(*command.split())
+    assert ended.code == 0, ended.stderr
+    assert directory.read_json("status.json")["step"] > before

@@ -2,6 +2,8 @@
 
 # ruff: noqa: E501 (tables: one case a line)
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,30 @@ def test_a_refusal_outranks_a_typo(lab: Lab) -> None:
 def test_keys_that_refer_to_each_other_in_a_circle(words: list[str]) -> None:
     with pytest.raises(ConfigErrors, match="cannot be resolved"):
         compose(["task=maml_sine", *words])
+
+
+def test_networks_of_torchvision_are_known_without_importing_it() -> None:
+    """As many as torchvision itself lists."""
+    code = (
+        "import sys\n"
+        "from aiexp.config.misspelled import torchvision_networks\n"
+        "found = torchvision_networks()\n"
+        "assert not {'torch', 'torchvision'} & set(sys.modules)\n"
+        "from torchvision import models\n"
+        "assert found == set(models.list_models(module=models)), found\n"
+        "print(len(found))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, int(done.stdout or 0) > 50) == (0, True), done.stderr
+
+
+def test_a_network_of_torchvision_is_led_to_its_option() -> None:
+    (line,) = lines("task=transfer", "model=resnet50")
+    assert "no option 'resnet50' in group 'model': torchvision has a network of this name" in line
+    fix = line.partition("fix: type ")[2].split(" |")[0]
+    assert fix == "model=torchvision model.name=resnet50"
+    assert compose(["task=transfer", *fix.split()]).config.model.name == "resnet50"
+    (line,) = lines("task=transfer", "model=resnet5000")
+    assert "model=torchvision" not in line
+    (line,) = lines("task=mnist_cnn", "dataset=resnet50")
+    assert "model=torchvision" not in line

@@ -83,6 +83,22 @@ def test_splits_cover_the_examples_and_names_come_from_the_data() -> None:
     assert sorted(torch.cat(seen).tolist()) == list(range(37))
     assert (dataset.class_names, dataset.feature_shape) == (["even", "odd"], [6])
     assert make(test=Noisy(4), limit=3).num_examples("test") == 3
+    given = make(test=Noisy(20))  # then nothing is cut off for it
+    counts = [given.num_examples(split) for split in ("train", "eval", "test")]
+    assert (counts[0] + counts[1], counts[2]) == (37, 20)
+
+
+def test_a_limit_takes_examples_from_everywhere() -> None:
+    data = TensorDataset(torch.arange(100.0)[:, None], torch.arange(100) // 50)  # sorted by class
+    dataset = make(data, collate=None, limit=10, eval_fraction=0.0, test_fraction=0.0)
+    batches = list(dataset.eval_batches("train"))
+    assert sum(len(batch["x"]) for batch in batches) == 10
+    labels = torch.cat([batch["labels"] for batch in batches])
+    assert 2 <= int(labels.sum()) <= 8
+    smaller = make(data, collate=None, limit=5, eval_fraction=0.0, test_fraction=0.0)
+    assert set(next(smaller.eval_batches("train"))["x"].flatten().tolist()) < {
+        x for batch in batches for x in batch["x"].flatten().tolist()
+    }
 
 
 def test_parts_of_a_tuple_get_names() -> None:

@@ -191,3 +191,10 @@ def test_the_navigation_has_every_page() -> None:
     own = {name for name in listed if not name.startswith("reference/")}
     assert own == set(written(ROOT).values())
     assert {f"reference/{name}" for name in made} <= set(listed)
+
+
+def test_the_first_page_leads_to_every_task() -> None:
+    text = (DOCS / "index.md").read_text("utf-8")
+    tasks = groups.public(groups.group_files()["task"])
+    assert len(tasks) > 10
+    assert [name for name in tasks if f"[{name}](reference/config/task.md#{name})" not in text] == []

@@ -161,6 +161,14 @@ def test_the_python_api_has_what_import_aiexp_offers() -> None:
     assert [name for name in members if f"\n#### {name}\n" not in text] == []
 
 
+def test_the_python_api_has_every_kind_of_data_set() -> None:
+    text = python_api.page(PACKAGE)
+    nodes = ast.parse((PACKAGE / "dataset/base.py").read_text("utf-8")).body
+    kinds = [node.name for node in nodes if isinstance(node, ast.ClassDef) and node.name.endswith("Data")]
+    assert "VectorData" in kinds
+    assert [name for name in kinds if f"\n### {name}\n" not in text] == []
+
+
 def test_every_option_has_a_section() -> None:
     pages = group_pages()
     assert len(OPTIONS) > 80

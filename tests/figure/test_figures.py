@@ -15,7 +15,7 @@ from aiexp.task.classification.confusion import confusion_figure, percent
 from aiexp.task.picture_grid import picture_grid
 
 
-def texts(png: bytes) -> tuple[int, int]:
+def size_of(png: bytes) -> tuple[int, int]:
     with Image.open(io.BytesIO(png)) as image:
         return image.size
 
@@ -34,7 +34,7 @@ def test_a_figure_is_the_same_bytes_each_time_and_leaves_no_settings_behind() ->
     assert one == other
     assert one.png.startswith(b"\x89PNG")
     assert one.pdf.startswith(b"%PDF")
-    assert texts(one.png) == (400, 200)
+    assert size_of(one.png) == (400, 200)
     assert dict(matplotlib.rcParams) == before
 
 
@@ -63,7 +63,7 @@ def test_a_confusion_matrix_of_any_size_and_any_names(num: int, monkeypatch: pyt
     predicted = np.where(np.arange(len(truth)) < num, (truth + 1) % num, truth)
     names = ["costs $5 or $6", "猫" * 30, *(f"class number {i}" for i in range(num))][:num]
     drawn = confusion_figure(truth, predicted, names, "accuracy 0.9000")
-    width, height = texts(drawn.png)
+    width, height = size_of(drawn.png)
     assert max(width, height) < 2100
     if num == 2:
         assert sorted(written) == ["10.0 %\n1"] * 2 + ["90.0 %\n9"] * 2

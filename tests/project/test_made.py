@@ -79,6 +79,45 @@ def test_its_files_keep_their_schemas_and_its_code_is_formatted(project: Path) -
         assert done.returncode == 0, done.stdout
 
 
+def test_the_header_of_a_task_says_what_its_test_asks_for(project: Path, tmp_path: Path) -> None:
+    """No number that nobody has measured: the accuracy is the bound of the test that it names."""
+    header = (project / "conf/task/my_arms.yaml").read_text("utf-8").split("defaults:")[0]
+    said = re.search(r"^# Expected: test/accuracy above ([\d.]+) \((.*)\)$", header, re.MULTILINE)
+    assert said is not None
+    assert f'run.test["accuracy"] > {said[1]}\n' in (project / said[2]).read_text("utf-8")
+    (tmp_path / "lab").mkdir()
+    add_part("task", "other", tmp_path, "lab")  # on data of aiexp, where nobody has tried it
+    other = (tmp_path / "conf/task/other.yaml").read_text("utf-8")
+    assert re.search(r"^# Expected: not measured yet$", other, re.MULTILINE)
+    for text in (header, other):
+        assert re.search(r"^# Time: not measured yet$", text, re.MULTILINE)
+
+
+ODD_SETTINGS = {
+    "tool = 3": "tool is 3, not a table",
+    "[tool]\naiexp = 'lab'": "aiexp is 'lab', not a table",
+    "[[tool.aiexp]]": "aiexp is [{}], not a table",
+    "[tool": "this is no TOML",
+}
+
+
+@pytest.mark.parametrize("text", ODD_SETTINGS)
+def test_odd_settings_of_a_project_are_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(AiexpError) as caught:
+        package_of(tmp_path)
+    assert ODD_SETTINGS[text] in caught.value.what
+    assert caught.value.where == str(tmp_path / "pyproject.toml")
+
+
+@pytest.mark.parametrize("text", ["", "[tool]", "[tool.aiexp]", "[tool.aiexp]\npackage = ''"])
+def test_without_settings_the_only_package_is_the_one(text: str, tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab/__init__.py").touch()
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert package_of(tmp_path) == "lab"
+
+
 BAD_NAMES = {
     "My-Project": "lower-case letters, digits and _, a letter first: my_project",
     "3d": "my_3d",

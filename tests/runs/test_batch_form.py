@@ -37,9 +37,14 @@ def test_nested_batches_and_sizes_that_change() -> None:
 def test_environments_say_what_is_seen() -> None:
     form = batch_form("cartpole")
     assert form.entries == []
+    assert form.lines()[0] == "train 8 environments, eval 20 episodes, test 100 episodes"
     assert form.note.startswith(
         "a task acts and makes its own batches: observations (1, 4) float32, Discrete(2)"
     )
+
+
+def test_small_tasks_are_no_examples() -> None:
+    assert "eval 600 tasks, test 600 tasks" in batch_form("sinusoids").lines()[-1]
 
 
 def test_what_is_not_fetched_is_said_and_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

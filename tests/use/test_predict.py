@@ -1,6 +1,7 @@
 """`aiexp predict`: answers of a trained task to words, files, folders, tables and lines."""
 
 import csv
+import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -130,6 +131,7 @@ def test_memory_holds_a_window_of_a_long_input(texts: Path) -> None:
         (["TEXTS", "rows.csv", "--column", "c"], 3, "there is no column 'c'"),
         (["TEXTS", "--count", "3", "a"], 2, "no --count"),
         (["TEXTS"], 2, "a text is wanted"),
+        (["TEXTS"], 2, 'fix: aiexp predict {texts} "A TEXT"'),
         (["TEXTS", ""], 3, "empty"),
         (["TEXTS", "latin.txt"], 3, "not UTF-8"),
         (["TEXTS", "noise.bin"], 3, "no text file"),
@@ -137,6 +139,9 @@ def test_memory_holds_a_window_of_a_long_input(texts: Path) -> None:
         (["TEXTS", "a", "--batch-size", "0"], 2, "--batch-size"),
         (["TEXTS", "a", "--step", "77"], 4, "no checkpoint of step 77"),
         (["PICTURES", "a text"], 3, "no such file"),
+        (["PICTURES", "missing.png"], 3, "{pictures} (task=mnist_cnn) takes a picture, such as: PICTURE"),
+        (["TEXTS", "missing.png"], 3, 'fix: {texts} (task=bert_finetune) takes a text, such as: "A TEXT"'),
+        (["TEXTS", "Reviews.CSV"], 3, "no such file or folder | Reviews.CSV"),
         (["PICTURES", "torn.png"], 3, "torn.png"),
         (["PICTURES", "empty"], 3, "nothing that is a picture"),
         (["nowhere", "a"], 4, "nowhere"),
@@ -155,7 +160,17 @@ def test_bad_input_gets_one_line(
     (tmp_path / "empty").mkdir()
     named = {"TEXTS": str(texts), "PICTURES": str(pictures)}
     got, line = refused(capsys, *(named.get(word, word) for word in words))
-    assert (got, says in line) == (code, True), line
+    said = says.format(texts=texts, pictures=pictures)
+    assert (got, said in line) == (code, True), line
+
+
+def test_a_text_may_end_as_a_file_does(texts: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed) -> None:
+    (one,) = answers(capsys, texts, "I liked missing.png")
+    assert one["input"] == "I liked missing.png"
+    (one,) = answers(capsys, texts, "example.com")
+    assert one["input"] == "example.com"
+    monkeypatch.setattr("sys.stdin", io.StringIO("missing.png\n"))
+    assert len(answers(capsys, texts, "-")) == 1
 
 
 def test_inputs_that_cannot_be_read_are_named_and_counted(

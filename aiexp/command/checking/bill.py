@@ -69,7 +69,7 @@ def check(config: DictConfig, *, resume: bool = False, nodes: int = 1) -> Bill:
     ranks = nodes * (experiment.hardware.devices if asked == "all" else int(asked))
     start(experiment.task, followed(plain), out)
     say("hardware", experiment.hardware.describe())
-    say("dataset", described_sizes(experiment.sizes))
+    say("dataset", described_sizes(experiment, plain["dataset"].get("limit")))
     say("model", _describe_parameters(experiment.num_parameters))
     from aiexp.runs.rehearsal import Rehearsal
 

@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
     explaining = Explaining(run, inputs, request)
     if not words[1:]:
         raise ConfigError(f"nothing to explain: {inputs.noun} is wanted", fix="aiexp explain RUN INPUT...")
-    items = read_items(words[1:], inputs, flags.get("column", ""))
+    items = read_items(words[1:], inputs, flags.get("column", ""), run.shown)
     total = None
     if "-" not in words[1:]:
         ahead = list(islice(items, MOST_COUNTED))

@@ -66,9 +66,12 @@ def main(argv: list[str]) -> int:
     made = inputs.made()
     if not words[1:] and made is None:
         raise ConfigError(
-            f"nothing to predict from: {inputs.noun} is wanted", fix="aiexp predict RUN INPUT..."
+            f"nothing to predict from: {inputs.noun} is wanted",
+            where=run.shown,
+            fix=f"aiexp predict {words[0]} {inputs.example}",
         )
-    items = read_items(words[1:], inputs, flags.get("column", "")) if words[1:] else named(made or ())
+    column = flags.get("column", "")
+    items = read_items(words[1:], inputs, column, run.shown) if words[1:] else named(made or ())
     answers = predictions(run, inputs, items, batch_size=batch_size or 32)
     with ExitStack() as opened:
         writer = open_writer(flags, run.directory.path, opened)

@@ -85,17 +85,6 @@ class ArrayDataset:
         check_split(split)
         return self._splits.get(split, {})
 
-    def class_counts(self) -> NDArray[np.int64]:
-        """(C,) training examples of each class.
-
-        Raises:
-            DataError: there are none.
-        """
-        if not self.class_names:
-            raise DataError("there are no classes to count", where="arrays", fix="an array called labels")
-        labels = self._splits["train"][LABELS].numpy()
-        return np.bincount(labels, minlength=len(self.class_names)).astype(np.int64)
-
     def batches_per_epoch(self) -> int:
         """Training batches in one pass over the training split."""
         return self._rows.per_epoch
@@ -196,13 +185,16 @@ def _tensor(value: Any, name: str) -> Tensor:
     if not made.dim():
         raise DataError(f"{name} is a single number, not a row for each example", where="arrays")
     if made.is_floating_point():
-        if not bool(torch.isfinite(made).all()):
-            row = int((~torch.isfinite(made.reshape(len(made), -1)).all(1)).nonzero()[0, 0])
+        single = made.float()
+        if not bool(torch.isfinite(single).all()):
+            row = int((~torch.isfinite(single.reshape(len(made), -1)).all(1)).nonzero()[0, 0])
+            is_large = bool(torch.isfinite(made[row]).all())
             raise DataError(
-                f"{name} has a number that is not finite in row {row}", where="arrays",
-                fix="fill or leave out what is missing",
+                f"{name} has a number that is {'too large for float32' if is_large else 'not finite'} in "
+                f"row {row}", where="arrays",
+                fix="another unit" if is_large else "fill or leave out what is missing",
             )  # fmt: skip
-        return made.float()
+        return single
     return made if made.dtype in (torch.uint8, torch.bool) else made.long()
 
 

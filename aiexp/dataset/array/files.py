@@ -1,9 +1,11 @@
 """The user's own arrays: .npz files, folders of .npy files, tables of numbers."""
 
 import zipfile
-from collections.abc import Generator, Mapping
+import zlib
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -11,14 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiexp.dataset.array.dataset import LABELS, ArrayDataset, X, Y
-from aiexp.dataset.array.rows import RowBatching, divided
+from aiexp.dataset.array.rows import RowBatching, cut_off
+from aiexp.dataset.class_labels import LabelCodes, as_label, class_numbers, infer_class_names
 from aiexp.dataset.text.table_file import open_table
-from aiexp.errors import DataError, nearest
+from aiexp.errors import ConfigError, DataError, nearest
 from aiexp.ranges import Share
 
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet")
 _SHOWN = 8
 _NO_COLUMN = "\0"  # asked for it, a table has the names of all
+_DAMAGED = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_NO_CLASSES = "target_is=numbers, or target=<the classes>"
 
 
 class FileBatching(RowBatching):
@@ -34,14 +39,7 @@ class FileBatching(RowBatching):
 
 
 class Columns(TypedDict):
-    """What is read of a file.
-
-    Args:
-        input: Name of the array to learn from, (N, ...) numbers; of a table nothing.
-        target: Name of the array, or the column of a table, with what is to be found, (N,).
-        target_is: "classes": names or whole numbers; "numbers": any.
-        columns: Columns of a table to learn from; None for all but the target.
-    """
+    """What is read of a file: arguments of `array_files`."""
 
     input: str
     target: str
@@ -51,10 +49,18 @@ class Columns(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a file holds: inputs (N, ...), targets (N,), and the names of a table's columns."""
+    """What a file holds.
+
+    Args:
+        x: (N, ...) inputs.
+        y: (N,) labels, or (N, ...) numbers to be found.
+        place: Where the row of an index is, for messages.
+        names: Of a table's columns.
+    """
 
     x: NDArray[Any]
-    y: NDArray[Any]
+    y: NDArray[Any] | list[int | str]
+    place: Callable[[int], str]
     names: tuple[str, ...] = ()
 
 
@@ -78,10 +84,10 @@ def array_files(
             Parquet).
         eval_file: Likewise for validation, None to cut it off.
         test_file: Likewise for the test, None to cut it off.
-        input: See `Columns`.
-        target: See `Columns`.
-        target_is: See `Columns`.
-        columns: See `Columns`.
+        input: Name of the array to learn from, (N, ...) numbers; of a table nothing.
+        target: Name of the array, or the column of a table, with what is to be found, (N,).
+        target_is: "classes": names or whole numbers; "numbers": any, also (N, T).
+        columns: Columns of a table to learn from; None for all but the target.
         batching: See `FileBatching`.
 
     Raises:
@@ -96,19 +102,16 @@ def array_files(
         for split, name in given.items()
         if name is not None
     }
-    names, class_names = parts["train"].names, None
-    ys = {split: part.y for split, part in parts.items()}
+    key, class_names = Y, None
+    ys: dict[str, Any] = {split: part.y for split, part in parts.items()}
+    labels = np.zeros(len(ys["train"]), np.int64)
     if target_is == "classes":
-        ys, class_names = as_classes(ys, target)
-    key = LABELS if target_is == "classes" else Y
+        ys, class_names = as_classes(parts)
+        key, labels = LABELS, ys["train"]
     splits: dict[str, dict[str, Any]] = {split: {X: part.x, key: ys[split]} for split, part in parts.items()}
-    missing = {split: share for split, share in fractions.items() if split not in splits and share}
-    if missing:
-        whole = splits["train"]
-        labels = ys["train"] if target_is == "classes" else np.zeros(len(ys["train"]), np.int64)
-        rows = divided(labels, missing)
-        splits |= {name: {k: array[part] for k, array in whole.items()} for name, part in rows.items()}
-    rest = without_fractions(batching)
+    whole, rows = splits["train"], cut_off(labels, splits, fractions)
+    splits |= {split: {name: array[part] for name, array in whole.items()} for split, part in rows.items()}
+    names, rest = parts["train"].names, without_fractions(batching)
     return ArrayDataset(arrays=splits, class_names=class_names, feature_names=names, **rest)
 
 
@@ -130,15 +133,15 @@ def read_part(path: Path, where: str, wanted: Columns) -> Part:
         DataError: it cannot be read, lacks an array, or has not as many inputs as targets.
     """
     if path.suffix.lower() in TABLES:
-        part = _read_table(path, where, wanted)
-    else:
-        with _opened(path, where) as arrays:
-            x, y = (_named(arrays, wanted[role], role, where) for role in ("input", "target"))
-        part = Part(x, y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y)
-    if part.x.ndim < 1 or part.y.ndim < 1 or len(part.x) != len(part.y):
-        shapes = f"{part.x.shape} and {part.y.shape}"
-        raise DataError(f"inputs and targets are {shapes}", where=where, fix="a row for each example in both")
-    return part
+        return _read_table(path, where, wanted)
+    with _opened(path, where) as arrays:
+        x, y = (_named(arrays, wanted[role], role, where) for role in ("input", "target"))
+    if x.ndim < 1 or y.ndim < 1 or len(x) != len(y):
+        what = f"inputs and targets are {x.shape} and {y.shape}"
+        raise DataError(what, where=where, fix="a row for each example in both")
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    place = partial("{}: row {}".format, where)
+    return Part(x, labels_of(y, where) if wanted["target_is"] == "classes" else y, place)
 
 
 @contextmanager
@@ -165,7 +168,7 @@ def _opened(path: Path, where: str) -> Generator[Mapping[str, Any]]:
     with path.open("rb") as file:
         try:
             arrays: Any = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except _DAMAGED as error:
             raise DataError(f"this is no .npz file: {error}", where=where) from error
         if not isinstance(arrays, Mapping):
             raise DataError("this is a single array, not several by name", where=where, fix="np.savez")
@@ -202,7 +205,7 @@ def _named(arrays: Mapping[str, Any], name: str, role: str, where: str) -> NDArr
         )  # fmt: skip
     try:
         return np.asarray(arrays[name])
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise DataError(f"array '{name}' cannot be read: {error}", where=where) from error
 
 
@@ -212,97 +215,117 @@ def _read_table(path: Path, where: str, wanted: Columns) -> Part:
     Raises:
         DataError: a column is not there, or a cell holds no number; names the line.
     """
-    there = open_table(path, where, [_NO_COLUMN]).columns
-    names = wanted["columns"] or [name for name in there if name != wanted["target"]]
-    asked = [*names, wanted["target"]]
-    for name in asked:
-        if name not in there:
-            listed = ", ".join(there[:_SHOWN]) + (", ..." if there[_SHOWN:] else "")
-            raise DataError(
-                f"there is no column '{name}'.{nearest(name, there)}", where=where,
-                fix=f"target=<column to find>: there are {listed}",
-            )  # fmt: skip
+    names = _columns(open_table(path, where, [_NO_COLUMN]).columns, where, wanted)
+    asked, is_classes = [*names, wanted["target"]], wanted["target_is"] == "classes"
     table = open_table(path, where, asked)
     *places, target = (table.columns.index(name) for name in asked)
     x: list[list[float]] = []
     y: list[Any] = []
+    lines: list[int] = []
     for number, cells in table.records:
         line = f"{where}: {table.unit} {number}"
         if isinstance(cells, str):
             raise DataError(cells, where=line)
         x.append([_number(cells[i], name, line) for i, name in zip(places, names, strict=True)])
         cell = cells[target]
-        y.append(_number(cell, wanted["target"], line) if wanted["target_is"] == "numbers" else cell)
+        y.append(_label(cell, line) if is_classes else _number(cell, wanted["target"], line))
+        lines.append(number)
     if not x:
         raise DataError("the table has no rows", where=where)
-    return Part(np.array(x, np.float64), np.array(y), tuple(names))
+    return Part(
+        np.array(x, np.float64),
+        y if is_classes else np.array(y),
+        lambda row: f"{where}: {table.unit} {lines[row]}",
+        tuple(names),
+    )
+
+
+def _columns(there: list[str], where: str, wanted: Columns) -> list[str]:
+    """The columns of a table to learn from.
+
+    Raises:
+        DataError: one of them, or that of the target, is not there.
+        ConfigError: there are none, or the target is among them.
+    """
+    target, given = wanted["target"], wanted["columns"]
+    names = [name for name in there if name != target] if given is None else given
+    if given is not None and target in given:
+        raise ConfigError(
+            f"column '{target}' is to be found, and would be learned from", where="columns",
+            fix=f"columns=[those without {target}], or target=<another column>",
+        )  # fmt: skip
+    for name in [*names, target]:
+        if name not in there:
+            listed = ", ".join(there[:_SHOWN]) + (", ..." if there[_SHOWN:] else "")
+            raise DataError(
+                f"there is no column '{name}'.{nearest(name, there)}", where=where,
+                fix=f"{'target=<column to find>' if name == target else 'columns=[...]'}: there are {listed}",
+            )  # fmt: skip
+    if not names:
+        raise ConfigError(
+            "there is no column to learn from", where="columns" if given is not None else where,
+            fix="columns=[those to learn from], or columns=null for all but the target",
+        )  # fmt: skip
+    return names
 
 
 def _number(cell: Any, column: str, where: str) -> float:
     try:
         return float(cell)
     except (TypeError, ValueError):
-        shown = f"'{str(cell)[:40]}'" if str(cell).strip() else "empty"
+        shown = "empty" if cell is None or not str(cell).strip() else f"'{str(cell)[:40]}'"
         raise DataError(
             f"column '{column}' is {shown}, not a number", where=where,
             fix="columns=[those to learn from], or fill in what is missing",
         ) from None  # fmt: skip
 
 
-def as_classes(
-    targets: Mapping[str, NDArray[Any]], name: str
-) -> tuple[dict[str, NDArray[np.int64]], list[str]]:
+def _label(cell: Any, where: str) -> int | str:
+    try:
+        return as_label(cell)
+    except ValueError as error:
+        raise DataError(str(error), where=where, fix=_NO_CLASSES) from None
+
+
+def labels_of(values: NDArray[Any], where: str) -> list[int | str]:
+    """The label of each row of an array.
+
+    Args:
+        values: (N,) names, as text or bytes, or whole numbers.
+        where: Of the file, for messages.
+
+    Raises:
+        DataError: they are no classes; names the first row of which this is seen.
+    """
+    if values.ndim != 1 or values.dtype.kind not in "iufbUS":
+        what = f"the target holds {values.dtype} of shape {values.shape}, not a class for each row"
+        raise DataError(what, where=where, fix=_NO_CLASSES)
+    different, firsts, numbers = np.unique(values, return_index=True, return_inverse=True)
+    found: dict[int, int | str] = {}
+    for number in np.argsort(firsts).tolist():
+        place, value = f"{where}: row {firsts[number]}", different[number].item()
+        try:
+            found[number] = _label(value.decode() if isinstance(value, bytes) else value, place)
+        except UnicodeDecodeError as error:
+            what = f"the label {value!r} is not UTF-8: {error.reason}"
+            raise DataError(what, where=place, fix="save the names as text, not as bytes") from None
+    return [found[number] for number in numbers.tolist()]
+
+
+def as_classes(parts: Mapping[str, Part]) -> tuple[dict[str, NDArray[np.int64]], list[str]]:
     """Class numbers (N,) int64 of each split, and the names of the classes that the training split has.
 
     Args:
-        targets: Split to (N,) names or whole numbers.
-        name: What they are called, for messages.
+        parts: Split to what its file holds, labels as its targets.
 
     Raises:
         DataError: they are no classes, or a split has one that the training split has not.
     """
-    train = targets["train"]
-    if train.ndim != 1 or (train.dtype.kind not in "iubUS" and not _is_whole(train)):
-        raise DataError(
-            f"{name} holds {train.dtype} of shape {train.shape}, not a class for each row",
-            where="target", fix="target_is=numbers, or target=<another array>",
-        )  # fmt: skip
-    values = np.unique(_plain(train))
-    if len(values) == len(train) > 2:
-        what = f"each of the {len(train):,} rows has a {name} of its own"
-        raise DataError(what, where="target", fix="target_is=numbers")
-    numbers: dict[str, NDArray[np.int64]] = {}
-    for split, given in targets.items():
-        plain = _plain(given)
-        found = np.searchsorted(values, plain).clip(max=len(values) - 1)
-        is_alike = plain.dtype.kind == values.dtype.kind
-        strange = plain if not is_alike else plain[values[found] != plain]
-        if len(strange):
-            raise DataError(
-                f"{name} {strange[0]} of split {split} is none of the classes in the training split",
-                where=f"{split}_file", fix=f"they are {', '.join(map(str, values[:_SHOWN]))}",
-            )  # fmt: skip
-        numbers[split] = found.astype(np.int64)
-    return numbers, [str(value) for value in values.tolist()]
-
-
-def _is_whole(values: NDArray[Any]) -> bool:
-    """Whether floats are whole numbers, as classes of a table or of Matlab come."""
-    return values.dtype.kind == "f" and bool(np.isfinite(values).all() and (values == values.round()).all())
-
-
-def _plain(values: NDArray[Any]) -> NDArray[Any]:
-    """Classes as int64 or as text, bytes decoded."""
-    if values.dtype.kind == "S":
-        return np.char.decode(values, "utf-8")
-    if values.dtype.kind == "U":
-        return values if not _all_whole(values) else values.astype(np.int64)
-    return values.astype(np.int64)
-
-
-def _all_whole(values: NDArray[Any]) -> bool:
-    """Whether texts are all whole numbers as these are written."""
-    try:
-        return bool((values.astype(np.int64).astype(str) == values).all())
-    except ValueError:
-        return False
+    codes = LabelCodes("target", choice=_NO_CLASSES, can_list=False)
+    seen: dict[str, NDArray[np.int64]] = {}
+    class_names: list[str] = []
+    for split, part in parts.items():  # "train" is the first
+        seen[split] = codes.add(list(part.y), part.place)
+        class_names = class_names or infer_class_names(codes)
+    numbers = class_numbers(codes, class_names)
+    return {split: numbers[own] for split, own in seen.items()}, class_names

@@ -1,6 +1,6 @@
 """Which rows a training batch holds, and how rows are divided into splits: functions of numbers alone."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, final
 
 import numpy as np
@@ -75,6 +75,25 @@ def divided(labels: NDArray[np.int64], fractions: Mapping[str, float]) -> dict[s
     (codes,) = cut([labels[order]], np.bincount(labels), fractions)
     rows = {name: np.sort(order[codes == code]) for code, name in enumerate(fractions, 1)}
     return {"train": np.sort(order[codes == 0]), **{n: r for n, r in rows.items() if len(r)}}
+
+
+def cut_off(
+    labels: NDArray[np.int64], given: Collection[str], fractions: Mapping[str, float]
+) -> dict[str, NDArray[np.int64]]:
+    """Rows of "train" and of each split that has none of its own, cut off the training rows.
+
+    Empty where every split has its own.
+
+    Args:
+        labels: (N,) int64, the class of each training row; zeros for none.
+        given: Splits with rows of their own.
+        fractions: Split to its share, if it is not given.
+
+    Raises:
+        ConfigError: nothing would be left for training.
+    """
+    missing = {split: share for split, share in fractions.items() if split not in given and share}
+    return divided(labels, missing) if missing else {}
 
 
 def check_names(names: Mapping[str, object], where: str) -> None:

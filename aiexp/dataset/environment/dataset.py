@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
 import numpy as np
@@ -56,6 +57,8 @@ class Environments:
     """
 
     is_generated = True  # nothing is read, so a run need not remember it
+
+    units = MappingProxyType({"train": "environments", "eval": "episodes", "test": "episodes"})
 
     def __init__(
         self,

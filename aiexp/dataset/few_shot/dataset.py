@@ -4,6 +4,7 @@ import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Unpack, final
 
 import numpy as np
@@ -85,6 +86,8 @@ class EpisodeDataset:
         ConfigError: an episode needs more than the data have.
         DataError: there are no training characters, or an alphabet is in two splits.
     """
+
+    units = MappingProxyType(dict.fromkeys(SPLITS, "episodes"))
 
     def __init__(
         self,

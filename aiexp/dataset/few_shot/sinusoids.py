@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import final
 
 import numpy as np
@@ -44,6 +45,7 @@ class Sinusoids:
     """
 
     ways = 0  # regression: no classes
+    units = MappingProxyType(dict.fromkeys(SPLITS, "tasks"))
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from aiexp.errors import ConfigError
 from aiexp.prediction.pictures import PictureInputs
 from aiexp.ranges import NonNegativeInt, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
+from aiexp.task.batch_norm import check_batch_norm, check_ranks
 from aiexp.task.classification.augmentation import Augmentation
 from aiexp.task.classification.mixing import Mixing
 from aiexp.task.classification.report import (
@@ -23,7 +24,8 @@ from aiexp.task.classification.report import (
     find_worst,
     score,
 )
-from aiexp.task.classification.trunk import Trunk, stages
+from aiexp.task.classification.trunk import Trunk
+from aiexp.task.network_parts import stages
 from aiexp.task.picture_grid import picture_grid
 from aiexp.task.report import Evaluation
 from aiexp.world.world import World
@@ -107,8 +109,7 @@ class ImageClassification(Task):
             ConfigError: one of them would have one row for batch norm.
         """
         super().join(world)
-        if self.normalized_rows is not None:
-            check_ranks(self.normalized_rows, world.size, type(self.model).__name__)
+        check_ranks(self.normalized_rows, world.size, self.model)
 
     def describe(self) -> dict[str, Any]:
         """The name of each class, by its number."""
@@ -275,37 +276,3 @@ def normalizer(normalization: Literal["dataset", "imagenet"], dataset: ImageData
     mean, std = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (mean, std))
     std = std.clamp(min=1e-3)  # images of a single colour
     return (1 / (255 * std)).float(), (-mean / std).float()
-
-
-def check_batch_norm(model: Any, dataset: ImageData) -> int | None:
-    """Rows of the smallest training batch, if the model normalises over batches.
-
-    Raises:
-        ConfigError: that is one.
-    """
-    if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):  # pyright: ignore[reportPrivateUsage]
-        return None
-    size, num = dataset.batch_size, dataset.num_examples("train")
-    last = num - (dataset.batches_per_epoch() - 1) * size
-    if min(size, last) != 1:
-        return min(size, last)
-    which = "every training batch" if size == 1 else f"the last training batch of each epoch ({num} = "
-    if size > 1:
-        which += f"{num // size} x {size} + 1)"
-    raise ConfigError(
-        f"{which} has one image, and {type(model).__name__} has batch norm, which needs at least two",
-        where="dataset",
-        fix=f"dataset.batch_size={'64' if size == 1 else size + 1}, or dataset.drop_last=true"
-        if size > 1
-        else "dataset.batch_size=64, or a model without batch norm",
-    )
-
-
-def check_ranks(rows: int, size: int, model: str) -> None:
-    """Raises `ConfigError` if a rank of so many has one of the rows of a batch for batch norm."""
-    if size > 1 and rows >= size > rows // 2:
-        raise ConfigError(
-            f"a batch of {rows} images leaves one for a rank of {size}, and {model} has batch norm, which "
-            "needs at least two",
-            fix=f"dataset.batch_size={2 * size} or more, dataset.drop_last=true",
-        )  # fmt: skip

@@ -14,6 +14,7 @@ from aiexp.prediction.texts import Texts
 from aiexp.ranges import NonNegativeInt, Range, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.classification.report import BETTER, MATRIX, classification_report, score
+from aiexp.task.network_parts import grouped
 from aiexp.task.report import Evaluation
 
 # Tensor letters: B batch, T tokens, C classes, H hidden size.
@@ -141,15 +142,10 @@ class TextClassification(Task):
                 p
                 for d, layer in zip(depths, layers, strict=True)
                 for p in layer
-                if self.layer_decay**d == scale and p.requires_grad
+                if self.layer_decay**d == scale
             ]
-            matrices = [p for p in members if p.ndim >= 2]
-            others = [p for p in members if p.ndim < 2]
-            groups += [
-                {"params": matrices, "lr_scale": scale},
-                {"params": others, "lr_scale": scale, "weight_decay": 0.0},
-            ]
-        return [g for g in groups if g["params"]]
+            groups += grouped(members, {"lr_scale": scale}, {"lr_scale": scale})
+        return groups
 
     def inputs(self) -> Texts:
         """Texts, cut to what the model and the data set of the training take."""

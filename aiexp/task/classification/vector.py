@@ -14,10 +14,12 @@ from aiexp.model.layer.standardize import Standardize
 from aiexp.prediction.vectors import Vectors
 from aiexp.ranges import NonNegativeInt, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
+from aiexp.task.batch_norm import check_batch_norm, check_ranks
 from aiexp.task.classification.report import BETTER, MATRIX, classification_report, score
-from aiexp.task.classification.trunk import stages
+from aiexp.task.network_parts import grouped, stages
 from aiexp.task.report import Evaluation
-from aiexp.task.vector import VectorTrunk, check_vectors, fitted, grouped, size_trunk
+from aiexp.task.vector import VectorTrunk, check_vectors, fitted, size_trunk
+from aiexp.world.world import World
 
 # Tensor letters: B batch, F features of the trunk, C classes; "..." one example.
 
@@ -42,7 +44,7 @@ class VectorClassification(Task):
         num_worst: Rows of the most confident errors.
 
     Raises:
-        ConfigError: the data set has no classes.
+        ConfigError: the data set has no classes; or a batch of one meets batch norm.
     """
 
     capturable = True
@@ -59,14 +61,11 @@ class VectorClassification(Task):
     ) -> None:
         super().__init__()
         check_vectors(dataset)
-        if len(dataset.class_names) < 2:
-            raise ConfigError(
-                "the data set has numbers to find, not classes",
-                where="dataset", fix="task=vector_regression, or a data set with `labels`",
-            )  # fmt: skip
+        check_classes(dataset)
         self.class_names: list[str] = list(dataset.class_names)
         self.feature_shape, self.feature_names = list(dataset.feature_shape), list(dataset.feature_names)
         size_trunk(model, self.feature_shape)
+        self.normalized_rows = check_batch_norm(model, dataset)
         self.model: Any = model
         self.head = nn.Linear(model.feature_size, len(self.class_names))
         self.standardize = Standardize(self.feature_shape)
@@ -77,6 +76,15 @@ class VectorClassification(Task):
     def describe(self) -> dict[str, Any]:
         """The name of each class, by its number."""
         return {"id2label": {str(i): name for i, name in enumerate(self.class_names)}}
+
+    def join(self, world: World) -> None:
+        """Takes its place among the ranks.
+
+        Raises:
+            ConfigError: one of them would have one row for batch norm.
+        """
+        super().join(world)
+        check_ranks(self.normalized_rows, world.size, self.model)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, C) float32 of examples (B, ...)."""
@@ -95,7 +103,7 @@ class VectorClassification(Task):
 
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One optimizer; weights of matrices decay, biases and norms do not."""
-        return {"model": self.optimizer(grouped(self))}
+        return {"model": self.optimizer(grouped(self.parameters()))}
 
     def inputs(self) -> Vectors:
         """Examples of the shape of the training."""
@@ -122,3 +130,19 @@ class VectorClassification(Task):
             metrics=metrics, better=BETTER, pictures={MATRIX: matrix.png}, pdfs={MATRIX: matrix.pdf},
             tables=tables,
         )  # fmt: skip
+
+
+def check_classes(dataset: VectorData) -> None:
+    """Raises `ConfigError` unless the data set names two classes."""
+    num = len(dataset.class_names)
+    if not num and dataset.num_targets:
+        raise ConfigError(
+            "the data set has numbers to find, not classes", where="dataset",
+            fix="task=vector_regression, or a data set with `labels`",
+        )  # fmt: skip
+    if num < 2:
+        raise ConfigError(
+            f"the data set names {'one class' if num else 'no classes'}, and there are to be two at least",
+            where="dataset",
+            fix="dataset.class_names=[the name of each label], or an attribute `classes` of your data set",
+        )

@@ -16,10 +16,12 @@ from aiexp.prediction.prediction import SHOWN_DIGITS, Prediction
 from aiexp.prediction.vectors import Vectors
 from aiexp.ranges import NonNegativeInt
 from aiexp.task.base import OptimizerFactory, Task, Update
-from aiexp.task.classification.trunk import stages
+from aiexp.task.batch_norm import check_batch_norm, check_ranks
+from aiexp.task.network_parts import grouped, stages
 from aiexp.task.regression.report import BETTER, regression_metrics, regression_report
 from aiexp.task.report import Evaluation
-from aiexp.task.vector import VectorTrunk, check_vectors, fitted, grouped, size_trunk
+from aiexp.task.vector import VectorTrunk, check_vectors, fitted, size_trunk
+from aiexp.world.world import World
 
 # Tensor letters: B batch, F features of the trunk, T targets; "..." one example.
 
@@ -44,7 +46,7 @@ class VectorRegression(Task):
         num_worst: Rows of the largest errors.
 
     Raises:
-        ConfigError: the data set has no numbers to find.
+        ConfigError: the data set has no numbers to find; or a batch of one meets batch norm.
     """
 
     capturable = True
@@ -68,6 +70,7 @@ class VectorRegression(Task):
             )  # fmt: skip
         self.feature_shape, self.feature_names = list(dataset.feature_shape), list(dataset.feature_names)
         size_trunk(model, self.feature_shape)
+        self.normalized_rows = check_batch_norm(model, dataset)
         self.model: Any = model
         self.head = nn.Linear(model.feature_size, dataset.num_targets)
         self.standardize = Standardize(self.feature_shape)
@@ -77,6 +80,15 @@ class VectorRegression(Task):
             if standardize:
                 self.standardize.fit(fitted(dataset, "x"))
         self.optimizer, self.loss, self.num_worst = optimizer, loss, num_worst
+
+    def join(self, world: World) -> None:
+        """Takes its place among the ranks.
+
+        Raises:
+            ConfigError: one of them would have one row for batch norm.
+        """
+        super().join(world)
+        check_ranks(self.normalized_rows, world.size, self.model)
 
     def forward(self, x: Tensor) -> Tensor:
         """Standardized targets (B, T) float32 of examples (B, ...)."""
@@ -96,7 +108,7 @@ class VectorRegression(Task):
 
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One optimizer; weights of matrices decay, biases and norms do not."""
-        return {"model": self.optimizer(grouped(self))}
+        return {"model": self.optimizer(grouped(self.parameters()))}
 
     def inputs(self) -> Vectors:
         """Examples of the shape of the training."""

@@ -141,6 +141,21 @@ def test_an_editor_can_say_what_an_argument_is(tmp_path: Path) -> None:
     assert sum("description" in leaf for leaf in leaves(copy.deepcopy(definitions))) > 100
 
 
+def test_an_argument_says_itself_what_it_is() -> None:
+    """An editor shows one text for a key: it cannot follow "See `Columns`"."""
+
+    def texts(node: Any) -> Iterator[str]:
+        inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        if isinstance(node, dict) and isinstance(node.get("description"), str):
+            yield node["description"]
+        for each in inner:
+            yield from texts(each)
+
+    said = [text for group in builtin_dirs().files() for text in texts(group_schema(group, builtin_dirs()))]
+    assert "Name of the array to learn from, (N, ...) numbers; of a table nothing." in said
+    assert [text for text in said if text.startswith("See `")] == []
+
+
 def test_arguments_of_a_docstring() -> None:
     text = "Does it.\n\nArgs:\n    a: First,\n        on two lines.\n    b: Second: with a colon.\n\n"
     text += "Raises:\n    X: no."

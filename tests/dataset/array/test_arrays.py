@@ -88,6 +88,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         ({}, "there are no arrays"),
         (changed(x=np.zeros(8)), "labels has 9 rows and x has 8"),
         (changed(x=np.full((9, 2), np.nan)), "x has a number that is not finite in row 0"),
+        (changed(x=np.arange(9) * 1e38), "x has a number that is too large for float32 in row 4"),
         (changed(x=np.array(["a"] * 9)), "x holds <U1, not numbers"),
         (changed(x=3.0), "x is a single number"),
         (changed(labels=np.arange(9) - 1), "labels are no class numbers: int64 of shape (9,), the least -1"),

@@ -21,7 +21,7 @@ from aiexp.session.session import Session
 from aiexp.task.classification.augmentation import Augmentation
 from aiexp.task.classification.image import ImageClassification
 from aiexp.task.classification.mixing import Mixing
-from aiexp.task.classification.trunk import Trunk, stages
+from aiexp.task.classification.trunk import Trunk
 from aiexp.world.world import World
 from tests.endings import die_at, digest
 from tests.forks import in_fork
@@ -263,7 +263,7 @@ def test_batch_norm_needs_two_images(num: int, batch_size: int, drop_last: bool,
 def test_batch_norm_needs_two_images_on_each_rank() -> None:
     task, _ = make(stripes(num=48, batch_size=16), model=Normed())
     task.join(World(0, 8))
-    with pytest.raises(ConfigError, match="16 images leaves one for a rank of 9"):
+    with pytest.raises(ConfigError, match="16 examples leaves one for a rank of 9"):
         task.join(World(0, 9))
     make(stripes(num=48, batch_size=16))[0].join(World(0, 16))  # without batch norm
 
@@ -300,7 +300,3 @@ def test_the_stages_of_a_trunk_can_be_sharded() -> None:
     task, _ = make()
     model = task.model
     assert task.shards() == [model.conv1, model.conv2, model.conv3, model.dense]
-    first, last = nn.Conv2d(1, 2, 1), nn.Linear(2, 2)
-    network = nn.Sequential(nn.Sequential(first, nn.ReLU()), nn.Flatten(), last)
-    for wrapped in (network, nn.ModuleDict({"network": network})):
-        assert stages(wrapped) == [first, last]

@@ -11,13 +11,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from aiexp import cli
 from aiexp.checkpoint.state import seed_everything
 from aiexp.dataset.array.dataset import ArrayDataset
+from aiexp.dataset.torch_dataset import TorchDataset
 from aiexp.errors import AiexpError, ConfigError
 from aiexp.model.vector.mlp import VectorMlp
 from aiexp.task.classification.vector import VectorClassification
+from aiexp.world.world import World
+from tests.dataset.built_in import values_of
 from tests.endings import check_killed_and_resumed
 from tests.task.learning import losses
 
@@ -113,8 +117,33 @@ def test_what_does_not_fit_is_named() -> None:
     settings = {"batch_size": 4, "eval_batch_size": 4, "drop_last": False, "limit": None, "seed": 0}
     with pytest.raises(ConfigError, match="has numbers to find, not classes"):
         make(ArrayDataset(arrays=numbers, **settings))
+    pairs = TensorDataset(torch.randn(20, 2), torch.arange(20) % 2)
+    unnamed = TorchDataset(**(values_of("torch_dataset") | {"train": pairs, "batch_size": 4}))
+    with pytest.raises(ConfigError, match="names no classes") as caught:
+        make(unnamed)
+    assert "dataset.class_names=" in (caught.value.fix or "")
     with pytest.raises(ConfigError, match="have no `x`"):
         make(ArrayDataset(arrays={"z": np.zeros((20, 2)), "labels": np.arange(20) % 2}, **settings))
+
+
+class Normed(nn.Module):
+    """A trunk that normalises over the batch."""
+
+    def __init__(self, size: int = 4) -> None:
+        super().__init__()
+        self.feature_size, self.layer = size, nn.BatchNorm1d(size)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x.flatten(1))
+
+
+def test_batch_norm_needs_two_examples() -> None:
+    with pytest.raises(ConfigError, match=r"54 = 1 x 53 \+ 1\) has one example, and Normed has batch norm"):
+        make(blobs(batch_size=53), model=Normed())
+    make(blobs(batch_size=53, drop_last=True), model=Normed())
+    make(blobs(batch_size=53))
+    with pytest.raises(ConfigError, match="6 examples leaves one for a rank of 4"):
+        make(blobs(), model=Normed())[0].join(World(0, 4))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ class Block(nn.Module):
 class SmallResNet(nn.Module):
     """A vector for each image: (B, channels, H, W) to (B, width); the task adds the last layer.
 
-    The image tasks ask for two things: `feature_size`, and one vector for each image.
+    By `feature_size` the image tasks know that it makes vectors; a network without it makes logits itself.
     """
 
     def __init__(self, *, channels: PositiveInt, width: PositiveInt, num_blocks: PositiveInt) -> None:

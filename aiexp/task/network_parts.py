@@ -1,0 +1,37 @@
+"""How a network is divided: into groups for optimizers, and into stages for sharding."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import nn
+
+
+def grouped(
+    parameters: Iterable[nn.Parameter],
+    matrices: Mapping[str, Any] | None = None,
+    vectors: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Groups for an optimizer of what learns: matrices and filters decay, vectors (biases, norms) do not.
+
+    Args:
+        parameters: In the order in which each group has them.
+        matrices: Further settings of the group of matrices, such as `lr_scale`.
+        vectors: Likewise of the vectors.
+    """
+    members = [p for p in parameters if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in members if p.ndim >= 2], **(matrices or {})},
+        {"params": [p for p in members if p.ndim < 2], **(vectors or {}), "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def stages(module: nn.Module) -> list[nn.Module]:
+    """The modules with parameters that a network is made of, one level down; plain sequences are opened."""
+    found: list[nn.Module] = []
+    for child in module.children():
+        if type(child) is nn.Sequential:
+            found += stages(child)
+        elif next(child.parameters(), None) is not None:
+            found.append(child)
+    return stages(found[0]) or found if len(found) == 1 else found
