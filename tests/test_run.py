@@ -109,7 +109,8 @@ def test_the_same_seed_gives_the_same_numbers_with_any_number_of_workers(folder:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)]
+    ("number", "code"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGKILL, -9)],
 )
 def test_stop_and_resume_through_the_commands(folder: Path, number: int, code: int) -> None:
     words = ["run", *TINY, "trainer.steps=12", "trainer.epochs=null", "trainer.checkpoint.every=2"]

@@ -20,7 +20,9 @@ BOTH = ["tracker=[wandb,tensorboard]", "tracker.wandb.has_system_metrics=false"]
 STEPS = [w for w in WORDS if not w.startswith("tracker")]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow)]
+)
 def test_a_stopped_run_resumes_with_both(folder: Path, server: FakeWandb, number: int, code: int) -> None:
     assert aiexp(folder, "run", *STEPS, "tracker=none", "outputs=alone").code == 0
     ended = aiexp(

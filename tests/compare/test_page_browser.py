@@ -92,7 +92,7 @@ def test_filtering_changes_table_and_charts(chromium: Any, path: Path) -> None:
     page.keyboard.press("/")
     page.keyboard.type("lr=1e-2 -seed=1")
     wait_for(page, "document.getElementById('shown').textContent.startsWith('2 of 7')")
-    wait_for(page, "document.getElementById('scatter-chart').data.flatMap((t) => t.x).length === 2")
+    wait_for(page, "document.getElementById('scatter-chart').data?.flatMap((t) => t.x).length === 2")
     page.keyboard.press("Escape")
     wait_for(page, "document.getElementById('shown').textContent.startsWith('7 of 7')")
     assert seen.problems == []

@@ -123,7 +123,7 @@ def chromium() -> Iterator[Any]:
 
 
 @needs_browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_pages_from_the_disk_are_whole_and_the_search_works(chromium: Any, site: Path, scheme: str) -> None:
     asked: list[str] = []
     said: list[str] = []

@@ -124,6 +124,7 @@ def test_a_search_ends_a_run_of_several_ranks(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans")
 def test_ranks_end_with_a_killed_job_and_with_a_killed_sweep(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)

@@ -104,7 +104,7 @@ def test_the_best_average_is_tested_when_a_metric_is_monitored(tmp_path: Path) -
     assert torch.allclose(task.evaluated[-1], ema_by_hand(task.trained[:2]), atol=1e-6)
 
 
-@pytest.mark.parametrize("average", [EMA, SWA], ids=["ema", "swa"])
+@pytest.mark.parametrize("average", [EMA, pytest.param(SWA, marks=pytest.mark.slow)], ids=["ema", "swa"])
 def test_killed_at_every_step(tmp_path: Path, average: Average) -> None:
     reference = new_run(tmp_path, "reference")
     train(reference, average, evaluate_every=4)

@@ -74,7 +74,9 @@ def test_killed_at_every_step(tmp_path: Path, task_class: type[Task]) -> None:
         assert digest(directory) == expected, f"killed at step {number}"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_stopped_at_every_step_loses_no_step(
     tmp_path: Path, task_class: type[Task], number: int, code: int
 ) -> None:
@@ -95,7 +97,7 @@ def test_stopped_at_every_step_loses_no_step(
         assert digest(directory) == expected, f"stopped at step {step}"
 
 
-@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("asynchronous", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_killed_at_every_disk_operation(tmp_path: Path, asynchronous: bool) -> None:
     """Dies at the n-th fsync, rename or write, for n = 1, 4, ... until a run gets through.
 

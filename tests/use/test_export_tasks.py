@@ -124,7 +124,9 @@ def shared_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("shared_programs")
-@pytest.mark.parametrize("task", SHIPPED)
+@pytest.mark.parametrize(
+    "task", [pytest.param(name, marks=pytest.mark.slow if name == "transfer" else ()) for name in SHIPPED]
+)
 def test_both_forms_equal_the_task_for_any_number_of_inputs(task: str, tmp_path: Path) -> None:
     assert SMALLEST_EXAMPLE not in SIZES
     built = made(task, tmp_path)

@@ -118,6 +118,7 @@ def test_an_agent_stopped_or_killed_ends_in_the_same_bytes(tmp_path: Path) -> No
         assert digest(directory) == digest(latest(whole)), fault
 
 
+@pytest.mark.slow
 def test_an_agent_that_learned_alone_cannot_be_divided(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     words = [word for word in DQN_WORDS if "devices" not in word]

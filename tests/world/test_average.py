@@ -22,6 +22,7 @@ def trained(folder: Path, *words: str) -> RunDirectory:
     return latest(folder)
 
 
+@pytest.mark.slow
 def test_a_sharded_average_is_the_whole_one_and_survives_a_kill(tmp_path: Path) -> None:
     folders = {name: tmp_path / name for name in ("ddp", "fsdp", "killed")}
     for folder in folders.values():

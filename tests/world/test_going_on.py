@@ -12,7 +12,7 @@ from tests.world.shared_run import WORDS, aiexp, latest, lines, make_folder
 pytestmark = pytest.mark.ranks
 
 
-@pytest.fixture(scope="module", params=["ddp", "fsdp"])
+@pytest.fixture(scope="module", params=["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
 def parallel(request: pytest.FixtureRequest) -> str:
     return f"hardware.parallel={request.param}"
 

@@ -146,7 +146,7 @@ def all_cases(world: World) -> dict[str, Any]:
     return results
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)])
 def ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     return together(request.param, all_cases, tmp_path_factory.mktemp("ranks"))
 

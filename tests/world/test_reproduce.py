@@ -38,6 +38,7 @@ def test_two_ranks_get_every_number_again(run: Path) -> None:
     assert "result    identical until step 12: 15 numbers, bit for bit\n" in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_branch_on_ranks_begins_where_it_branched_off(run: Path) -> None:
     assert aiexp(run.parents[2], "branch", str(run), "--step", "8").code == 0
     ended = reproduce(latest(run.parents[2]).path)
@@ -48,9 +49,13 @@ def test_a_branch_on_ranks_begins_where_it_branched_off(run: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "code", "said"),
     [
-        ("TERM:1:3", 143, "aiexp: stopped before the steps were compared"),
+        pytest.param(
+            "TERM:1:3", 143, "aiexp: stopped before the steps were compared", marks=pytest.mark.slow
+        ),
         ("data:1:3", 3, "error[data]: picture 17 cannot be read | photos/17.png"),
-        ("bug:1:3", 1, "rank 1 met ValueError: a slip of the pen | see above"),
+        pytest.param(
+            "bug:1:3", 1, "rank 1 met ValueError: a slip of the pen | see above", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_rank_that_ends_ends_all_in_its_words(run: Path, fault: str, code: int, said: str) -> None:

@@ -29,8 +29,8 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[int, str]:
     [
         (2, "TERM:1:5", 143),
         (2, "KILL:1:6", 137),
-        (2, "all:1:7", -signal.SIGKILL),
-        (3, "TERM:1:4", 143),
+        pytest.param(2, "all:1:7", -signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param(3, "TERM:1:4", 143, marks=pytest.mark.slow),
         (3, "evaluate:1:8", 143),
     ],
 )

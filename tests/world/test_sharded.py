@@ -110,7 +110,7 @@ def alone() -> dict[str, Any]:
     return {name: train(name, World()) for name in CASES}
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)])
 def ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     def all_cases(world: World) -> dict[str, Any]:
         return {name: train(name, world) for name in CASES}

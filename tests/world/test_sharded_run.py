@@ -36,7 +36,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunDire
     [
         ("fsdp", "false", "TERM:1:5", 143),
         ("fsdp", "true", "all:1:7", -signal.SIGKILL),
-        ("ddp", "true", "TERM:0:5", 143),
+        pytest.param("ddp", "true", "TERM:0:5", 143, marks=pytest.mark.slow),
     ],
 )
 def test_interrupted_it_ends_in_the_same_bytes(

@@ -110,6 +110,7 @@ def test_ranks_join_in_one_directory_and_started_again_go_on_in_it(tmp_path: Pat
     assert alive(folder) == []
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_by_torchrun_and_by_us(tmp_path: Path, whole: str) -> None:
     folder = make_folder(tmp_path)
     assert aiexp(folder, "run", *WORDS, fault="TERM:1:5").code == 143

@@ -227,7 +227,7 @@ def run_to_the_end(directory: RunDirectory, loss: str) -> None:
         session.finish(trainer.fit(task, dataset, hardware, session))
 
 
-@pytest.mark.parametrize("loss", ["non_saturating", "wgan_gp"])
+@pytest.mark.parametrize("loss", ["non_saturating", pytest.param("wgan_gp", marks=pytest.mark.slow)])
 def test_killed_and_resumed_it_ends_in_the_same_bytes(tmp_path: Path, loss: str) -> None:
     whole = new_run(tmp_path, "whole")
     run_to_the_end(whole, loss)
