@@ -103,7 +103,7 @@ class LanguageModeling(Task):
         if model.max_tokens is not None and self.context > model.max_tokens:
             raise ConfigError(
                 f"the model reads {model.max_tokens} tokens, and a window has {self.context}",
-                where="dataset.context", fix=f"dataset.context={model.max_tokens}",
+                where="LanguageDataset.context", fix=f"context={model.max_tokens}",
             )  # fmt: skip
         dataset.tokenize(self.tokenizer)
         self.model: Any = model
