@@ -10,6 +10,7 @@ from aiexp.errors import TYPED, ConfigError
 LEARNS_FROM = {
     "numbers and tables": "numbers",
     "text": "texts",
+    "language models": "running text",
     "pictures": "pictures",
     "generating pictures": "pictures",
     "reinforcement learning": "environments",

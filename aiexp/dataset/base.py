@@ -117,6 +117,31 @@ class TextData(Dataset, Protocol):
         ...
 
 
+class LanguageData(Dataset, Protocol):
+    """Running text: `aiexp.dataset.language.dataset.LanguageDataset`, or any other with these members.
+
+    A batch is a dict with `input_ids` and `targets`, (B, T) int64 both: the token after each.
+    """
+
+    context: int  # longest T
+
+    def make_tokenizer(self) -> Any:
+        """A tokenizer for this text, where the model brings none."""
+        ...
+
+    def tokenize(self, tokenizer: Any) -> None:
+        """Makes token numbers of the text, once, before the first batch is asked for."""
+        ...
+
+    def characters_per_token(self, split: str) -> float:
+        """Length of the text of a split in characters by its length in tokens."""
+        ...
+
+    def bytes_per_token(self, split: str) -> float:
+        """The same in bytes of UTF-8."""
+        ...
+
+
 class ImageData(Sized, Protocol):
     """Labelled images: `aiexp.dataset.image.dataset.ImageDataset`, or any other with these members."""
 

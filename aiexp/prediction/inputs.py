@@ -43,8 +43,8 @@ class Inputs(ABC):
         """
         for name in options:
             if name not in self.options:
-                known = ", ".join(f"--{option}" for option in self.options) or "no settings"
-                raise ConfigError(f"for {self.noun} there is no --{name}", fix=f"there are {known}")
+                known = ", ".join(flag(option) for option in self.options) or "no settings"
+                raise ConfigError(f"for {self.noun} there is no {flag(name)}", fix=f"there are {known}")
 
     def made(self) -> Iterator[Any] | None:
         """Inputs that nobody has to give, such as seeds; None where they must be given."""
@@ -69,6 +69,11 @@ class Inputs(ABC):
     def length(self, example: Any) -> int:
         """What an example costs in a batch; those of like length are put together."""
         return 0
+
+
+def flag(option: str) -> str:
+    """A setting as it is typed: `max_tokens` as `--max-tokens`."""
+    return "--" + option.replace("_", "-")
 
 
 def refused(noun: str, value: Any) -> DataError:

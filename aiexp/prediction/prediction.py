@@ -18,11 +18,13 @@ class Prediction:
         line: For people, without a line break.
         values: JSON values by name, the most important first: `{"label": "positive", "probability": 0.98}`.
         pictures: PNG or (animated) GIF bytes by name.
+        text: What people read instead of the line where that is text of many lines; "" where there is none.
     """
 
     line: str
     values: Json
     pictures: dict[str, bytes] = field(default_factory=lambda: {})
+    text: str = ""
 
 
 def classified(probabilities: Tensor, class_names: Sequence[str]) -> list[Prediction]:

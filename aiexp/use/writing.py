@@ -10,7 +10,7 @@ from typing import Any, TextIO, final
 
 from aiexp.prediction.prediction import Prediction
 from aiexp.storage.files import storage_errors, write_bytes
-from aiexp.text.terminal import visible
+from aiexp.text.terminal import visible, visible_lines
 from aiexp.use.predicting import Answer
 
 FORMATS = ("text", "jsonl", "csv")
@@ -69,7 +69,10 @@ class TextWriter(Writer):
     """A line for each answer: input and answer, a tab between."""
 
     def write_line(self, answer: Answer, prediction: Prediction, files: dict[str, str]) -> None:
-        """Writes it."""
+        """Writes it; a text of many lines stands for itself, an empty line after it."""
+        if prediction.text:
+            self.stream.write(f"{visible_lines(prediction.text)}\n\n")
+            return
         shown = answer.value if isinstance(answer.value, str) else answer.name
         shown = " ".join(shown.split())
         shown = shown if len(shown) <= 60 else shown[:57] + "..."

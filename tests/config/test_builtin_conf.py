@@ -37,6 +37,7 @@ def head_of(option: Option) -> Header:
 
 TASK_OF = {
     "numbers and tables": "vector_classification",
+    "language models": "char_lm",
     "pictures": "mnist_cnn",
     "generating pictures": "dcgan",
     "reinforcement learning": "dqn_cartpole",

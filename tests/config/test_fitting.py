@@ -18,6 +18,11 @@ TASKS = list(builtin_dirs().options()["task"])
         ),
         (["task=bert_finetune", "dataset=mnist"], "learns from texts, dataset mnist has pictures"),
         (["task=mnist_cnn", "model=minilm"], "takes models for pictures, model minilm is for text"),
+        (
+            ["task=char_lm", "dataset=movie_reviews"],
+            "learns from running text, dataset movie_reviews has texts",
+        ),
+        (["task=bert_finetune", "model=gpt_small"], "takes models for text, model gpt_small is for language"),
         (["task=dqn_cartpole", "dataset=glyphs"], "learns from environments, dataset glyphs has episodes"),
         (["task=dqn_cartpole", "model=mnist_cnn"], "model mnist_cnn is for pictures"),
         (["task=dcgan", "model=mnist_cnn"], "takes models for generating pictures"),

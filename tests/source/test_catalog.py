@@ -11,6 +11,7 @@ from aiexp.source import cache
 from aiexp.source.catalog import entries as catalog
 from aiexp.source.catalog import fonts as catalog_fonts
 from aiexp.source.catalog import images as catalog_images
+from aiexp.source.catalog import texts as catalog_texts
 from aiexp.source.catalog.entries import ENTRIES, find_entry
 from aiexp.source.catalog.entry import Archive, Entry, Hub
 from aiexp.source.catalog.fonts import FONT_ENTRIES
@@ -37,7 +38,7 @@ def test_entries_pin_everything(entry) -> None:
 
 def test_no_entry_hides_another() -> None:
     """Each `Entry` that a module of the catalog defines is found, under a name and in a folder of its own."""
-    modules = [catalog, catalog_images, catalog_fonts]
+    modules = [catalog, catalog_images, catalog_fonts, catalog_texts]
     made = {id(v): v for m in modules for v in vars(m).values() if isinstance(v, Entry)}
     made |= {id(v): v for v in (*IMAGE_ENTRIES, *FONT_ENTRIES)}
     assert {id(entry) for entry in ENTRIES.values()} == set(made)

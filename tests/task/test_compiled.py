@@ -14,6 +14,7 @@ from aiexp.dataset.few_shot import glyphs
 from aiexp.experiment import Experiment
 from aiexp.task.contract import training_batches
 from aiexp.trainer.stepper import Stepper
+from tests.dataset.language.text import verses
 
 pytestmark = pytest.mark.slow  # 5 to 20 s each
 
@@ -45,7 +46,11 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]
         words = [[f"a text of number {i}", ("down", "up")[i % 2]] for i in range(60)]
         csv.writer(file).writerows([["text", "label"], *words])
     grey = ["dataset.channels=1", "dataset.image_size=28", "dataset.mean=[0.5]", "dataset.std=[0.5]"]
+    (tmp_path / "verses.txt").write_text(verses(99), "utf-8")
     return {
+        "verses": [
+            "dataset=text_file", f"dataset.train_file={tmp_path / 'verses.txt'}", "dataset.context=16",
+        ],
         "digits": ["dataset=image_folder", f"dataset.train_folder={tmp_path / 'digits'}", *grey],
         "pairs": [
             "dataset=unpaired_folders", f"dataset.folder={tmp_path / 'pairs'}", "dataset.image_size=32",
@@ -61,6 +66,8 @@ CASES = [
     ("digits", ["task=mnist_cnn"]),
     ("digits", ["task=dcgan", "task.quality.classifier=null"]),
     ("pairs", ["task=cyclegan"]),
+    ("verses", ["task=char_lm"]),
+    ("verses", ["task=char_lm", "model=lstm_lm"]),
     ("texts", ["task=bert_finetune", *STILL]),
     ("own", ["task=dqn_cartpole"]),
     ("own", ["task=maml_sine"]),

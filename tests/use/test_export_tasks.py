@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 from omegaconf import OmegaConf
+from tokenizers import Tokenizer, models
 from torch import Tensor, nn
 
 from aiexp.config.compose import Merged, compose
@@ -21,7 +22,7 @@ from aiexp.prediction.network import Network
 from aiexp.use.exporting import onnx_form, torch_form
 from aiexp.use.exporting.onnx_form import OnnxForm
 from aiexp.use.exporting.parity import TOLERANCE, called, difference, tensors_of
-from aiexp.use.exporting.program import SMALLEST_EXAMPLE, exported
+from aiexp.use.exporting.program import SMALLEST_EXAMPLE, exported, fitting, free_sizes
 from aiexp.use.exporting.torch_form import TorchForm
 from tests.counting_env import environments
 
@@ -54,6 +55,14 @@ def frames(_: dict[str, Any]) -> Any:
     return environments("Squares-v0", frame_stack=4)
 
 
+def running_text(_: dict[str, Any]) -> Any:
+    """What a run remembers of running text; its vocabulary lies among the run's own files."""
+    attributes = {"batch_size": 4, "eval_batch_size": 4, "context": 5}
+    methods = ["train_batches", "eval_batches", "fingerprint", "make_tokenizer", "characters_per_token"]
+    remembered = {"attributes": attributes, "answers": {"batches_per_epoch": 10}, "examples": {"train": 40}}
+    return Recalled({**remembered, "methods": [*methods, "bytes_per_token"]})
+
+
 # Words behind `task=`, and the data set that the task is built on.
 SHIPPED: dict[str, tuple[list[str], Callable[[dict[str, Any]], Any]]] = {
     "mnist_cnn": ([], pictures(28, 1)),
@@ -68,6 +77,9 @@ SHIPPED: dict[str, tuple[list[str], Callable[[dict[str, Any]], Any]]] = {
     "maml_fewshot": ([], pictures(28, 1)),
     "reptile_fewshot": ([], pictures(28, 1)),
     "protonet_fewshot": ([], pictures(28, 1)),
+    "char_lm": ([], running_text),
+    "char_lm model=lstm_lm": ([], running_text),
+    "gpt_lm": (["model.positions=learned", "model.num_layers=2"], running_text),
     "vector_classification": ([], own),
     "vector_regression": ([], own),
 }
@@ -87,6 +99,8 @@ def made(name: str, folder: Path) -> Any:
     composed = compose([f"task={name.split()[0]}", *name.split()[1:], *words, "tracker=none"], merged=MERGED)
     config: Any = OmegaConf.to_container(composed.config, resolve=True)
     torch.manual_seed(0)
+    words = {"?": 0} | {letter: number for number, letter in enumerate("abcdefgh", 1)}
+    Tokenizer(models.BPE(vocab=words, merges=[], unk_token="?")).save(str(folder / "tokenizer.json"))
     with carried_by(folder):
         return build_task(config, dataset(config)).eval()
 
@@ -105,8 +119,8 @@ def learn(task: nn.Module) -> None:
 
 
 def case_of(network: Network, size: int) -> list[Tensor]:
-    return [port.example({name: size for name in port.sizes if isinstance(name, str)}) for port in
-            network.inputs.values()]  # fmt: skip
+    sizes = {name: fitting(limits, size) for name, limits in free_sizes(network).items()}
+    return [port.example(sizes) for port in network.inputs.values()]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Two and three ranks take the steps that one process takes on the same batches, whatever the task."""
 
 import itertools
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.task.classification import test_image_classification, test_text_class
 from tests.task.episodes import episodes
 from tests.task.few_shot import test_maml, test_protonet
 from tests.task.images import stripes
+from tests.task.language import test_language_modeling
 from tests.task.regression import test_vector as test_regression
 from tests.toys import Adversaries, Linear, Points, make_hardware, weights
 
@@ -67,6 +69,11 @@ def texts() -> Made:
     return test_text_classification.make(optimizer=SGD, **weigh)
 
 
+def running_text() -> Made:
+    """Nine windows of evaluation, the last a short one."""
+    return test_language_modeling.make(Path(tempfile.mkdtemp()), optimizer=SGD)
+
+
 def vectors() -> Made:
     return test_vector.make(test_vector.blobs(batch_size=5), optimizer=SGD, label_smoothing=0.1)
 
@@ -96,6 +103,7 @@ CASES: dict[str, tuple[Callable[[], Made], int, float | None]] = {  # how, micro
     "CycleGAN": (cyclegan, 1, None),
     "images": (images, 1, 1.0),
     "texts": (texts, 2, 1.0),
+    "running text": (running_text, 2, 1.0),
     "vectors": (vectors, 1, 1.0),
     "numbers": (numbers, 2, None),
     "MAML": (partial(maml, "maml"), 1, None),
@@ -171,7 +179,16 @@ def test_ranks_take_the_steps_of_one_process(name: str, alone: dict[str, Any], r
 def test_an_evaluation_on_ranks_is_that_of_one_process_to_the_bit(tmp_path: Path) -> None:
     def evaluated(world: World) -> dict[str, Any]:
         results: dict[str, Any] = {}
-        for make in (images, texts, vectors, numbers, cyclegan, partial(maml, "maml"), protonet):
+        for make in (
+            images,
+            texts,
+            running_text,
+            vectors,
+            numbers,
+            cyclegan,
+            partial(maml, "maml"),
+            protonet,
+        ):
             task, dataset = make()
             hardware = make_hardware()
             hardware.world = task.world = world
@@ -180,6 +197,6 @@ def test_an_evaluation_on_ranks_is_that_of_one_process_to_the_bit(tmp_path: Path
         return results
 
     one = evaluated(World())
-    assert len(one) == 7
+    assert len(one) == 8
     for size in (2, 3):
         assert together(size, evaluated, tmp_path) == [one] * size

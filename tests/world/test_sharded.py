@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from aiexp.world.world import World
 from tests.ranks import together
 from tests.task.classification import test_image_classification, test_text_classification
 from tests.task.images import stripes
+from tests.task.language import test_language_modeling
 from tests.toys import make_hardware
 from tests.world.test_parity import Made
 
@@ -53,11 +55,16 @@ def images(**changes: Any) -> Made:
     return test_image_classification.make(stripes(num=31, batch_size=8), optimizer=SGD, **changes)
 
 
+def running_text() -> Made:
+    return test_language_modeling.make(Path(tempfile.mkdtemp()), optimizer=SGD)
+
+
 CASES: dict[str, tuple[Callable[[], Made], int, float | None]] = {  # how, micro-batches, clip
     "texts": (texts, 1, None),
     "accumulated and clipped": (texts, 3, 0.5),
     "Adam, frozen layers": (partial(texts, optimizer=ADAM, frozen_layers=2, layer_decay=0.8), 1, 1.0),
     "images": (images, 1, 1.0),
+    "running text": (running_text, 2, 1.0),
 }
 BATCH_NORM = FastCnn(channels=1, image_size=28, widths=(8, 8, 8), scale=0.1)
 HALF: dict[str, tuple[Callable[[], Made], int, float | None]] = {

@@ -29,6 +29,7 @@ for tasks on texts, the text itself.
   aiexp predict outputs/latest reviews.csv --column review --out answers.csv
   aiexp predict outputs/latest photos/            (a task on pictures)
   aiexp predict outputs/latest --count 64 --seed 0 --out samples/       (a GAN)
+  aiexp predict outputs/latest "To be" --temperature 0.8     (a language model)
 """
 FLAGS = Flags(
     "predict",
@@ -39,12 +40,18 @@ FLAGS = Flags(
     Flag("--step", "of the checkpoint; default: the best", value="N"),
     SKIP_BAD,
     Flag("--count", "how many samples or episodes", value="N"),
-    Flag("--seed", "of the first of them (0)", value="N"),
+    Flag("--seed", "of the first of them, or of what a language model draws (0)", value="N"),
+    Flag("--max-tokens", "that a language model makes (200)", value="N"),
+    Flag("--temperature", "of a language model: 0 takes the most probable token (1)", value="X"),
+    Flag("--top-k", "it draws from so many of the most probable tokens (0: all)", value="N"),
+    Flag("--top-p", "from the fewest that together have this probability (1: all)", value="X"),
     Flag("--support", "a folder for each class with a few pictures, of few-shot tasks", value="FOLDER"),
     Flag("--direction", "of a translation of pictures", choices=("a_to_b", "b_to_a")),
     TRUST,
 )  # fmt: skip
-SETTINGS = ("count", "seed", "support", "direction")
+SETTINGS = (
+    "count", "seed", "support", "direction", "max-tokens", "temperature", "top-k", "top-p",
+)  # fmt: skip
 
 
 def main(argv: list[str]) -> int:
@@ -59,7 +66,7 @@ def main(argv: list[str]) -> int:
 
     run = load_run(Path(words[0]), step=step, say=say)
     inputs = run.task.inputs()
-    inputs.configure(**{name: value for name, value in flags.items() if name in SETTINGS})
+    inputs.configure(**{name.replace("-", "_"): v for name, v in flags.items() if name in SETTINGS})
     from aiexp.use.predicting import predictions
     from aiexp.use.reading import named, read_items
 

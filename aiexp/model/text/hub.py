@@ -83,13 +83,13 @@ class HubEncoder(nn.Module):
         if trained is not None:
             folder = trained.folder
         elif not is_carried():
-            _refuse_unsafe(folder)
+            refuse_unsafe(folder)
         carry(folder, [name for name in FILES if "safetensors" not in name])
         try:
             config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            _set_dropout(config, HIDDEN_DROPOUT, dropout)
-            _set_dropout(config, ATTENTION_DROPOUT, attention_dropout)
+            set_dropout(config, HIDDEN_DROPOUT, dropout)
+            set_dropout(config, ATTENTION_DROPOUT, attention_dropout)
             self.model = _load(folder, config, is_bare=is_carried() or trained is not None)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise DataError(f"transformers cannot load the model: {error}", where=str(folder)) from error
@@ -176,7 +176,7 @@ def find_folder(name: str, revision: str | None) -> Path:
         ) from error
 
 
-def _refuse_unsafe(folder: Path) -> None:
+def refuse_unsafe(folder: Path) -> None:
     """Stops for pickles and for code of the model's own; what else is wrong, transformers says."""
     if not list(folder.glob("*.safetensors")):
         weights_file(folder)
@@ -209,7 +209,7 @@ def _load(folder: Path, config: Any, *, is_bare: bool) -> Any:
     return model
 
 
-def _set_dropout(config: Any, names: tuple[str, ...], p: float | None) -> None:
+def set_dropout(config: Any, names: tuple[str, ...], p: float | None) -> None:
     """Sets whichever of the `names` this architecture uses."""
     for name in names:
         if p is not None and name in config.to_dict():

@@ -8,6 +8,7 @@ from aiexp.errors import ConfigError, nearest
 from aiexp.source.catalog.entry import Archive, Entry, Hub, listed
 from aiexp.source.catalog.fonts import FONT_ENTRIES
 from aiexp.source.catalog.images import IMAGE_ENTRIES
+from aiexp.source.catalog.texts import TEXT_ENTRIES
 
 MINILM = Entry(
     name="minilm",
@@ -103,7 +104,8 @@ NEWSGROUPS = Entry(
 )
 
 ENTRIES: dict[str, Entry] = {
-    entry.name: entry for entry in (MINILM, HUTTO_ICWSM_2014, NEWSGROUPS, *IMAGE_ENTRIES, *FONT_ENTRIES)
+    entry.name: entry
+    for entry in (MINILM, HUTTO_ICWSM_2014, NEWSGROUPS, *TEXT_ENTRIES, *IMAGE_ENTRIES, *FONT_ENTRIES)
 }
 
 

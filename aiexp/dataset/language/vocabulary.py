@@ -1,0 +1,142 @@
+"""Vocabularies of language models: characters, byte pairs learned from the text, or one that there is."""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from aiexp.dataset.language.running_text import Part, cut_at_lines
+from aiexp.errors import DataError, nearest
+from aiexp.rundir.file import MODEL
+from aiexp.source.prepared import prepared
+from aiexp.storage.arrays import ArraysWriter
+from aiexp.text.terminal import say
+
+# Part of every key: raise it when another tokenizer is made of the same text.
+_VERSION = 1
+CHARACTERS, BPE = "characters", "bpe"
+FILE = "tokenizer.json"
+# Stands for characters that the training part has not; it is Unicode's own sign for that.
+UNKNOWN = "\ufffd"
+_TRAINED_ON = 1 << 16  # characters at a time
+_CODE_POINTS = 0x110000
+
+
+def make_tokenizer(part: Part, vocabulary: str, vocab_size: int) -> Tokenizer:
+    """The tokenizer of a training part, made at the first start and found at later ones.
+
+    Args:
+        part: What it is made of.
+        vocabulary: "characters", "bpe", or the path of a run or folder with tokenizer.json, or of that file.
+        vocab_size: Tokens of byte pairs.
+
+    Raises:
+        DataError: there is no such tokenizer.
+    """
+    if vocabulary not in (CHARACTERS, BPE):
+        return read_tokenizer(vocabulary)
+    kind = {"kind": vocabulary, "vocab_size": vocab_size if vocabulary == BPE else None}
+    key = {"version": _VERSION, "part": part.key(), **kind}
+    made = prepared("vocabulary", key, part.text.name, partial(_prepare, part, vocabulary, vocab_size))
+    text = made["tokenizer"].between(0, len(made["tokenizer"])).tobytes().decode()
+    tokenizer = Tokenizer.from_str(text)
+    size = tokenizer.get_vocab_size()
+    if vocabulary == BPE and size < vocab_size:
+        say(f"note: the text gives {size:,} tokens, fewer than vocab_size={vocab_size:,}")
+    return tokenizer
+
+
+def _prepare(part: Part, vocabulary: str, vocab_size: int, writer: ArraysWriter) -> dict[str, Any]:
+    made = character_tokenizer(part) if vocabulary == CHARACTERS else bpe_tokenizer(part, vocab_size)
+    writer.array("tokenizer", np.uint8).append(np.frombuffer(made.to_str().encode(), np.uint8))
+    return {}
+
+
+def character_tokenizer(part: Part) -> Tokenizer:
+    """A token for each character that occurs, in the order of Unicode, and `UNKNOWN` first for all others."""
+    found: set[str] = set()
+    for piece in part.pieces():
+        found.update(piece)
+    words = [UNKNOWN, *sorted(found - {UNKNOWN})]
+    model = models.BPE(vocab={word: i for i, word in enumerate(words)}, merges=[], unk_token=UNKNOWN)
+    tokenizer = Tokenizer(model)
+    tokenizer.decoder = decoders.Fuse()  # pyright: ignore
+    return tokenizer
+
+
+def bpe_tokenizer(part: Part, vocab_size: int) -> Tokenizer:
+    """Byte pairs learned from the text: every text has an encoding, and decoding gives it back.
+
+    Source: Sennrich, Haddow & Birch 2015 (arXiv 1508.07909), on bytes as Radford et al. 2019 (GPT-2).
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # pyright: ignore
+    tokenizer.decoder = decoders.ByteLevel()  # pyright: ignore
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(cut_at_lines(part.pieces(), _TRAINED_ON), trainer)
+    return tokenizer
+
+
+def read_tokenizer(name: str) -> Tokenizer:
+    """The tokenizer of a run, a folder or a file.
+
+    Raises:
+        DataError: there is none, or it cannot be read.
+    """
+    path = Path(name).expanduser()
+    places = [path, path / FILE, path / MODEL / FILE]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise DataError(
+            f"there is no vocabulary '{name}'.{nearest(name, (CHARACTERS, BPE))}", where=f"vocabulary={name}",
+            fix="characters, bpe, or a run of a language model, or a folder with tokenizer.json",
+        )  # fmt: skip
+    try:
+        tokenizer = Tokenizer.from_file(str(found))
+    except Exception as error:  # the tokenizers library raises bare Exception for a damaged file
+        raise DataError(f"the tokenizer cannot be read: {error}", where=str(found)) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+@final
+class Encoder:
+    """Text to token numbers: a table for characters, else the library on all cores.
+
+    Args:
+        tokenizer: Left as it was.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        described: dict[str, Any] = json.loads(tokenizer.to_str())
+        model = described["model"]
+        unknown: str | None = model.get("unk_token")
+        self.unknown: int | None = None if unknown is None else tokenizer.token_to_id(unknown)
+        self._table: NDArray[np.int32] | None = None
+        vocabulary: Any = model.get("vocab")
+        is_plain = not described["normalizer"] and not described["pre_tokenizer"]
+        if is_plain and model["type"] == "BPE" and not model["merges"] and self.unknown is not None:
+            self._table = np.full(_CODE_POINTS, self.unknown, np.int32)
+            for word, number in vocabulary.items():
+                self._table[ord(word)] = number
+
+    def encode(self, pieces: list[str]) -> Iterator[NDArray[np.int32]]:
+        """(N,) int32 token numbers of each piece, without special tokens."""
+        if self._table is not None:
+            for piece in pieces:
+                codes = np.frombuffer(piece.encode("utf-32-le", "surrogatepass"), np.uint32)
+                yield self._table[codes]
+            return
+        for encoding in self._tokenizer.encode_batch_fast(pieces, add_special_tokens=False):
+            yield np.array(encoding.ids, np.int32)

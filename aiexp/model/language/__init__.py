@@ -1,0 +1,1 @@
+"""Language models: token numbers in, logits of the token after each out."""

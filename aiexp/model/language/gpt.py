@@ -1,0 +1,177 @@
+"""A decoder: a transformer in which each token sees itself and those before it, in plain PyTorch.
+
+Tensor letters: `B` batch, `T` tokens, `S` tokens with those before, `H` hidden size, `N` heads, `D` head
+size, `V` vocabulary.
+"""
+
+import math
+from typing import Any, Literal, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aiexp.errors import ConfigError
+from aiexp.model.layer.dropout import dropout_add
+from aiexp.ranges import PositiveInt, Share
+
+KeysAndValues = list[tuple[Tensor, Tensor]]  # of each block, (B, N, S, D) both
+_STD = 0.02  # of fresh weights (GPT-2)
+_BASE = 10_000.0  # of the wave lengths of rotary positions
+
+
+@final
+class Gpt(nn.Module):
+    """A decoder with norms before its blocks; it is made once the vocabulary is known.
+
+    Source: Radford et al. 2019 (GPT-2); rotary positions: Su et al. 2021 (arXiv 2104.09864), equation 34, in
+    halves instead of pairs.
+    Departures: no biases in linear layers and norms, dropout of sums alone, not of attention weights.
+
+    Args:
+        num_layers: Blocks.
+        num_heads: Attention heads of each.
+        hidden_size: Width; a multiple of `num_heads`, for rotary positions of twice that.
+        positions: "learned": a vector for each place; "rotary": queries and keys are turned by their places.
+        dropout: Probability of dropping a unit of what a block adds, [0, 1).
+        tie_weights: Whether the vectors of the tokens are also the rows of the last layer.
+
+    Raises:
+        ConfigError: `hidden_size` is no such multiple.
+    """
+
+    tokenizer = None  # that of the data
+    is_unrolled = False
+
+    def __init__(
+        self, *, num_layers: PositiveInt, num_heads: PositiveInt, hidden_size: PositiveInt,
+        positions: Literal["learned", "rotary"], dropout: Share, tie_weights: bool,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        multiple = num_heads * (2 if positions == "rotary" else 1)
+        if hidden_size % multiple:
+            raise ConfigError(
+                f"hidden_size {hidden_size} is not a multiple of {multiple}", where="hidden_size",
+                fix=f"hidden_size={-(-hidden_size // multiple) * multiple}",
+            )  # fmt: skip
+        self.num_layers, self.num_heads, self.hidden_size = num_layers, num_heads, hidden_size
+        self.dropout, self.tie_weights, self.is_rotary = dropout, tie_weights, positions == "rotary"
+        self.max_tokens: int | None = None
+        self.blocks = nn.ModuleList(Block(num_heads, hidden_size, dropout) for _ in range(num_layers))
+        self.norm = nn.LayerNorm(hidden_size, bias=False)
+
+    def set_vocabulary(self, size: int, context: int) -> None:
+        """Makes what depends on the data.
+
+        Args:
+            size: V.
+            context: Longest T.
+        """
+        self.max_tokens = context
+        self.tokens = nn.Embedding(size, self.hidden_size)
+        self.positions = None if self.is_rotary else nn.Embedding(context, self.hidden_size)
+        self.head = None if self.tie_weights else nn.Linear(self.hidden_size, size, bias=False)
+        waves = rotary_waves(context, self.hidden_size // self.num_heads) if self.is_rotary else None
+        self.register_buffer("waves", waves, persistent=False)
+        for name, parameter in self.named_parameters():
+            if parameter.ndim > 1 and not parameter.is_meta:
+                is_sum = name.endswith(("attended.weight", "output.weight"))  # two for each layer add up
+                nn.init.normal_(parameter, std=_STD / math.sqrt(2 * self.num_layers) if is_sum else _STD)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Logits (B, T, V) of the token after each of (B, T) int64, T <= max_tokens."""
+        hidden, turns = self._embed(input_ids, 0)
+        for block in self.blocks:
+            hidden, _ = block(hidden, turns, None)
+        return self._logits(hidden)
+
+    def continued(self, input_ids: Tensor, state: KeysAndValues | None) -> tuple[Tensor, KeysAndValues]:
+        """Logits (B, V) of the token after the last, and what saves computing all of this again.
+
+        Args:
+            input_ids: (B, T) int64.
+            state: Of the tokens before, S - T <= max_tokens - T of them; None: there are none.
+        """
+        hidden, turns = self._embed(input_ids, 0 if state is None else state[0][0].shape[2])
+        after: KeysAndValues = []
+        for number, block in enumerate(self.blocks):
+            hidden, kept = block(hidden, turns, None if state is None else state[number])
+            after.append(kept)
+        return self._logits(hidden[:, -1]), after
+
+    def shards(self) -> list[nn.Module]:
+        """The modules whose weights may lie on several devices one by one."""
+        return list(self.blocks)
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """(..., H) to (..., V)."""
+        weight = self.tokens.weight if self.head is None else self.head.weight
+        return F.linear(self.norm(hidden), weight)
+
+    def _embed(self, input_ids: Tensor, start: int) -> tuple[Tensor, Tensor | None]:
+        """(B, T, H) vectors of tokens that follow `start` others; and of rotary positions their waves."""
+        hidden, stop = self.tokens(input_ids), start + input_ids.shape[1]
+        waves: Any = self.waves
+        if self.positions is not None:
+            hidden = hidden + self.positions.weight[start:stop]
+        hidden = F.dropout(hidden, self.dropout, self.training)
+        return hidden, None if waves is None else waves[start:stop]
+
+
+@final
+class Block(nn.Module):
+    """Attention and a feed-forward network, each added to what comes in."""
+
+    def __init__(self, num_heads: int, hidden_size: int, dropout: float) -> None:
+        super().__init__()
+        self.num_heads, self.dropout = num_heads, dropout
+        self.attention_norm = nn.LayerNorm(hidden_size, bias=False)
+        self.query_key_value = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
+        self.attended = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.feed_forward_norm = nn.LayerNorm(hidden_size, bias=False)
+        self.intermediate = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
+        self.output = nn.Linear(4 * hidden_size, hidden_size, bias=False)
+
+    def forward(
+        self, hidden: Tensor, turns: Tensor | None, before: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """(B, T, H) to (B, T, H), and keys and values of all tokens.
+
+        Args:
+            hidden: (B, T, H).
+            turns: (T, 2, D) of rotary positions.
+            before: Keys and values of the tokens before these.
+        """
+        heads = self.query_key_value(self.attention_norm(hidden)).unflatten(-1, (3, self.num_heads, -1))
+        query, key, value = heads.permute(2, 0, 3, 1, 4).unbind()  # (B, N, T, D) each
+        if turns is not None:
+            query, key = turned(query, turns), turned(key, turns)
+        if before is not None:
+            key, value = torch.cat([before[0], key], 2), torch.cat([before[1], value], 2)
+        context = attend(query, key, value)  # (B, N, T, D)
+        update = self.attended(context.transpose(1, 2).flatten(-2))
+        hidden = dropout_add(update, hidden, self.dropout, training=self.training)
+        update = self.output(F.gelu(self.intermediate(self.feed_forward_norm(hidden))))
+        return dropout_add(update, hidden, self.dropout, training=self.training), (key, value)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """(B, N, T, D): each of the last T tokens attends to itself and to those before it."""
+    length, whole = query.shape[2], key.shape[2]
+    if length == whole:
+        return F.scaled_dot_product_attention(query, key, value, is_causal=True)
+    mask = torch.ones(length, whole, dtype=torch.bool, device=query.device).tril(whole - length)
+    return F.scaled_dot_product_attention(query, key, value, mask)
+
+
+def rotary_waves(length: int, size: int) -> Tensor:
+    """(T, 2, D) float32: cosine and sine of the angle by which each unit of each place is turned."""
+    frequencies = _BASE ** (-torch.arange(0, size, 2) / size)  # (D / 2,)
+    angles = torch.outer(torch.arange(length), frequencies).repeat(1, 2)  # (T, D)
+    return torch.stack([angles.cos(), angles.sin()], 1)
+
+
+def turned(x: Tensor, turns: Tensor) -> Tensor:
+    """(B, N, T, D), each pair of a unit of the first half and one of the second turned by its angle."""
+    first, second = x.chunk(2, -1)
+    return (x * turns[:, 0] + torch.cat([-second, first], -1) * turns[:, 1]).to(x.dtype)

@@ -1,0 +1,99 @@
+"""Causal language models of transformers, from the Hugging Face hub or a local folder in its layout.
+
+Only safetensors weights are read, and code that comes with a model never runs.
+"""
+
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from aiexp.errors import DataError
+from aiexp.model.carried import carry, is_carried
+from aiexp.model.text.bert_weights import first_names
+from aiexp.model.text.hub import FILES, HIDDEN_DROPOUT, find_folder, refuse_unsafe, set_dropout
+from aiexp.model.text.tokenizer import load_tokenizer
+from aiexp.ranges import Share
+
+_LONGEST = 1024  # tokens, of a model that does not say
+
+
+@final
+class HubCausal(nn.Module):
+    """Any language model that `transformers.AutoModelForCausalLM` knows, with its own vocabulary.
+
+    Args:
+        name: `owner/name` on the hub, or a local folder.
+        revision: Commit, tag or branch; None is the newest. Ignored for a folder.
+        dropout: Probability of dropping a hidden unit, [0, 1); None takes the model's own.
+
+    Raises:
+        DataError: not reachable and not in the cache, damaged, or unknown to `transformers`.
+        SecurityError: pickled weights only, or the model needs code of its own.
+    """
+
+    is_unrolled = False
+
+    def __init__(self, *, name: str, revision: str | None, dropout: Share | None) -> None:
+        super().__init__()
+        from transformers import AutoConfig  # late: takes seconds to import
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.disable_progress_bar()
+        folder = find_folder(name, revision)
+        if not is_carried():
+            refuse_unsafe(folder)
+        carry(folder, [name for name in FILES if "safetensors" not in name])
+        self.tokenizer: Tokenizer = load_tokenizer(folder)
+        try:
+            config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            set_dropout(config, HIDDEN_DROPOUT, dropout)
+            self.model = _load(folder, config)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            raise DataError(f"transformers cannot load the model: {error}", where=str(folder)) from error
+        self.max_tokens: int = getattr(config, "max_position_embeddings", _LONGEST)
+
+    def set_vocabulary(self, size: int, context: int) -> None:
+        """Nothing depends on the data."""
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Logits (B, T, V) of the token after each of (B, T) int64."""
+        return self.model(input_ids=input_ids, use_cache=False).logits
+
+    def continued(self, input_ids: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Logits (B, V) of the token after the last, and the model's own cache.
+
+        Args:
+            input_ids: (B, T) int64.
+            state: Of the tokens before; None: there are none.
+        """
+        made = self.model(input_ids=input_ids, past_key_values=state, use_cache=True, logits_to_keep=1)
+        return made.logits[:, -1], made.past_key_values
+
+    def shards(self) -> list[nn.Module]:
+        """The layers of the longest list of equal modules: the blocks of a transformer."""
+        lists = [list(m) for m in self.model.modules() if isinstance(m, nn.ModuleList)]
+        return max((each for each in lists if len({type(m) for m in each}) == 1), key=len, default=[])
+
+
+def _load(folder: Path, config: Any) -> Any:
+    """The model, its weights in float32 however they are stored; none where a checkpoint has them."""
+    from transformers import AutoModelForCausalLM
+
+    if torch.get_default_device().type == "meta" or is_carried():
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        folder,
+        config=config,
+        dtype=torch.float32,  # not "auto": the optimizer would update bf16 weights
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    model, found = loaded
+    if missing := sorted(found["missing_keys"]):
+        raise DataError(f"{len(missing)} weights are missing: {first_names(missing)}", where=str(folder))
+    return model

@@ -1,0 +1,1 @@
+"""Learning from running text: predicting the token that comes next."""
