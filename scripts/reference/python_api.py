@@ -30,6 +30,7 @@ PARTS = {
                 "ImageData",
                 "TextData",
                 "VectorData",
+                "LanguageData",
                 "FewShotData",
                 "EnvironmentData",
                 "UnpairedData",
