@@ -15,12 +15,12 @@ _SPECIAL = {
 
 
 def as_latex(comparison: Comparison, most: int = 0) -> str:
-    """Keys, the metric with half the width of its 95 % interval, and how many runs; it takes booktabs.
+    """Keys, the metric with its 95 % interval, and how many runs; it takes booktabs.
 
     The best group is bold, and so is each that the comparison cannot tell apart from it.
     """
     num_keys, groups = rows.num_keys(comparison), comparison.groups[: most or None]
-    halves = [_half(group) for group in comparison.groups]
+    halves = [(g.interval.high - g.interval.low) / 2 if g.interval else None for g in comparison.groups]
     decimals = decimals_for(halves, [group.center for group in comparison.groups])
     arrow = r"$\uparrow$" if comparison.metric.is_higher_better else r"$\downarrow$"
     names = [*rows.header(comparison)[:num_keys], f"{comparison.metric.name}", comparison.unit]
@@ -29,15 +29,19 @@ def as_latex(comparison: Comparison, most: int = 0) -> str:
     lines = [*_remarks(comparison), rf"\begin{{tabular}}{{{'l' * num_keys}rr}}", r"\toprule"]
     lines += [" & ".join(head) + r" \\", r"\midrule"]
     for i, (group, cells) in enumerate(zip(groups, rows.best(comparison, most), strict=True)):
-        half = "" if halves[i] is None else rf" \pm {show(halves[i] or 0.0, decimals)}"
-        value = f"{show(group.center, decimals)}{half}"
+        value = f"{show(group.center, decimals)}{_interval(group, decimals)}"
         shown = rf"$\mathbf{{{value}}}$" if _is_among_the_best(comparison, i) else f"${value}$"
         lines.append(" & ".join([*map(_escaped, cells[:num_keys]), shown, str(len(group.scores))]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def _half(group: Group) -> float | None:
-    return (group.interval.high - group.interval.low) / 2 if group.interval else None
+def _interval(group: Group, decimals: int) -> str:
+    """How far the interval reaches from the middle, both ways where they differ; none of a single run."""
+    if group.interval is None:
+        return ""
+    down, up = group.center - group.interval.low, group.interval.high - group.center
+    below, above = show(down, decimals), show(up, decimals)
+    return rf" \pm {above}" if below == above else f"^{{+{above}}}_{{-{below}}}"
 
 
 def _is_among_the_best(comparison: Comparison, number: int) -> bool:
@@ -49,8 +53,9 @@ def _is_among_the_best(comparison: Comparison, number: int) -> bool:
 
 def _remarks(comparison: Comparison) -> list[str]:
     """Comments: how the numbers were made, and what bold means."""
-    bold = "bold: the best, and what cannot be told apart from it; +-: half the width of the 95 % interval"
-    return [f"% {visible(line)}" for line in (*rows.remarks(comparison), *comparison.notes, bold)]
+    how = r"\usepackage{booktabs}; behind each value how far its 95 % interval reaches"
+    bold = "bold: the best, and what a test cannot tell apart from it; a single run cannot be tested"
+    return [f"% {visible(line)}" for line in (how, bold, *rows.remarks(comparison), *comparison.notes)]
 
 
 def _escaped(text: str) -> str:
