@@ -9,6 +9,7 @@ from aiexp.config.resolve import UNREADABLE
 from aiexp.config.start import KEY as START_FROM
 from aiexp.config.start import start_problems
 from aiexp.config.target.allowed import check_target
+from aiexp.config.target.length import check_length
 from aiexp.config.target.optimizer import check_optimizer
 from aiexp.config.target.requirement import check_requirements
 from aiexp.config.target.signature import Parameter, Signature
@@ -87,7 +88,7 @@ def _node(node: dict[str, Any], key: str, group: str | None, config: dict[str, A
         return problems
     given, blocks = GIVEN.get(group or "", frozenset[str]()), EXTRA_BLOCKS.get(group or "", {})
     problems += check_arguments(node, key, signature, given=given, blocks=blocks)
-    problems += check_optimizer(node, key)
+    problems += check_optimizer(node, key) + check_length(node, key)
     return problems + check_requirements(node, key, signature.parameters, config)
 
 
