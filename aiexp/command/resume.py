@@ -107,6 +107,8 @@ def longer(config: Mapping[str, Any], status: Mapping[str, Any], path: str) -> s
     """
     key = "trainer.epochs" if config.get("trainer.steps") is None else "trainer.steps"
     command = f"aiexp resume {path} {key}=N, N > {config.get(key)}"
-    if status["state"] == State.FINISHED and status.get("step", 0) < status.get("total_steps", 0):
+    step, total = status.get("step"), status.get("total_steps")
+    is_short = isinstance(step, int) and isinstance(total, int) and step < total  # a file may be damaged
+    if status.get("state") == State.FINISHED and is_short:
         command = f"aiexp resume {path} trainer.selection.patience=null (early stopping has ended it)"
     return command
