@@ -158,6 +158,7 @@ def open_page(running: Any, path: Path, *, scheme: str = "light", width: int = 1
     )
     page.goto(path.as_uri())
     page.wait_for_selector("#table tbody tr", state="attached")
+    page.wait_for_selector("#plotly", state="detached")  # charts start after what can be read
     return page, seen
 
 
