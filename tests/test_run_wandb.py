@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,25 @@ def test_a_dead_server_costs_nothing_but_a_line(folder: Path, server: FakeWandb)
     required = aiexp(folder, "run", *WORDS, "tracker.mode=required", before=lambda: os.environ.update(dead()))
     assert required.code == 5
     assert required.stderr.count("\n") == 1
+
+
+def test_a_sweep_says_how_to_look_at_all_its_jobs_and_to_upload_them(folder: Path, home: Path) -> None:
+    ended = aiexp(folder, "run", "-m", *WORDS, "seed=0,1", "tracker.mode=offline")
+    assert ended.code == 0, ended.stderr
+    [sweep] = (folder / "outputs/bert_finetune").glob("*_sweep_*")
+    shown = sweep.relative_to(folder)
+    said = [line.removeprefix("aiexp: ") for line in ended.stderr.splitlines()]
+    assert f"look  wandb leet {shown}/.wandb" in said
+    [upload] = [line.removeprefix("send  ") for line in said if line.startswith("send  ")]
+    assert upload == f"wandb sync {shown}/*/wandb/offline-run-*"
+    assert len(list((sweep / ".wandb").iterdir())) == 2
+    with FakeWandb() as server:
+        command = f"{Path(sys.executable).parent}/{upload}"
+        subprocess.run(
+            command, shell=True, check=True, capture_output=True, cwd=folder, env=os.environ | server.env()
+        )
+        assert {run.config["seed"] for run in server.runs.values()} == {0, 1}
+        assert {run.exit_code for run in server.runs.values()} == {0}
 
 
 def dead() -> dict[str, str]:

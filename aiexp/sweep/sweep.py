@@ -16,6 +16,7 @@ from aiexp.config.loader import chooses
 from aiexp.errors import CheckpointError, ConfigError, Stopped, SweepError
 from aiexp.rundir.directory import RunDirectory, new_name, refuse_odd_files
 from aiexp.rundir.weights import followed_word
+from aiexp.session.closing import sweep_look_lines
 from aiexp.storage.files import storage_errors
 from aiexp.sweep.definition import DEFINITION, Definition
 from aiexp.sweep.grid import devices_of, targets_of
@@ -165,6 +166,8 @@ def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
         results = [e.result for e in ledger.entries().values() if e.result]
     else:
         say_ranking(directory)
+    for line in sweep_look_lines(directory):
+        say(line)
     return summary(results, directory, num_planned=len(planned))
 
 
