@@ -43,7 +43,7 @@ class MlflowTracker:
         uri: Address of a server, or of a store (`sqlite:///mlflow.db`); None is MLFLOW_TRACKING_URI, else
             what `mlflow ui` shows in the folder where the command was typed.
         experiment: Made if it is not there; None is MLFLOW_EXPERIMENT_NAME, else "aiexp".
-        name: Name shown in MLflow; None is the task and the overrides.
+        name: Name shown in MLflow, in a sweep followed by what differs; None is the task and the overrides.
         notes: A text for the run's page.
         tags: Tags beside task, sweep and run directory.
         record: What is sent beside metrics, params and pictures, secrets masked: git (commit, address,
@@ -200,7 +200,7 @@ class MlflowTracker:
         tags = tags_of(run, self.notes, self.tags, self.record)
         known = self._known(run)
         if known is None:
-            name = redact_text(self.name or run.name)
+            name = redact_text(run.called(self.name))
             known = self.client.create_run(self.experiment_id, tags=tags, run_name=name)
         self.run_id = str(known.info.run_id)
         self.client.update_run(self.run_id, status="RUNNING")

@@ -10,7 +10,7 @@ from aiexp.ranges import PositiveFloat
 from aiexp.rundir.file import LOG
 from aiexp.task.report import Table
 from aiexp.text.secrets import redact, redact_text
-from aiexp.tracker.base import RunInfo
+from aiexp.tracker.base import RunInfo, clipped
 from aiexp.tracker.best import Best
 from aiexp.tracker.notice import notice, short_path
 from aiexp.tracker.recorded import Part
@@ -65,7 +65,7 @@ class WandbTracker:
             code 5 instead of going offline).
         project: W&B project; None is WANDB_PROJECT, else "aiexp".
         entity: W&B user or team; None is the account's default.
-        name: Name shown in W&B; None is the task and the overrides.
+        name: Name shown in W&B, in a sweep followed by what differs; None is the task and the overrides.
         notes: A text shown beside the name.
         tags: Tags beside the task, model and dataset.
         record: What is sent beside the metrics, secrets masked: git (commit, address, uncommitted changes),
@@ -294,7 +294,7 @@ class WandbTracker:
             resume="allow" if previous.get("id") and not in_sweep else None,
             project=None if in_sweep else project,
             entity=None if in_sweep else previous.get("entity") or self.entity,
-            name=redact_text(self.name or run.name)[:MAX_NAME_CHARACTERS],
+            name=clipped(redact_text(run.called(self.name)), MAX_NAME_CHARACTERS),
             group=redact_text(group)[:MAX_NAME_CHARACTERS] if group else None,
             job_type=run.task[:MAX_TAG_CHARACTERS],
             notes=redact_text(self.notes) if self.notes else None,
