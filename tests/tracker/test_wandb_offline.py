@@ -33,7 +33,7 @@ def follow(run: RunInfo) -> dict[str, Any]:
     tracker.log_picture(4, "test/confusion", run.directory / "p.png")
     tracker.log_picture(4, "test/film", run.directory / "g.gif")
     table = Table(columns=["text", "score"], rows=[["bad film", 0.25], ["ok", 1]])
-    tracker.log_table(4, "test/errors", table)
+    tracker.log_table(4, "test/confusion", table)
     tracker.close(143)
     return record
 
@@ -54,7 +54,9 @@ def test_offline_file_holds_the_run(home: Path, make_run: MakeRun, capfd: pytest
         {"step": 2, "eval/accuracy": 0.9},
     ]
     assert found.rows[4] == {"step": 4, "eval/accuracy": 0.7}
-    names = {"test/confusion": "image-file", "test/film": "video-file", "test/errors": "table-file"}
+    names = {
+        "test/confusion": "image-file", "test/film": "video-file", "test/confusion_table": "table-file",
+    }  # fmt: skip
     logged = {key.removesuffix("._type"): value for row in found.rows[5:] for key, value in row.items()}
     assert {name: logged[name] for name in names} == names
     assert [row["step"] for row in found.rows[5:]] == [4, 4, 4]

@@ -179,12 +179,14 @@ class WandbTracker:
         self.run.log({"step": step, name: media})
 
     def log_table(self, step: int, name: str, table: Table) -> None:
-        """A table as W&B media."""
+        """A table as W&B media, under `<name>_table`: a picture of the same name is not to be replaced."""
         if self.run is None:
             return
         import wandb
 
-        self.run.log({"step": step, name: wandb.Table(columns=[*table.columns], data=[*table.rows])})
+        self.run.log(
+            {"step": step, f"{name}_table": wandb.Table(columns=[*table.columns], data=[*table.rows])}
+        )
 
     def close(self, exit_code: int) -> None:
         """Waits at most `finish_timeout_seconds` for the upload; says what to type when something is left.
