@@ -29,13 +29,21 @@ def test_a_stopped_run_resumes_in_the_same_wandb_run(
     def stop_at_5() -> None:
         at_step(5, lambda: os.kill(os.getpid(), number))
 
-    assert aiexp(folder, "run", *WORDS, before=stop_at_5).code == code
+    assert aiexp(folder, "run", *WORDS, "tracker.notes=my note", before=stop_at_5).code == code
+    assert "tracker.notes=my note" in only_run(folder).read_json("environment.json")["argv"]
+    assert "'tracker.notes=my note'" in only_run(folder).read_json("environment.json")["command"]
     ended = aiexp(folder, "resume", "outputs/latest")
     assert ended.code == 0, ended.stderr
     [(run_id, run)] = server.runs.items()
     directory: RunDirectory = only_run(folder)
     assert directory.read_json("environment.json")["tracker"]["wandb"]["id"] == run_id
     assert run.config["dataset"]["train_file"] == "texts.csv"
+    environment = directory.read_json("environment.json")
+    assert run.config["aiexp"] == {
+        "run_id": environment["run_id"], "directory": str(directory.path.relative_to(folder)), "sweep": None,
+        "task": "bert_finetune", "parameters": environment["parameters"],
+    }  # fmt: skip
+    assert environment["parameters"] > 0
     assert run.fields["jobType"] == "bert_finetune"
     steps = [row["step"] for row in run.history if "train/loss" in row]
     # wandb writes once a second: a SIGKILL takes what was logged since, here the row of step 3.

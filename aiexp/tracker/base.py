@@ -1,5 +1,6 @@
 """The contract of a tracker: follows a run beside `metrics.jsonl`, which is always written."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -38,6 +39,19 @@ class RunInfo:
     environment: dict[str, Any] = field(default_factory=lambda: {})
     log_bytes: int = 0
     differs: list[str] = field(default_factory=lambda: [])
+
+    def origin(self) -> dict[str, Any]:
+        """What leads from a tracker's page back to the run directory, on whatever machine.
+
+        The directory is relative to the one in which the command was typed, as the command would name it.
+        """
+        return {
+            "run_id": self.id,
+            "directory": os.path.relpath(self.directory),
+            "sweep": self.group,
+            "task": self.task,
+            "parameters": self.environment.get("parameters"),
+        }
 
     def called(self, name: str | None) -> str:
         """What to call the run: the user's name for it, which the jobs of a sweep share, or a telling one."""

@@ -46,7 +46,12 @@ def test_offline_file_holds_the_run(home: Path, make_run: MakeRun, capfd: pytest
     assert (found.id, found.name, found.project) == (record["id"], run.name, "reviews")
     assert (found.group, found.job_type) == (run.group, "bert_finetune")
     assert sorted(found.tags) == sorted([*run.tags, "mine"])
-    assert {k: v for k, v in found.config.items() if k != "_wandb"} == run.config
+    assert {k: v for k, v in found.config.items() if k != "_wandb"} == run.config | {
+        "aiexp": {
+            "run_id": run.id, "directory": "run", "sweep": run.group, "task": "bert_finetune",
+            "parameters": None,
+        }
+    }  # fmt: skip
     assert found.step_metrics["*"] == "step"
     assert found.rows[:3] == [
         {"step": 1, "train/loss": 0.5},

@@ -21,7 +21,7 @@ from aiexp.tracker.mlflow.backlog import Backlog
 from aiexp.tracker.mlflow.described import RUN_ID, name_of, params_of, tags_of
 from aiexp.tracker.notice import notice, short_path
 from aiexp.tracker.recorded import Part
-from aiexp.tracker.weights import SaveModel, model_files
+from aiexp.tracker.weights import SaveModel, model_files, replaced_best
 
 STATUS = {0: "FINISHED", 130: "KILLED", 143: "KILLED"}  # by exit code; any other: FAILED
 MOST_PARAMS = 100  # in one request
@@ -104,6 +104,8 @@ class MlflowTracker:
         from mlflow.tracking import MlflowClient
 
         self.info, self.best = run, Best(run)
+        if note := replaced_best(run.config, self.save_model):
+            notice(note)
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # mlflow's
             self.client = MlflowClient(tracking_uri=self.uri)
             return self._begin()

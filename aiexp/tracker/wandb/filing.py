@@ -8,6 +8,7 @@ from aiexp.ranges import Lacks, Length, Range
 from aiexp.text.secrets import redact_text
 from aiexp.tracker.base import RunInfo, clipped
 
+ORIGIN = "aiexp"  # key of W&B's config, of what leads back to the run directory
 MAX_NAME_CHARACTERS, MAX_TAG_CHARACTERS = 128, 64  # the server refuses longer ones
 
 # What W&B's client refuses, which would else be found out once everything is built.

@@ -14,7 +14,7 @@ from aiexp.tracker.base import RunInfo
 from aiexp.tracker.best import Best
 from aiexp.tracker.notice import notice, short_path
 from aiexp.tracker.recorded import Part
-from aiexp.tracker.wandb.filing import Filing, check_variables, filed
+from aiexp.tracker.wandb.filing import ORIGIN, Filing, check_variables, filed
 from aiexp.tracker.wandb.folder import avoid_unwritable_home, link
 from aiexp.tracker.wandb.record import model_artifact, record_settings, send_record
 from aiexp.tracker.wandb.said import Said
@@ -26,7 +26,7 @@ from aiexp.tracker.wandb.service import (
     kill_service,
     start_service,
 )
-from aiexp.tracker.weights import SaveModel
+from aiexp.tracker.weights import SaveModel, replaced_best
 
 Mode = Literal["auto", "online", "offline", "disabled", "required"]
 # What WANDB_MODE and wandb's settings files may say, in our words.
@@ -144,6 +144,8 @@ class WandbTracker:
         if self.run is None:
             self._open("offline", run)
         self.best, self.info = Best(run), run
+        if note := replaced_best(run.config, self.save_model):
+            notice(note)
         try:
             send_record(self.run, self.record, run)
         except Exception as error:
@@ -285,7 +287,7 @@ class WandbTracker:
         self.run = wandb.init(
             mode=mode,  # pyright: ignore[reportArgumentType]
             **filed(self.settings, run),
-            config=redact(run.config),
+            config=redact(run.config | {ORIGIN: run.origin()}),
             dir=str(run.directory.resolve()),
             reinit="finish_previous",
             settings=self._settings(run),
