@@ -166,8 +166,6 @@ def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
         results = [e.result for e in ledger.entries().values() if e.result]
     else:
         say_ranking(directory)
-    for line in sweep_look_lines(directory):
-        say(line)
     return summary(results, directory, num_planned=len(planned))
 
 
@@ -226,7 +224,9 @@ def find_sweep(parent: Path, overrides: list[str], config_dir: str | None) -> Pa
 
 
 def summary(results: list[Result], directory: Path, *, num_planned: int) -> int:
-    """0, or the table of failed jobs and a SweepError."""
+    """How to look at the jobs; then 0, or the table of those that failed and a SweepError."""
+    for line in sweep_look_lines(directory):
+        say(line)
     failed = [r for r in results if r.exit_code]
     num_jobs = max(num_planned, len(results))
     if not failed:
