@@ -1,4 +1,4 @@
-"""Which numbers an argument may be, written in its annotation: `discount: Annotated[float, Range("[0, 1]")]`.
+"""Which values an argument may have, as its annotation says: `discount: Annotated[float, Range("[0, 1]")]`.
 
 The annotations are checked from source before anything is imported (`config/target/value_type.py`),
 so constructors do not check them again. `Literal` does the same for choices. Other names for the commonest
@@ -44,14 +44,14 @@ class Range:
 
 @dataclass(frozen=True)
 class Length(Range):
-    """How many entries a list may have: `Length(">= 1")`."""
+    """How many entries a list may have, or characters a text: `Length(">= 1")`."""
 
     def __str__(self) -> str:
         return f"of length {self.text}"
 
-    def allows(self, value: float | list[object]) -> bool:
-        """Whether a list has as many entries."""
-        return isinstance(value, list) and super().allows(len(value))
+    def allows(self, value: float | list[object] | str) -> bool:
+        """Whether a list or a text has as many."""
+        return isinstance(value, list | str) and super().allows(len(value))
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,21 @@ class Begins(Range):
     def allows(self, value: float | list[object] | str) -> bool:
         """Whether a text does."""
         return isinstance(value, str) and value.startswith(self.text)
+
+
+@dataclass(frozen=True)
+class Lacks(Range):
+    """Characters that a text may not have: `Lacks("/:")`."""
+
+    def __post_init__(self) -> None:
+        pass
+
+    def __str__(self) -> str:
+        return f"without any of {self.text}"
+
+    def allows(self, value: float | list[object] | str) -> bool:
+        """Whether a text has none of them."""
+        return isinstance(value, str) and not set(self.text) & set(value)
 
 
 @dataclass(frozen=True)

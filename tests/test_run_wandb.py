@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,13 +29,21 @@ def test_a_stopped_run_resumes_in_the_same_wandb_run(
     def stop_at_5() -> None:
         at_step(5, lambda: os.kill(os.getpid(), number))
 
-    assert aiexp(folder, "run", *WORDS, before=stop_at_5).code == code
+    assert aiexp(folder, "run", *WORDS, "tracker.notes=my note", before=stop_at_5).code == code
+    assert "tracker.notes=my note" in only_run(folder).read_json("environment.json")["argv"]
+    assert "'tracker.notes=my note'" in only_run(folder).read_json("environment.json")["command"]
     ended = aiexp(folder, "resume", "outputs/latest")
     assert ended.code == 0, ended.stderr
     [(run_id, run)] = server.runs.items()
     directory: RunDirectory = only_run(folder)
     assert directory.read_json("environment.json")["tracker"]["wandb"]["id"] == run_id
     assert run.config["dataset"]["train_file"] == "texts.csv"
+    environment = directory.read_json("environment.json")
+    assert run.config["aiexp"] == {
+        "run_id": environment["run_id"], "directory": str(directory.path.relative_to(folder)), "sweep": None,
+        "task": "bert_finetune", "parameters": environment["parameters"],
+    }  # fmt: skip
+    assert environment["parameters"] > 0
     assert run.fields["jobType"] == "bert_finetune"
     steps = [row["step"] for row in run.history if "train/loss" in row]
     # wandb writes once a second: a SIGKILL takes what was logged since, here the row of step 3.
@@ -57,6 +67,25 @@ def test_a_dead_server_costs_nothing_but_a_line(folder: Path, server: FakeWandb)
     required = aiexp(folder, "run", *WORDS, "tracker.mode=required", before=lambda: os.environ.update(dead()))
     assert required.code == 5
     assert required.stderr.count("\n") == 1
+
+
+def test_a_sweep_says_how_to_look_at_all_its_jobs_and_to_upload_them(folder: Path, home: Path) -> None:
+    ended = aiexp(folder, "run", "-m", *WORDS, "seed=0,1", "tracker.mode=offline")
+    assert ended.code == 0, ended.stderr
+    [sweep] = (folder / "outputs/bert_finetune").glob("*_sweep_*")
+    shown = sweep.relative_to(folder)
+    said = [line.removeprefix("aiexp: ") for line in ended.stderr.splitlines()]
+    assert f"look  wandb leet {shown}/.wandb" in said
+    [upload] = [line.removeprefix("send  ") for line in said if line.startswith("send  ")]
+    assert upload == f"wandb sync {shown}/*/wandb/offline-run-*"
+    assert len(list((sweep / ".wandb").iterdir())) == 2
+    with FakeWandb() as server:
+        command = f"{Path(sys.executable).parent}/{upload}"
+        subprocess.run(
+            command, shell=True, check=True, capture_output=True, cwd=folder, env=os.environ | server.env()
+        )
+        assert {run.config["seed"] for run in server.runs.values()} == {0, 1}
+        assert {run.exit_code for run in server.runs.values()} == {0}
 
 
 def dead() -> dict[str, str]:

@@ -94,7 +94,7 @@ def first_step(directory: RunDirectory, environment: dict[str, Any]) -> int | No
 
 def resumed_with(environment: dict[str, Any], directory: RunDirectory) -> str:
     """What was changed when it was resumed, since its first steps were then trained without it."""
-    command = str(environment.get("command", "")).split()
+    command = list(environment.get("argv") or str(environment.get("command", "")).split())
     if environment.get("sweep") or environment.get("parent") or "run" not in command:
         return ""
     later = [word for word in directory.read_typed()[1] if word not in command]

@@ -8,6 +8,7 @@ from aiexp.errors import ConfigError, DataError, HardwareError, reason_of
 from aiexp.rundir.changes import flatten
 from aiexp.rundir.record import RunRecord
 from aiexp.rundir.state import WRITTEN, State
+from aiexp.tracker.wandb.filing import ORIGIN
 from aiexp.tracker.wandb.server import connection_problem
 
 PROBE_SECONDS = 5.0
@@ -64,7 +65,9 @@ def fetch_runs(address: str) -> list[RunRecord]:
 
 def _record(run: Any) -> RunRecord:
     """One run; a number that JSON does not have comes as text."""
-    config: dict[str, Any] = flatten({k: v for k, v in dict(run.config).items() if not k.startswith("_")})
+    sent: dict[str, Any] = {k: v for k, v in dict(run.config).items() if not k.startswith("_")}
+    origin: dict[str, Any] = sent.pop(ORIGIN, None) or {}  # of earlier runs there is none
+    config = flatten(sent)
     summary: dict[str, Any] = flatten(dict(run.summary))
     seconds = summary.get("_wandb.runtime", summary.get("_runtime"))
     seed = config.get("seed")
@@ -72,7 +75,7 @@ def _record(run: Any) -> RunRecord:
     return RunRecord(
         path=Path(str(run.url)),
         name=str(run.name),
-        task=str(run.job_type or run.project),
+        task=str(origin.get("task") or run.job_type or run.project),
         config=config,
         state=_state(str(run.state)),
         metrics={k: number for k, v in numbers.items() if (number := _number(v)) is not None},

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from importlib.metadata import distributions
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiexp
-from aiexp.text.secrets import redact_text
+from aiexp.text.secrets import masked_words, redact_text
 
 GIT_SECONDS = 5.0
 DIFF_BYTES = 1_000_000
@@ -18,13 +19,15 @@ DIFF_BYTES = 1_000_000
 
 def describe_environment() -> dict[str, Any]:
     """Versions, git state of the working directory, and the machine; secrets in the diff are redacted."""
+    typed = masked_words(["aiexp", *sys.argv[1:]])
     return {
         "aiexp": aiexp.__version__,
         "source": installed_digest(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "hostname": platform.node(),
-        "command": redact_text(" ".join(["aiexp", *sys.argv[1:]])),
+        "command": redact_text(shlex.join(typed)),
+        "argv": typed,
         "working_directory": os.getcwd(),
         "cores": os.cpu_count(),
         "memory_bytes": memory_bytes(),

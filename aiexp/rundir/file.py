@@ -81,6 +81,7 @@ STORED: dict[str, StoredFile] = {
             platform=text,
             hostname=text,
             command=text,
+            argv=list_of(text),
             working_directory=text,
             run_id=text,
             cores=whole(),

@@ -1,12 +1,14 @@
-"""Which runs are meant: `task=mnist_cnn seed=0,1 state!=finished trainer.steps=100`."""
+"""Which runs are meant: `task=mnist_cnn seed=0,1 state!=finished trainer.steps>=100`."""
 
+import math
+import operator
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeGuard, final
 
 import yaml
 
@@ -17,7 +19,10 @@ from aiexp.rundir.state import State
 from aiexp.storage.reader import LOADER
 
 STATES = tuple(State)
-WORD = re.compile(r"(?P<key>[A-Za-z_][\w./@-]*)(?P<sign>!?=)(?P<value>.*)", re.DOTALL)
+WORD = re.compile(r"(?P<key>[A-Za-z_][\w./@-]*)(?P<sign>!?=|[<>]=?)(?P<value>.*)", re.DOTALL)
+ORDERS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
 MISSING = object()
 TAG = "tag"  # of notes.json
 
@@ -30,23 +35,34 @@ class Filter:
     Args:
         key: `state`, `tag` (any of a run's), a group (its option), or a dotted key of the config.
         values: What it may be; one match is enough. `*` and `?` stand for any text.
-        is_negated: Whether it must be none of them instead.
+        sign: `=`; `!=` where it must be none of them instead; `<`, `<=`, `>` or `>=` one number.
     """
 
     key: str
     values: tuple[str, ...]
-    is_negated: bool
+    sign: str
 
     def accepts(self, record: RunRecord, state: str) -> bool:
         """Whether a run in `state` meets the condition."""
         held = record.notes.tags if self.key == TAG else (_value(record, state, self.key),)
+        if self.sign in ORDERS:
+            return any(_is_number(actual) and ORDERS[self.sign](actual, self.bound) for actual in held)
         is_match = any(
             actual is not MISSING and _matches(actual, value) for actual in held for value in self.values
         )
-        return is_match is not self.is_negated
+        return is_match is (self.sign == "=")
+
+    @property
+    def bound(self) -> float:
+        """The number of an order; NaN where it is none."""
+        try:
+            (text,) = self.values
+            return float(text)
+        except ValueError:
+            return math.nan
 
     def __str__(self) -> str:
-        return f"{self.key}{'!=' if self.is_negated else '='}{','.join(self.values)}"
+        return f"{self.key}{self.sign}{','.join(self.values)}"
 
 
 def split_words(words: Iterable[str]) -> tuple[list[Filter], list[Path]]:
@@ -60,7 +76,7 @@ def split_words(words: Iterable[str]) -> tuple[list[Filter], list[Path]]:
             continue
         text = found["value"]
         values = (text,) if text.startswith(("[", "{")) else tuple(text.split(","))
-        filters.append(Filter(key=found["key"], values=values, is_negated=found["sign"] == "!="))
+        filters.append(Filter(key=found["key"], values=values, sign=found["sign"]))
     return filters, paths
 
 
@@ -72,9 +88,13 @@ def check_filters(filters: Sequence[Filter], records: Sequence[RunRecord]) -> No
     """Refuses what no run can meet because it is misspelled.
 
     Raises:
-        ConfigError: no run has such a key, or there is no such state.
+        ConfigError: no run has such a key, there is no such state, or an order has no number.
     """
     for condition in filters:
+        if condition.sign in ORDERS and math.isnan(condition.bound):
+            what = f"'{','.join(condition.values)}' is no number"
+            fix = f"one number, such as '{condition.key}{condition.sign}20'; = and != take texts"
+            raise ConfigError(what, where=str(condition), fix=fix)
         if condition.key == "state":
             for value in condition.values:
                 if not any(fnmatchcase(state, value) for state in STATES):
@@ -112,7 +132,7 @@ def _matches(actual: Any, wanted: str) -> bool:
     """Whether a value of a config is what was typed: 1e-3 is 0.001, null is None."""
     if fnmatchcase(_text(actual), wanted):
         return True
-    if isinstance(actual, int | float) and not isinstance(actual, bool):
+    if _is_number(actual):
         try:
             return float(wanted) == actual
         except ValueError:
@@ -123,6 +143,10 @@ def _matches(actual: Any, wanted: str) -> bool:
         return bool(yaml.load(wanted, Loader=LOADER) == actual)  # noqa: S506  a safe loader
     except (yaml.YAMLError, ValueError, RecursionError):
         return False
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _text(value: Any) -> str:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from aiexp.checkpoint.manifest import saved_steps
 from aiexp.rundir.directory import RunDirectory
-from aiexp.rundir.file import CHECKPOINTS, ENVIRONMENT, FIGURES, STATUS
+from aiexp.rundir.file import CHECKPOINTS, ENVIRONMENT, FIGURES, STATUS, read_or_empty
 from aiexp.rundir.named import short_name
 from aiexp.rundir.tracked import tracked
 from aiexp.rundir.weights import checkpoint_path
 from aiexp.text.number import digits
+from aiexp.tracker.notice import short_path
 
 if TYPE_CHECKING:  # a session begins before torch is imported
     from aiexp.task.base import Task
@@ -101,6 +102,24 @@ def look_lines(directory: RunDirectory) -> list[str]:
     looks = [str(record["look"]) for record in records if record.get("look")]
     uploads = [str(record["upload"]) for record in records if record.get("mode") == "offline"]
     return [*_labelled("look", looks), *_labelled("send", uploads)]
+
+
+def sweep_look_lines(sweep: Path) -> list[str]:
+    """The same for all jobs of a sweep at once; what is online has a page for each job, which is in its log.
+
+    Args:
+        sweep: Its directory.
+    """
+    environments = [read_or_empty(path) for path in sorted(sweep.glob(f"*/{ENVIRONMENT}"))]
+    records = [r for environment in environments for r in tracked(environment).values() if "failure" not in r]
+    looks = dict.fromkeys(str(r["look"]) for r in records if r.get("look") and not _is_page(str(r["look"])))
+    is_left = any(record.get("mode") == "offline" for record in records)
+    uploads = [f"wandb sync {short_path(sweep)}/*/wandb/offline-run-*"] if is_left else []
+    return [*_labelled("look", looks), *_labelled("send", uploads)]
+
+
+def _is_page(look: str) -> bool:
+    return look.startswith(("https://", "http://"))
 
 
 def _labelled(label: str, lines: Iterable[str]) -> list[str]:

@@ -194,13 +194,13 @@ class Session:
             )
         known = {split: count for split, count in sizes.items() if count is not None}
         directory.keep(remember(experiment.dataset), experiment.carried)
-        self._info = describe_run(directory, self.config, description, self.display.log_bytes)
         directory.write_environment(
             hardware=hardware.record(),
             dataset={"examples": known, "fingerprint": fingerprint},
             parameters=parameters,
             task=description,
         )
+        self._info = describe_run(directory, self.config, description, self.display.log_bytes)
 
     def record_start(self, runs: list[dict[str, Any]]) -> None:
         """Writes down the runs whose weights this one starts from."""

@@ -16,6 +16,7 @@ from aiexp.config.loader import chooses
 from aiexp.errors import CheckpointError, ConfigError, Stopped, SweepError
 from aiexp.rundir.directory import RunDirectory, new_name, refuse_odd_files
 from aiexp.rundir.weights import followed_word
+from aiexp.session.closing import sweep_look_lines
 from aiexp.storage.files import storage_errors
 from aiexp.sweep.definition import DEFINITION, Definition
 from aiexp.sweep.grid import devices_of, targets_of
@@ -223,7 +224,9 @@ def find_sweep(parent: Path, overrides: list[str], config_dir: str | None) -> Pa
 
 
 def summary(results: list[Result], directory: Path, *, num_planned: int) -> int:
-    """0, or the table of failed jobs and a SweepError."""
+    """How to look at the jobs; then 0, or the table of those that failed and a SweepError."""
+    for line in sweep_look_lines(directory):
+        say(line)
     failed = [r for r in results if r.exit_code]
     num_jobs = max(num_planned, len(results))
     if not failed:

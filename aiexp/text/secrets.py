@@ -113,6 +113,20 @@ def redact_text(text: str, environment: Mapping[str, str] = os.environ) -> str:
     return _redact_text(text, secret_values(environment))
 
 
+def masked_words(words: list[str], environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Words of a command line with their secrets masked: of `KEY=VALUE` the whole value, spaces too."""
+    known, masked = secret_values(environment), list[str]()
+    for before, word in zip(["", *words], words, strict=False):
+        key, sign, value = word.partition("=")
+        if sign and is_secret_name(key):
+            masked.append(f"{key}={_mask(value)}")
+        elif before.startswith("-") and "=" not in before and is_secret_name(before):
+            masked.append(MASK)
+        else:
+            masked.append(_redact_text(word, known))
+    return masked
+
+
 def secret_values(environment: Mapping[str, str]) -> list[str]:
     """The secrets held by environment variables, the longest first."""
     found = {

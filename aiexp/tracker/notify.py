@@ -2,13 +2,16 @@
 
 import json
 import os
+import platform
 import time
 from pathlib import Path
 from typing import Any, Literal, final
 from urllib.parse import urlsplit
 
-from aiexp.errors import HardwareError
+from aiexp.errors import ConfigError
 from aiexp.ranges import NonNegativeFloat
+from aiexp.rundir.directory import RunDirectory
+from aiexp.rundir.file import STATUS
 from aiexp.rundir.named import short_name
 from aiexp.rundir.state import State
 from aiexp.task.report import Table
@@ -29,6 +32,9 @@ class NotifyTracker:
         field: The key of a JSON object that the message is sent as; None: as plain text.
         when: The endings that are worth a message.
         after_seconds: Runs that end sooner say nothing.
+
+    Raises:
+        ConfigError: there is no address, or it is not one of HTTP.
     """
 
     def __init__(self, *, field: str | None, when: list[Ending], after_seconds: NonNegativeFloat) -> None:
@@ -36,23 +42,12 @@ class NotifyTracker:
         self.after_seconds = after_seconds
         self.metrics: dict[str, float] = {}
         self.run: RunInfo | None = None
-
-    def prepare(self, directory: Path) -> None:
-        """Looks for the address.
-
-        Raises:
-            HardwareError: there is none, or it is not one of HTTP.
-        """
-        self._address()
+        self.address = _address()
 
     def start(self, run: RunInfo) -> dict[str, Any]:
-        """Records where messages go to, without the path, which is what is secret.
-
-        Raises:
-            HardwareError: there is no address.
-        """
+        """Records where messages go to, without the path, which is what is secret."""
         self.run, self.begun = run, time.monotonic()
-        return {"mode": "notify", "host": urlsplit(self._address()).hostname}
+        return {"mode": "notify", "host": urlsplit(self.address).hostname}
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """Keeps the newest evaluations."""
@@ -74,21 +69,16 @@ class NotifyTracker:
             self._send(self.message(self.run, state, seconds))
 
     def message(self, run: RunInfo, state: State, seconds: float) -> str:
-        """How the run has ended: a line, its metrics, and where to look."""
+        """How the run has ended: a line, why if it is not complete, its metrics, and where to look."""
         tested = {name: value for name, value in self.metrics.items() if name.startswith("test/")}
         found = [f"{name} {digits(value)}" for name, value in (tested or self.metrics).items()]
-        lines = [f"{run.name}: {state} after {duration(seconds)}", *found]
+        host = run.environment.get("hostname") or platform.node()
+        error = (
+            RunDirectory(run.directory).read_json(STATUS).get("error")
+        )  # written before trackers are closed
+        why = str(error).splitlines()[:1] if error and state != State.FINISHED else []
+        lines = [f"{run.name} on {host}: {state} after {duration(seconds)}", *why, *found]
         return "\n".join([*lines, f"aiexp show {short_name(run.directory)}"])
-
-    def _address(self) -> str:
-        address = os.environ.get("AIEXP_NOTIFY_URL", "")
-        if urlsplit(address).scheme not in ("https", "http") or not urlsplit(address).hostname:
-            raise HardwareError(
-                f"{ADDRESS} {'holds no address of a web server' if address else 'is not set'}",
-                where="tracker=notify",
-                fix=f"export {ADDRESS}=https://..., where messages are posted to",
-            )
-        return address
 
     def _send(self, message: str) -> None:
         from urllib.request import Request, urlopen
@@ -98,6 +88,22 @@ class NotifyTracker:
         else:
             body, kind = json.dumps({self.field: message}), "application/json"
         headers = {"Content-Type": kind, "User-Agent": "aiexp"}
-        request = Request(self._address(), body.encode(), headers, method="POST")
+        request = Request(self.address, body.encode(), headers, method="POST")
         with urlopen(request, timeout=TIMEOUT_SECONDS):
             pass
+
+
+def _address() -> str:
+    """Where messages are posted to.
+
+    Raises:
+        ConfigError: nowhere, or not to a web server.
+    """
+    address = os.environ.get("AIEXP_NOTIFY_URL", "")
+    if urlsplit(address).scheme not in ("https", "http") or not urlsplit(address).hostname:
+        raise ConfigError(
+            f"{ADDRESS} {'holds no address of a web server' if address else 'is not set'}",
+            where="tracker=notify",
+            fix=f"export {ADDRESS}=https://..., where messages are posted to",
+        )
+    return address

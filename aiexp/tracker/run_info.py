@@ -6,7 +6,7 @@ from typing import Any
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import ENVIRONMENT
 from aiexp.rundir.record import lineage
-from aiexp.tracker.base import RunInfo, telling_name
+from aiexp.tracker.base import RunInfo, telling, telling_name
 
 
 def describe_run(
@@ -31,6 +31,7 @@ def describe_run(
         task=choices["task"],
         name=telling_name(choices["task"], environment.get("differs", overrides)),
         group=environment.get("sweep"),
+        differs=telling(environment.get("differs", [])),
         tags=[choices[group] for group in ("task", "model", "dataset") if group in choices],
         config=config | described | lineage(environment),
         previous={"id": known} if known else None,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from aiexp.checkpoint.manifest import saved_steps
 from aiexp.rundir.directory import RunDirectory
@@ -24,6 +24,22 @@ class ModelFiles:
 
     step: int
     files: dict[str, Path]
+
+
+def replaced_best(config: dict[str, Any], which: SaveModel) -> str | None:
+    """What to say of a run without a best checkpoint whose best weights are wanted.
+
+    Args:
+        config: Of the run.
+        which: What is wanted.
+    """
+    trainer: dict[str, Any] = config.get("trainer") or {}
+    monitor = (trainer.get("selection") or {}).get("monitor")
+    if which != "best" or monitor is not None:
+        return None
+    return (
+        "save_model=best uploads the last weights: none are the best where trainer.selection.monitor is null"
+    )
 
 
 def model_files(run: Path, which: SaveModel) -> ModelFiles | None:

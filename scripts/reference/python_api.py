@@ -48,7 +48,7 @@ PARTS = {
     ),
     "Ranges of arguments": (
         "Written into annotations, checked before anything is imported.",
-        {"ranges.py": ("Range", "Length", "Requires")},
+        {"ranges.py": ("Range", "Length", "Lacks", "Requires")},
     ),
     "Errors": ("What the functions above raise; each has its exit code.", {"errors.py": ("AiexpError",)}),
 }

@@ -40,7 +40,8 @@ def node(run: Any) -> dict[str, Any]:
 
 def add_run(server: FakeWandb, seed: int, rate: float, accuracy: Any, group: str = "sweep_1") -> None:
     run = server.run(f"id{len(server.runs)}")
-    config = {"seed": seed, "task": {"optimizer": {"lr": rate}}, "dataset": {"seed": seed}}
+    origin = {"run_id": run.id, "directory": f"outputs/toy/{run.id}", "task": "toy", "parameters": 3}
+    config = {"aiexp": origin, "seed": seed, "task": {"optimizer": {"lr": rate}}, "dataset": {"seed": seed}}
     run.fields = {
         "displayName": f"lr={rate} seed={seed}", "groupName": group, "state": "finished",
         "config": json.dumps({key: {"value": value} for key, value in config.items()}),

@@ -63,7 +63,7 @@ def check_words(words: list[str]) -> None:
     options = builtin_dirs().options()
     for word in words:
         key, equals, value = word.partition("=")
-        key = key.rstrip("!")
+        key = key.rstrip("!<>")
         if equals:
             assert key in keys(), f"no key {key}"
             assert key not in options or all(v in options[key] or "*" in v for v in value.split(",")), word

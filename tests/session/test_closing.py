@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from aiexp.rundir.directory import RunDirectory
-from aiexp.session.closing import brief, next_lines, places, prediction_example, result_table
+from aiexp.session.closing import (
+    brief,
+    next_lines,
+    places,
+    prediction_example,
+    result_table,
+    sweep_look_lines,
+)
 from aiexp.task.base import Task
 
 
@@ -62,3 +69,23 @@ def test_it_says_where_things_lie_and_what_to_type(tmp_path: Path, monkeypatch: 
 
 def test_a_task_without_inputs_has_no_example() -> None:
     assert prediction_example(Bare()) is None
+
+
+def test_a_sweep_has_one_line_for_all_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sweep = Path("outputs/mine/s_sweep_abc123")
+    board: dict[str, Any] = {"mode": "tensorboard", "look": f"tensorboard --logdir {sweep}"}
+    page: dict[str, Any] = {"mode": "online", "url": "https://w/1", "look": "https://w/1"}
+    failed: dict[str, Any] = {"mode": "offline", "look": "nowhere", "failure": "start: OSError"}
+    for number, wandb in enumerate((page, failed, page)):
+        (sweep / str(number)).mkdir(parents=True)
+        RunDirectory(sweep / str(number)).write_environment(tracker={"wandb": wandb, "tensorboard": board})
+    assert sweep_look_lines(sweep) == [f"look  tensorboard --logdir {sweep}"]
+    offline: dict[str, Any] = {"mode": "offline", "url": None, "look": f"wandb leet {sweep}/.wandb"}
+    RunDirectory(sweep / "1").write_environment(tracker={"wandb": offline})
+    assert sweep_look_lines(sweep) == [
+        f"look  tensorboard --logdir {sweep}",
+        f"      wandb leet {sweep}/.wandb",
+        f"send  wandb sync {sweep}/*/wandb/offline-run-*",
+    ]
+    assert sweep_look_lines(tmp_path / "none") == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aiexp.text.secrets import is_secret_name, redact, redact_text
+from aiexp.text.secrets import is_secret_name, masked_words, redact, redact_text
 from aiexp.tracker.base import RunInfo
 from tests.tracker.conftest import home, make_run, make_tracker  # noqa: F401  fixtures
 
@@ -226,3 +226,20 @@ def test_a_quote_that_closes_is_no_value(quote: str) -> None:
     for given in (f"token={quote}{CANARY}{quote}", f"it's token={quote}{CANARY} x{quote} 'y'"):
         assert CANARY not in redact_text(given)
         assert CANARY not in redact_text(f"{quote}a{quote} {given}")
+
+
+def test_words_of_a_command_line_are_masked_one_by_one() -> None:
+    words = [
+        "aiexp",
+        "run",
+        "--token",
+        "abc1",
+        "+task.hf_token=abc 2",
+        "task.hf_token=null",
+        "tracker.notes=my note",
+    ]
+    words += ["--api-key=abc3", "tracker.notes=known-secret-4 here"]
+    assert masked_words(words, {"MY_TOKEN": "known-secret-4"}) == [
+        "aiexp", "run", "--token", "***", "+task.hf_token=***", "task.hf_token=null", "tracker.notes=my note",
+        "--api-key=***", "tracker.notes=*** here",
+    ]  # fmt: skip

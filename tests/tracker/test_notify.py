@@ -1,19 +1,25 @@
 """A message when a run ends, sent to a server of this machine."""
 
 import json
+import os
+import platform
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aiexp.errors import HardwareError
+from aiexp.errors import ConfigError
+from aiexp.rundir.directory import RunDirectory
 from aiexp.task.report import Table
 from aiexp.tracker.base import RunInfo
 from aiexp.tracker.guard import GuardedTracker
 from aiexp.tracker.notify import NotifyTracker
+from tests.test_run import TINY, aiexp, folder
 
+__all__ = ["folder"]  # a fixture
 MakeRun = Callable[..., RunInfo]
 VARIABLE = "AIEXP_NOTIFY_URL"
 DEFAULTS: dict[str, Any] = {
@@ -73,12 +79,15 @@ def follow(run: RunInfo, exit_code: int, **changes: Any) -> GuardedTracker:
 def test_how_a_run_ended_is_said_with_its_metrics(
     chat: Chat, make_run: MakeRun, exit_code: int, said: list[str]
 ) -> None:
-    run = make_run()
+    run = make_run(environment={"hostname": "node7"})
+    if exit_code == 6:
+        RunDirectory(run.directory).write_status(error="error[diverged]: the loss is not finite\nsecond line")
     follow(run, exit_code)
     [(kind, body)] = chat.posts
     text = json.loads(body)["text"]
     assert kind == "application/json"
-    assert text.startswith(f"{run.name}: {said[0]} after ")
+    assert text.startswith(f"{run.name} on node7: {said[0]} after ")
+    assert ("error[diverged]: the loss is not finite" in text.splitlines()) == (exit_code == 6)
     assert all(word in text for word in said)
     assert "train/loss" not in text
     assert ("eval/" in text) == (exit_code != 0)
@@ -102,15 +111,37 @@ def test_endings_that_are_not_worth_it_and_short_runs_say_nothing(
 
 @pytest.mark.parametrize("address", ["", "file:///etc/passwd", "hooks.example.org/x"])
 def test_an_address_that_is_none_is_said_before_the_run(
-    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, address: str
+    monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv(VARIABLE, address)
-    guarded = GuardedTracker(NotifyTracker(**DEFAULTS))
-    guarded.prepare(make_run().directory)
-    with pytest.raises(HardwareError, match=VARIABLE):
-        guarded.check()
-    with pytest.raises(HardwareError, match="export AIEXP_NOTIFY_URL=https"):
-        guarded.start(make_run())
+    with pytest.raises(ConfigError, match=VARIABLE) as refused:
+        NotifyTracker(**DEFAULTS)
+    assert refused.value.fix.startswith("export AIEXP_NOTIFY_URL=https")
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize("tracker", ["notify", "[none,notify]"])
+def test_commands_refuse_it_before_data_and_model_are_built(folder: Path, command: str, tracker: str) -> None:
+    words = [word for word in TINY if not word.startswith(("tracker", "dataset.train_file"))]
+    nowhere = "dataset.train_file=nowhere.csv"  # which would be refused next
+    ended = aiexp(
+        folder, command, *words, nowhere, f"tracker={tracker}", before=lambda: os.environ.pop(VARIABLE, None)
+    )
+    assert ended.code == 2, ended.stderr
+    [line] = ended.stderr.splitlines()
+    assert f"{VARIABLE} is not set" in line
+    assert not list((folder / "outputs").glob("*/*"))
+
+
+def test_a_run_that_fails_says_why(folder: Path, chat: Chat) -> None:
+    words = [word for word in TINY if not word.startswith("tracker")]
+    rate = ["task.optimizer.lr=1e30", "trainer.steps=9", "trainer.epochs=null"]
+    ended = aiexp(folder, "run", *words, *rate, "tracker=notify")
+    assert ended.code == 6, ended.stderr
+    [(_, body)] = chat.posts
+    first, why, *_ = json.loads(body)["text"].splitlines()
+    assert f" on {platform.node()}: failed after " in first
+    assert why.startswith("error[diverged]: ")
 
 
 def test_a_server_that_refuses_costs_the_run_a_line_without_the_address(

@@ -33,7 +33,7 @@ def follow(run: RunInfo) -> dict[str, Any]:
     tracker.log_picture(4, "test/confusion", run.directory / "p.png")
     tracker.log_picture(4, "test/film", run.directory / "g.gif")
     table = Table(columns=["text", "score"], rows=[["bad film", 0.25], ["ok", 1]])
-    tracker.log_table(4, "test/errors", table)
+    tracker.log_table(4, "test/confusion", table)
     tracker.close(143)
     return record
 
@@ -46,7 +46,12 @@ def test_offline_file_holds_the_run(home: Path, make_run: MakeRun, capfd: pytest
     assert (found.id, found.name, found.project) == (record["id"], run.name, "reviews")
     assert (found.group, found.job_type) == (run.group, "bert_finetune")
     assert sorted(found.tags) == sorted([*run.tags, "mine"])
-    assert {k: v for k, v in found.config.items() if k != "_wandb"} == run.config
+    assert {k: v for k, v in found.config.items() if k != "_wandb"} == run.config | {
+        "aiexp": {
+            "run_id": run.id, "directory": "run", "sweep": run.group, "task": "bert_finetune",
+            "parameters": None,
+        }
+    }  # fmt: skip
     assert found.step_metrics["*"] == "step"
     assert found.rows[:3] == [
         {"step": 1, "train/loss": 0.5},
@@ -54,7 +59,9 @@ def test_offline_file_holds_the_run(home: Path, make_run: MakeRun, capfd: pytest
         {"step": 2, "eval/accuracy": 0.9},
     ]
     assert found.rows[4] == {"step": 4, "eval/accuracy": 0.7}
-    names = {"test/confusion": "image-file", "test/film": "video-file", "test/errors": "table-file"}
+    names = {
+        "test/confusion": "image-file", "test/film": "video-file", "test/confusion_table": "table-file",
+    }  # fmt: skip
     logged = {key.removesuffix("._type"): value for row in found.rows[5:] for key, value in row.items()}
     assert {name: logged[name] for name in names} == names
     assert [row["step"] for row in found.rows[5:]] == [4, 4, 4]

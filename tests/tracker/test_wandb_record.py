@@ -18,7 +18,8 @@ from tests.tracker.fake_wandb import FakeWandb
 MakeRun = Callable[..., RunInfo]
 SECRET = "hf_Abcdefghij0123456789"
 ENVIRONMENT = {
-    "command": "aiexp run task=mnist_cnn task.hf_token=***",
+    "command": "aiexp run task=mnist_cnn task.hf_token=*** 'tracker.notes=my note'",
+    "argv": ["aiexp", "run", "task=mnist_cnn", "task.hf_token=***", "tracker.notes=my note"],
     "hostname": "node7",
     "platform": "Linux-6.1",
     "python": "3.11.7",
@@ -72,7 +73,7 @@ def test_code_command_console_and_packages_arrive(
     )
     assert found.fields["host"] == "node7"
     metadata = json.loads(found.files["wandb-metadata.json"])
-    assert metadata["args"] == ["run", "task=mnist_cnn", "task.hf_token=***"]
+    assert metadata["args"] == ["run", "task=mnist_cnn", "task.hf_token=***", "tracker.notes=my note"]
     assert (metadata["host"], metadata["python"], metadata["git"]["commit"]) == ("node7", "3.11.7", "c0ffee")
     assert found.files["requirements.txt"] == b"torch==2.14.1\nnumpy==2.4.6\n"
     assert found.files["diff.patch"] == b"+token = ***\n"
@@ -159,6 +160,17 @@ def test_weights_of_a_complete_run(
     assert sorted(artifact["files"]) == ["config.yaml", "model.safetensors"]
     assert json.loads(artifact["metadata"])["step"] == step
     assert {alias["alias"] for alias in artifact["aliases"]} >= {"latest", f"step-{step}"}
+
+
+@pytest.mark.parametrize(("which", "monitor"), [("best", None), ("best", "eval/loss"), ("last", None)])
+def test_best_weights_of_a_run_that_judges_none_are_spoken_of(
+    which: str, monitor: str | None, home: Path, make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tracker = make_tracker(mode="offline", save_model=which)
+    tracker.start(make_run(config={"trainer": {"selection": {"monitor": monitor, "mode": "max"}}}))
+    tracker.close(0)
+    notes = [line for line in capsys.readouterr().err.splitlines() if "uploads the last weights" in line]
+    assert len(notes) == (which == "best" and monitor is None)
 
 
 def test_wandb_leet_reads_a_folder_of_runs(home: Path, make_run: MakeRun, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ class WandbFile:
     group: str = ""
     job_type: str = ""
     project: str = ""
+    notes: str = ""
     tags: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -76,7 +77,7 @@ def read_wandb_file(path: Path) -> WandbFile:
                 run.run_group,
                 run.job_type,
             )
-            out.project, out.tags = run.project, list(run.tags)
+            out.project, out.tags, out.notes = run.project, list(run.tags), run.notes
             out.config.update(values(u for u in run.config.update if u.key != "_wandb"))
         elif kind == "config":
             out.config.update(values(record.config.update))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from aiexp.config.objects.build import build
 from aiexp.errors import ConfigErrors
 from aiexp.session.parts import described_sizes
 from aiexp.text.terminal import out
@@ -65,7 +66,10 @@ def check(config: DictConfig, *, resume: bool = False, nodes: int = 1) -> Bill:
     asked = plain["hardware"]["devices"]
     if asked != "all":  # a rank is tried out on whatever this machine has
         plain["hardware"]["devices"] = 1
-    experiment = Experiment.of(plain)
+    hardware = build(plain["hardware"])
+    hardware.set_environment()  # before anything imports torch
+    build(plain["tracker"])  # what it lacks is said before data and model are built
+    experiment = Experiment.of(plain, hardware)
     ranks = nodes * (experiment.hardware.devices if asked == "all" else int(asked))
     start(experiment.task, followed(plain), out)
     say("hardware", experiment.hardware.describe())

@@ -34,8 +34,9 @@ works on is never removed, nor is anything that is not a run; a run that is not
 finished keeps the checkpoint that aiexp resume needs.
 
 filters: state=failed, task=mnist_cnn, tag=WORD (aiexp board gives tags), any
-group or config key. Commas for several values, * for any text, != for none:
-  aiexp runs task=mnist_cnn seed=0,1 trainer.epochs!=5 'model=*cnn'
+group or config key. Commas for several values, * for any text, != for none;
+< <= > >= compare numbers, in quotes because of the shell:
+  aiexp runs task=mnist_cnn seed=0,1 'trainer.epochs>5' 'model=*cnn'
 states: starting running finished stopped failed pruned, died (killed without
 a word), damaged
 """
@@ -131,7 +132,8 @@ def _select(filters: Sequence[Filter], paths: Sequence[Path], before: float) -> 
     if records and filters and not chosen:
         for condition in filters:
             there = values_of(condition.key, records, [states[r.path] for r in records])
-            say(f"{condition}: among the {len(records)} runs there is {', '.join(there[:12])}")
+            found = ", ".join(there[:12]) or f"no {condition.key}"
+            say(f"{condition}: among the {len(records)} runs there is {found}")
     return chosen
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiexp.config.target.find import Module, NotFoundError, dotted, find_alias
 from aiexp.config.target.value_type import DICTS, LISTS, PLAIN_BASES, marker
-from aiexp.ranges import Begins, Length, Range
+from aiexp.ranges import Begins, Lacks, Length, Range
 
 Json = dict[str, Any]
 # Of a class: the schema of the block that makes one, by its module and name.
@@ -138,16 +138,21 @@ def _either(parts: list[Json]) -> Json:
 
 
 def _narrowed(schema: Json, markers: list[Range]) -> Json:
-    """A schema with what `Range`, `Length` and `Begins` say."""
+    """A schema with what markers such as `Range`, `Length` and `Begins` say."""
     made = dict(schema)
     for each in markers:
         if isinstance(each, Begins):
             made["pattern"] = f"^{re.escape(each.text)}"
             continue
+        if isinstance(each, Lacks):
+            made["pattern"] = "^[^" + re.sub(r"([\\\]^-])", r"\\\1", each.text) + "]*$"
+            continue
         bounds = _bounds(each)
         if isinstance(each, Length):
-            least = bounds.get("minimum", bounds.get("exclusiveMinimum", -1) + 1)
-            made["minItems"] = int(least)
+            noun = "Length" if made.get("type") == "string" else "Items"
+            made[f"min{noun}"] = int(bounds.get("minimum", bounds.get("exclusiveMinimum", -1) + 1))
+            if "maximum" in bounds:
+                made[f"max{noun}"] = int(bounds["maximum"])
         else:
             made |= bounds
     return made

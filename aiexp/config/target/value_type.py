@@ -6,7 +6,7 @@ from typing import Any
 
 from aiexp.config.target.find import Module, NotFoundError, dotted, find_alias, find_in
 from aiexp.errors import nearest
-from aiexp.ranges import Begins, Length, Range
+from aiexp.ranges import Begins, Lacks, Length, Range
 
 _SCALARS: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -21,7 +21,7 @@ _SCALARS: dict[str, tuple[type, ...]] = {
 LISTS = {"list", "List", "Sequence", "Iterable", "Collection", "set", "frozenset", "MutableSequence"}
 DICTS = {"dict", "Dict", "Mapping", "MutableMapping"}
 PLAIN_BASES = {"str", "int", "float", "Enum", "StrEnum", "IntEnum", "TypedDict", "NamedTuple"}
-_MARKERS = {"Range": Range, "Length": Length, "Begins": Begins}
+_MARKERS = {"Range": Range, "Length": Length, "Begins": Begins, "Lacks": Lacks}
 _TENSOR = "a block with the _target_ of a Tensor"
 _NAMES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 

@@ -21,7 +21,7 @@ from aiexp.tracker.mlflow.backlog import Backlog
 from aiexp.tracker.mlflow.described import RUN_ID, name_of, params_of, tags_of
 from aiexp.tracker.notice import notice, short_path
 from aiexp.tracker.recorded import Part
-from aiexp.tracker.weights import SaveModel, model_files
+from aiexp.tracker.weights import SaveModel, model_files, replaced_best
 
 STATUS = {0: "FINISHED", 130: "KILLED", 143: "KILLED"}  # by exit code; any other: FAILED
 MOST_PARAMS = 100  # in one request
@@ -43,7 +43,7 @@ class MlflowTracker:
         uri: Address of a server, or of a store (`sqlite:///mlflow.db`); None is MLFLOW_TRACKING_URI, else
             what `mlflow ui` shows in the folder where the command was typed.
         experiment: Made if it is not there; None is MLFLOW_EXPERIMENT_NAME, else "aiexp".
-        name: Name shown in MLflow; None is the task and the overrides.
+        name: Name shown in MLflow, in a sweep followed by what differs; None is the task and the overrides.
         notes: A text for the run's page.
         tags: Tags beside task, sweep and run directory.
         record: What is sent beside metrics, params and pictures, secrets masked: git (commit, address,
@@ -104,6 +104,8 @@ class MlflowTracker:
         from mlflow.tracking import MlflowClient
 
         self.info, self.best = run, Best(run)
+        if note := replaced_best(run.config, self.save_model):
+            notice(note)
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # mlflow's
             self.client = MlflowClient(tracking_uri=self.uri)
             return self._begin()
@@ -200,7 +202,7 @@ class MlflowTracker:
         tags = tags_of(run, self.notes, self.tags, self.record)
         known = self._known(run)
         if known is None:
-            name = redact_text(self.name or run.name)
+            name = redact_text(run.called(self.name))
             known = self.client.create_run(self.experiment_id, tags=tags, run_name=name)
         self.run_id = str(known.info.run_id)
         self.client.update_run(self.run_id, status="RUNNING")

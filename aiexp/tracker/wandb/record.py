@@ -83,7 +83,7 @@ def _environment(parts: list[Part], run: RunInfo) -> Any:
     record: Any = vars(wandb_internal_pb2)["EnvironmentRecord"]()
     record.started_at.GetCurrentTime()
     if "command" in parts:
-        program, *arguments = (known.get("command") or "aiexp").split(" ")
+        program, *arguments = known.get("argv") or (known.get("command") or "aiexp").split(" ")
         record.program, record.host = program, known.get("hostname") or ""
         record.args.extend(arguments)
         record.os, record.python = known.get("platform") or "", known.get("python") or ""

@@ -9,11 +9,12 @@ from aiexp.errors import ConfigError, HardwareError, nearest, reason_of
 from aiexp.ranges import PositiveFloat
 from aiexp.rundir.file import LOG
 from aiexp.task.report import Table
-from aiexp.text.secrets import redact, redact_text
+from aiexp.text.secrets import redact
 from aiexp.tracker.base import RunInfo
 from aiexp.tracker.best import Best
 from aiexp.tracker.notice import notice, short_path
 from aiexp.tracker.recorded import Part
+from aiexp.tracker.wandb.filing import ORIGIN, Filing, check_variables, filed
 from aiexp.tracker.wandb.folder import avoid_unwritable_home, link
 from aiexp.tracker.wandb.record import model_artifact, record_settings, send_record
 from aiexp.tracker.wandb.said import Said
@@ -25,7 +26,7 @@ from aiexp.tracker.wandb.service import (
     kill_service,
     start_service,
 )
-from aiexp.tracker.weights import SaveModel
+from aiexp.tracker.weights import SaveModel, replaced_best
 
 Mode = Literal["auto", "online", "offline", "disabled", "required"]
 # What WANDB_MODE and wandb's settings files may say, in our words.
@@ -37,7 +38,6 @@ WANDB_MODES = {
     "dryrun": "offline",
     "disabled": "disabled",
 }
-MAX_NAME_CHARACTERS, MAX_TAG_CHARACTERS = 128, 64  # the server refuses longer ones
 GRACE_SECONDS = 5.0  # beyond its own timeouts wandb's service process counts as hung
 
 
@@ -55,6 +55,10 @@ class Waiting(TypedDict):
     finish_timeout_seconds: PositiveFloat
 
 
+class Settings(Filing, Waiting):
+    """Where the run is filed, and how long W&B may keep it waiting."""
+
+
 @final
 class WandbTracker:
     """A W&B run that follows the run; offline whenever the server cannot be used.
@@ -63,35 +67,27 @@ class WandbTracker:
         mode: auto (WANDB_MODE, then wandb's settings, then online if a key is configured and the server
             answers), online (as auto, ignoring WANDB_MODE), offline, disabled, or required (fails with exit
             code 5 instead of going offline).
-        project: W&B project; None is WANDB_PROJECT, else "aiexp".
-        entity: W&B user or team; None is the account's default.
-        name: Name shown in W&B; None is the task and the overrides.
-        notes: A text shown beside the name.
-        tags: Tags beside the task, model and dataset.
         record: What is sent beside the metrics, secrets masked: git (commit, address, uncommitted changes),
             command (command line, host, versions), console (run.log), requirements (packages).
         save_model: Which weights become an artifact when the run is complete.
         has_system_metrics: Whether processor, memory and GPU load are recorded every 15 s.
-        waiting: See `Waiting`.
+        settings: See `Filing` and `Waiting`.
+
+    Raises:
+        ConfigError: a variable of W&B's holds what W&B refuses.
     """
 
     def __init__(
         self,
         *,
         mode: Mode,
-        project: str | None,
-        entity: str | None,
-        name: str | None,
-        notes: str | None,
-        tags: list[str],
         record: list[Part],
         save_model: SaveModel,
         has_system_metrics: bool,
-        **waiting: Unpack[Waiting],
+        **settings: Unpack[Settings],
     ) -> None:
-        self.mode, self.project, self.entity, self.name, self.notes = mode, project, entity, name, notes
-        self.tags, self.has_system_metrics = list(tags), has_system_metrics
-        self.record, self.waiting = list(record), waiting
+        self.mode, self.has_system_metrics = mode, has_system_metrics
+        self.record, self.settings = list(record), settings
         self.save_model: SaveModel = save_model
         self.messages = Messages()
         self.run: Any = None
@@ -100,6 +96,8 @@ class WandbTracker:
         self.best: Best | None = None
         self.console: Said | None = None
         self.is_prepared = False
+        if (self._environment_mode() or mode) != "disabled":
+            check_variables()
 
     def prepare(self, directory: Path) -> None:
         """Imports wandb and starts its service process, which the run will use.
@@ -135,7 +133,7 @@ class WandbTracker:
             mode = WANDB_MODES.get(settings.mode, "online")
         if mode == "disabled":
             return {"mode": "disabled"}
-        problem = None if mode == "offline" else connection_problem(settings, self.waiting["probe_seconds"])
+        problem = None if mode == "offline" else connection_problem(settings, self.settings["probe_seconds"])
         if mode != "offline" and problem is None:
             problem = self._open_online(run)
         if problem is not None and self.mode == "required":
@@ -146,6 +144,8 @@ class WandbTracker:
         if self.run is None:
             self._open("offline", run)
         self.best, self.info = Best(run), run
+        if note := replaced_best(run.config, self.save_model):
+            notice(note)
         try:
             send_record(self.run, self.record, run)
         except Exception as error:
@@ -179,12 +179,14 @@ class WandbTracker:
         self.run.log({"step": step, name: media})
 
     def log_table(self, step: int, name: str, table: Table) -> None:
-        """A table as W&B media."""
+        """A table as W&B media, under `<name>_table`: a picture of the same name is not to be replaced."""
         if self.run is None:
             return
         import wandb
 
-        self.run.log({"step": step, name: wandb.Table(columns=[*table.columns], data=[*table.rows])})
+        self.run.log(
+            {"step": step, f"{name}_table": wandb.Table(columns=[*table.columns], data=[*table.rows])}
+        )
 
     def close(self, exit_code: int) -> None:
         """Waits at most `finish_timeout_seconds` for the upload; says what to type when something is left.
@@ -197,7 +199,7 @@ class WandbTracker:
             if self.is_prepared:
                 end_service()
             return
-        watchdog = threading.Timer(self.waiting["finish_timeout_seconds"] + GRACE_SECONDS, kill_service)
+        watchdog = threading.Timer(self.settings["finish_timeout_seconds"] + GRACE_SECONDS, kill_service)
         watchdog.daemon = True
         watchdog.start()
         try:
@@ -282,24 +284,10 @@ class WandbTracker:
         import wandb
 
         self._set_up()
-        previous = run.previous or {}
-        sweep = os.environ.get("WANDB_SWEEP_ID")
-        in_sweep = bool(sweep)  # then W&B's agent has chosen id and project
-        group = run.group or sweep
-        project = previous.get("project") or self.project or os.environ.get("WANDB_PROJECT") or "aiexp"
-        tags = dict.fromkeys(redact_text(tag)[:MAX_TAG_CHARACTERS] for tag in [*run.tags, *self.tags] if tag)
         self.run = wandb.init(
             mode=mode,  # pyright: ignore[reportArgumentType]
-            id=None if in_sweep else previous.get("id") or run.id,
-            resume="allow" if previous.get("id") and not in_sweep else None,
-            project=None if in_sweep else project,
-            entity=None if in_sweep else previous.get("entity") or self.entity,
-            name=redact_text(self.name or run.name)[:MAX_NAME_CHARACTERS],
-            group=redact_text(group)[:MAX_NAME_CHARACTERS] if group else None,
-            job_type=run.task[:MAX_TAG_CHARACTERS],
-            notes=redact_text(self.notes) if self.notes else None,
-            tags=list(tags),
-            config=redact(run.config),
+            **filed(self.settings, run),
+            config=redact(run.config | {ORIGIN: run.origin()}),
             dir=str(run.directory.resolve()),
             reinit="finish_previous",
             settings=self._settings(run),
@@ -322,7 +310,7 @@ class WandbTracker:
             x_save_requirements=False,
             x_disable_stats=not self.has_system_metrics,
             x_transaction_log_flush_interval=1.0,  # a killed process loses at most a second, not 15
-            init_timeout=self.waiting["init_timeout_seconds"],
-            finish_timeout=self.waiting["finish_timeout_seconds"],
+            init_timeout=self.settings["init_timeout_seconds"],
+            finish_timeout=self.settings["finish_timeout_seconds"],
             finish_timeout_raises=True,
         )

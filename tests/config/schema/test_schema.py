@@ -62,6 +62,10 @@ MISTAKES = [
     ("model", "defaults: [mlp]\nhidden_sizes: [0]"),
     ("dataset", "defaults: [_rows]\n_target_: aiexp.dataset.array.packaged.packaged\ncollection: digit"),
     ("hardware", "defaults: [auto]\ndevice: gpus"),
+    ("tracker", "defaults: [wandb]\nproject: a/b"),
+    ("tracker", "defaults: [wandb]\nproject: 'a\\b'"),
+    ("tracker", f"defaults: [wandb]\nproject: {'x' * 129}"),
+    ("tracker", f"defaults: [wandb]\ntags: [{'x' * 65}]"),
 ]
 
 
