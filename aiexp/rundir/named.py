@@ -9,6 +9,7 @@ from aiexp.errors import ConfigError
 OUTPUTS = "outputs"
 LATEST = "latest"
 _ID = re.compile(r"[0-9a-f]{3,6}")
+_BEGUN = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
 _OWN_ID = re.compile(r"_([0-9a-f]{6})$")
 
 
@@ -42,12 +43,19 @@ def run_id(path: Path) -> str:
     return found[1] if found else ""
 
 
-def known_names() -> list[str]:
-    """`latest` and the ids of the runs and sweeps below outputs/ of the working directory."""
+def known_names() -> dict[str, Path]:
+    """`latest`, then the ids of the runs and sweeps below outputs/ of the working directory, newest first."""
     if not os.path.isdir(OUTPUTS):
-        return []
-    latest = [LATEST] if os.path.isdir(Path(OUTPUTS, LATEST)) else []
-    return [*latest, *sorted({run_id(path) for path in _folders_of("")})]
+        return {}
+    latest = Path(OUTPUTS, LATEST)
+    # Names begin with the time; below a sweep they may not.
+    newest = sorted(_folders_of(""), key=lambda path: (_begun(path), path.name), reverse=True)
+    return ({LATEST: latest} if os.path.isdir(latest) else {}) | {run_id(path): path for path in newest}
+
+
+def _begun(path: Path) -> str:
+    """When a run or a sweep began, as the name of a folder says it; empty where none does."""
+    return next((found[0] for part in (path, path.parent) if (found := _BEGUN.match(part.name))), "")
 
 
 def short_name(path: Path) -> str:

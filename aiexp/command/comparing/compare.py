@@ -32,11 +32,15 @@ _PAGE = "comparison.html"
 FLAGS = Flags(
     "compare",
     *QUESTION,
-    Flag("--format", "to the terminal or a pipe", choices=("table", "md", "latex", "csv", "json", "html")),
+    Flag(
+        "--format",
+        "how it is shown, in the terminal or a pipe",
+        choices=("table", "md", "latex", "csv", "json", "html"),
+    ),
     Flag("--html", "the page, into a file", value="FILE.html", otherwise=_PAGE, ending=".html"),
     Flag("--top", "so many groups in table, md and latex (25); 0 shows all", value="N"),
     Flag("--importance", "how much each key matters, also where it takes seconds"),
-    Flag("--no-importance", "never"),
+    Flag("--no-importance", "leave out how much each key matters"),
     Flag("--wandb", "runs of W&B instead of, or beside, those of folders", value="ENTITY/PROJECT[/GROUP]"),
     Flag(
         "--workspace",

@@ -37,7 +37,7 @@ AIEXP_DATA_DIR     the data folder, instead of the user's cache folder
 AIEXP_OFFLINE=1    never use the network
 """
 FORMATS = ("text", "json")
-FLAGS = Flags("data", Flag("--format", "how the list looks", choices=FORMATS))
+FLAGS = Flags("data", Flag("--format", "how the list is shown: for people, or for programs", choices=FORMATS))
 ACTIONS = ("list", "fetch", "path", "rm")
 
 

@@ -28,7 +28,9 @@ usage: aiexp doctor          this machine: versions, device, folders, W&B
                              metrics, reference value
 """
 FORMATS = ("text", "json")
-FLAGS = Flags("doctor", Flag("--format", "how", choices=FORMATS))
+FLAGS = Flags(
+    "doctor", Flag("--format", "how the answers are shown: for people, or for programs", choices=FORMATS)
+)
 PACKAGES = ("torch", "transformers", "torchvision", "gymnasium", "wandb", "hydra-core", "omegaconf")
 OPTIONAL = {"torchvision": "vision", "gymnasium": "rl"}
 

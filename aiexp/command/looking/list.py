@@ -23,7 +23,7 @@ Tasks, models and data sets stand by field: text, pictures, ...
   aiexp list dataset movie_reviews
 """
 FORMATS = ("text", "json")
-FLAGS = Flags("list", Flag("--format", "how", choices=FORMATS))
+FLAGS = Flags("list", Flag("--format", "how the list is shown: for people, or for programs", choices=FORMATS))
 WIDEST = 120  # columns
 ORDER = (*dict.fromkeys(FIELDS.values()), "", OWN)
 Styled = tuple[str, str]

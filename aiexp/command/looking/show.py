@@ -30,7 +30,12 @@ if TYPE_CHECKING:  # reading configs imports OmegaConf
     from aiexp.config.described.annotated import Line
 
 FORMATS = ("text", "json")
-FLAGS = Flags("show", Flag("--format", "how", choices=FORMATS), CONFIG_DIR, TRUST)
+FLAGS = Flags(
+    "show",
+    Flag("--format", "how it is shown: for people, or for programs", choices=FORMATS),
+    CONFIG_DIR,
+    TRUST,
+)
 FARTHEST, NEAREST = 32, 24  # columns at which comments begin
 LEAST = 30  # columns of a comment
 TARGET, TYPED = "_target_", "typed"

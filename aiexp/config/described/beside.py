@@ -7,6 +7,7 @@ from aiexp.config.described.annotated import comments_in
 from aiexp.config.described.header import chain
 from aiexp.config.folders import PRIMARY, ConfDirs
 from aiexp.config.group.block_groups import BLOCK_GROUPS
+from aiexp.config.group.several import listed
 
 _LINE = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z_][\w-]*):")
 _WIDEST = 44  # columns in front of a comment
@@ -21,13 +22,15 @@ def comments_for(choices: Mapping[str, str], dirs: ConfDirs) -> dict[str, str]:
     """
     files = dirs.files()
     found = comments_in(dirs.builtin / f"{PRIMARY}.yaml")
-    for group, name in choices.items():
-        option = files.get(group, {}).get(name)
-        if option is None:
-            continue
-        for path in reversed(chain(option, files[group])):  # an option comes over what it builds on
-            for key, text in comments_in(path).items():
-                found |= {f"{place}.{key}": text for place in BLOCK_GROUPS.get(group, (group,))}
+    for group, choice in choices.items():
+        for name in listed(choice) or [choice]:
+            option = files.get(group, {}).get(name)
+            if option is None:
+                continue
+            places = [f"{group}.{name}"] if listed(choice) else BLOCK_GROUPS.get(group, (group,))
+            for path in reversed(chain(option, files[group])):  # an option comes over what it builds on
+                for key, text in comments_in(path).items():
+                    found |= {f"{place}.{key}": text for place in places}
     return found
 
 
