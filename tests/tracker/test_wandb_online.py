@@ -40,7 +40,9 @@ def test_run_arrives_and_resumes_in_place(server: FakeWandb, make_run: MakeRun, 
     assert (found.fields["displayName"], found.fields["groupName"]) == (run.name, run.group)
     assert (found.fields["jobType"], found.fields["entity"]) == ("bert_finetune", "team")
     assert sorted(found.fields["tags"]) == sorted(run.tags)
-    assert found.config == run.config
+    origin = found.config["aiexp"]
+    assert {k: v for k, v in found.config.items() if k != "aiexp"} == run.config
+    assert (origin["run_id"], origin["directory"]) == (run.id, "run")
     assert not {"host", "commit", "repo"} & set(found.fields)
     assert [row["step"] for row in found.rows] == [1, 2, 3, 3, 3]
     assert found.summary["best/eval/accuracy"] == 0.3
