@@ -189,7 +189,7 @@ def test_sweeps_of_groups_and_odd_folder_names(lab: Lab, capsys: pytest.CaptureF
         "-m",
         "hydra/launcher=basic",
         "task=toy,second",
-        "model=glob(l*)",
+        "model=glob(la*)",
         "outputs='it is, \\'quoted\\''",
     )
     assert code == 0, err

@@ -82,12 +82,12 @@ def _resume_run(directory: RunDirectory, path: str, overrides: list[str]) -> int
         raise CheckpointError(f"{TYPED} names no task", where=str(directory.path / TYPED))
     before, after = flatten(old), flatten(config)
     check_changes(old, redact(config))
+    validate(config, source="aiexp resume")
     if state in ENDED and all(before.get(key) == after.get(key) for key in LONGER):
         more = longer(after, directory.read(STATUS), path)
         out(f"{ENDED[state]}: {path}; more: {more}")
         return 0
     refuse_masked(config, str(directory.path / CONFIG), f"aiexp resume {path}")
-    validate(config, source="aiexp resume")
     if is_torchrun():
         join(config, lambda: directory, train, overrides)
     hardware = build(config["hardware"])

@@ -82,7 +82,7 @@ class Gpt(nn.Module):
         """Logits (B, T, V) of the token after each of (B, T) int64, T <= max_tokens."""
         hidden, turns = self._embed(input_ids, 0)
         for block in self.blocks:
-            hidden, _ = block(hidden, turns, None)
+            hidden, _ = block(hidden, turns, None, keeps=False)
         return self._logits(hidden)
 
     def continued(self, input_ids: Tensor, state: KeysAndValues | None) -> tuple[Tensor, KeysAndValues]:
@@ -133,14 +133,20 @@ class Block(nn.Module):
         self.output = nn.Linear(4 * hidden_size, hidden_size, bias=False)
 
     def forward(
-        self, hidden: Tensor, turns: Tensor | None, before: tuple[Tensor, Tensor] | None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        self,
+        hidden: Tensor,
+        turns: Tensor | None,
+        before: tuple[Tensor, Tensor] | None,
+        *,
+        keeps: bool = True,
+    ) -> tuple[Tensor, Any]:
         """(B, T, H) to (B, T, H), and keys and values of all tokens.
 
         Args:
             hidden: (B, T, H).
             turns: (T, 2, D) of rotary positions.
             before: Keys and values of the tokens before these.
+            keeps: Whether to give keys and values; while training nobody wants these views.
         """
         heads = self.query_key_value(self.attention_norm(hidden)).unflatten(-1, (3, self.num_heads, -1))
         query, key, value = heads.permute(2, 0, 3, 1, 4).unbind()  # (B, N, T, D) each
@@ -152,7 +158,8 @@ class Block(nn.Module):
         update = self.attended(context.transpose(1, 2).flatten(-2))
         hidden = dropout_add(update, hidden, self.dropout, training=self.training)
         update = self.output(F.gelu(self.intermediate(self.feed_forward_norm(hidden))))
-        return dropout_add(update, hidden, self.dropout, training=self.training), (key, value)
+        hidden = dropout_add(update, hidden, self.dropout, training=self.training)
+        return hidden, (key, value) if keeps else None
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
