@@ -59,7 +59,7 @@ class Begins(Range):
     """What a text begins with: `Begins("eval/")`."""
 
     def __post_init__(self) -> None:
-        pass
+        """Any text will do."""
 
     def __str__(self) -> str:
         return f"that begins with {self.text}"
@@ -70,11 +70,8 @@ class Begins(Range):
 
 
 @dataclass(frozen=True)
-class Lacks(Range):
+class Lacks(Begins):
     """Characters that a text may not have: `Lacks("/:")`."""
-
-    def __post_init__(self) -> None:
-        pass
 
     def __str__(self) -> str:
         return f"without any of {self.text}"

@@ -127,6 +127,7 @@ class Flags:
 
 
 TRUST = Flag("--trust", "let a config name classes of this installed package", value="PACKAGE")
+FORMAT = Flag("--format", "how it is shown: for people, or for programs", choices=("text", "json"))
 CONFIG_DIR = Flag("--config-dir", "one more folder of options", "-cd", "DIR")
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from aiexp.command.flags import TRUST, Flags
 from aiexp.command.help import lacks_words
+from aiexp.config.dotted import flatten
 from aiexp.config.validate import validate
 from aiexp.errors import CheckpointError
 from aiexp.rundir.assigned import assigned, one_path, refuse_masked
-from aiexp.rundir.changes import check_changes, flatten
+from aiexp.rundir.changes import check_changes
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, STATUS, TYPED
 from aiexp.rundir.named import named

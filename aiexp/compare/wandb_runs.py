@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from aiexp.config.dotted import flatten
 from aiexp.errors import ConfigError, DataError, HardwareError, reason_of
-from aiexp.rundir.changes import flatten
 from aiexp.rundir.record import RunRecord
 from aiexp.rundir.state import WRITTEN, State
 from aiexp.tracker.wandb.filing import ORIGIN

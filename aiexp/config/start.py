@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from aiexp.config.dotted import flatten
 from aiexp.config.problem import Problem
 
 KEY, ALL, STRICT = "start_from", "run", "strict"
@@ -39,7 +40,7 @@ def starts(config: Mapping[str, Any]) -> dict[str, str]:
     value = config.get(KEY)
     if value is None or isinstance(value, str):
         return {} if value is None else {"": value}
-    runs = {name: run for name, run in _flat(value).items() if run is not None and name != STRICT}
+    runs = {name: run for name, run in flatten(value).items() if run is not None and name != STRICT}
     everything = {"": runs.pop(ALL)} if ALL in runs else {}
     return everything | runs
 
@@ -63,7 +64,7 @@ def start_problems(value: Any) -> list[Problem]:
     if not isinstance(value, dict):
         return [Problem(key=KEY, what=f"'{KEY}' is {value!r}, not a run directory", fix=fix)]
     problems: list[Problem] = []
-    for name, run in _flat(cast(dict[str, Any], value)).items():
+    for name, run in flatten(cast(dict[str, Any], value)).items():
         is_flag = name == STRICT
         if isinstance(run, bool) if is_flag else run is None or (isinstance(run, str) and run.strip()):
             continue
@@ -72,14 +73,3 @@ def start_problems(value: Any) -> list[Problem]:
             Problem(key=f"{KEY}.{name}", what=f"'{KEY}.{name}' is {run!r}, not {wanted}", fix=fix)
         )
     return problems
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Names of networks inside networks (`model: {layers: RUN}`) with dots."""
-    flat: dict[str, Any] = {}
-    for name, item in value.items():
-        if isinstance(item, dict):
-            flat |= _flat(cast(dict[str, Any], item), f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = item
-    return flat

@@ -1,5 +1,6 @@
 """The contract of a kind of inputs: texts, pictures, seeds, ..."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -74,6 +75,44 @@ class Inputs(ABC):
 def flag(option: str) -> str:
     """A setting as it is typed: `max_tokens` as `--max-tokens`."""
     return "--" + option.replace("_", "-")
+
+
+def text_problem(noun: str, value: Any) -> DataError | None:
+    """Why a value is no text that a tokenizer takes; an empty one is."""
+    if not isinstance(value, str):
+        return refused(noun, value)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return DataError("this is not valid Unicode (a lone surrogate)")
+    return None
+
+
+def whole(name: str, value: Any, low: int, high: int) -> int:
+    """A setting as a whole number in [low, high].
+
+    Raises:
+        ConfigError: it is none.
+    """
+    made = number(name, value, low, high, kind="a whole number")
+    if made != int(made):
+        raise ConfigError(f"{flag(name)} is {value}", fix=f"a whole number from {low} to {high}")
+    return int(made)
+
+
+def number(name: str, value: Any, low: float, high: float, *, kind: str = "a number") -> float:
+    """A setting as a number in [low, high].
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        made = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        made = math.nan
+    if not low <= made <= high:
+        raise ConfigError(f"{flag(name)} is {value}", fix=f"{kind} from {low:.10g} to {high:.10g}")
+    return made
 
 
 def refused(noun: str, value: Any) -> DataError:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, final
 import torch
 from tokenizers import Tokenizer
 
-from aiexp.errors import ConfigError, DataError
-from aiexp.prediction.inputs import Inputs, Json, flag, refused
+from aiexp.errors import DataError
+from aiexp.prediction.inputs import Inputs, Json, number, text_problem, whole
 from aiexp.prediction.network import Port
 from aiexp.prediction.seeds import LARGEST_SEED
 
@@ -84,11 +84,11 @@ class Prompts(Inputs):
         super().configure(**options)
         before = self.sampling
         self.sampling = Sampling(
-            temperature=number("temperature", options, before.temperature, 0, 1000),
-            top_k=int(number("top_k", options, before.top_k, 0, 10**9, is_whole=True)),
-            top_p=number("top_p", options, before.top_p, 1e-9, 1),
-            seed=int(number("seed", options, before.seed, 0, LARGEST_SEED, is_whole=True)),
-            max_tokens=int(number("max_tokens", options, before.max_tokens, 1, MOST_TOKENS, is_whole=True)),
+            temperature=number("temperature", options.get("temperature", before.temperature), 0, 1000),
+            top_k=whole("top_k", options.get("top_k", before.top_k), 0, 10**9),
+            top_p=number("top_p", options.get("top_p", before.top_p), 1e-9, 1),
+            seed=whole("seed", options.get("seed", before.seed), 0, LARGEST_SEED),
+            max_tokens=whole("max_tokens", options.get("max_tokens", before.max_tokens), 1, MOST_TOKENS),
         )
 
     def prepare(self, values: Sequence[Any]) -> list[Any]:
@@ -96,12 +96,8 @@ class Prompts(Inputs):
         return [self._tokens(value) for value in values]
 
     def _tokens(self, value: Any) -> list[int] | DataError:
-        if not isinstance(value, str):
-            return refused(self.noun, value)
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return DataError("the prompt is not valid Unicode (a lone surrogate)")
+        if (found := text_problem(self.noun, value)) is not None:
+            return found
         tokens: list[int] = self.tokenizer.encode(value, add_special_tokens=False).ids
         return tokens or DataError("the prompt is empty", fix="at least a character, such as a line break")
 
@@ -124,24 +120,3 @@ class Prompts(Inputs):
     def length(self, example: Any) -> int:
         """Its tokens."""
         return len(example)
-
-
-def number(
-    name: str, options: Mapping[str, Any], default: float, low: float, high: float, *, is_whole: bool = False
-) -> float:
-    """A setting as a number in [low, high].
-
-    Raises:
-        ConfigError: it is none.
-    """
-    value = options.get(name, default)
-    kind = "a whole number" if is_whole else "a number"
-    try:
-        made = (int(value) if isinstance(value, str) else value) if is_whole else float(value)
-        if isinstance(value, bool) or not low <= made <= high or made != float(made):
-            raise ValueError
-        if is_whole and int(made) != made:
-            raise ValueError
-    except (TypeError, ValueError):
-        raise ConfigError(f"{flag(name)} is {value}", fix=f"{kind} from {low:g} to {high:g}") from None
-    return made

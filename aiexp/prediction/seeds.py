@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-from aiexp.errors import ConfigError, DataError
-from aiexp.prediction.inputs import Inputs, Json, refused
+from aiexp.errors import DataError
+from aiexp.prediction.inputs import Inputs, Json, refused, whole
 
 LARGEST_SEED = 2**31 - 1
 MOST = 10_000_000
@@ -29,8 +29,8 @@ class Seeds(Inputs):
     def configure(self, **options: Any) -> None:
         """Takes `count` and `seed`, the first of that many."""
         super().configure(**options)
-        self.count = _whole("count", options.get("count", self.count), 1, MOST)
-        self.first = _whole("seed", options.get("seed", self.first), 0, LARGEST_SEED - self.count + 1)
+        self.count = whole("count", options.get("count", self.count), 1, MOST)
+        self.first = whole("seed", options.get("seed", self.first), 0, LARGEST_SEED - self.count + 1)
 
     def made(self) -> Iterator[int]:
         """So many from the first on."""
@@ -56,14 +56,3 @@ def read_seed(value: Any) -> int | DataError:
     return (
         value if 0 <= value <= LARGEST_SEED else DataError(f"{value} is no seed", fix=f"0 to {LARGEST_SEED}")
     )
-
-
-def _whole(name: str, value: Any, low: int, high: int) -> int:
-    """A whole number in [low, high]."""
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = low - 1
-    if not low <= number <= high:
-        raise ConfigError(f"--{name} is {value}", fix=f"a whole number from {low} to {high}")
-    return number

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aiexp.dataset.text.ragged import Ragged, encode
 from aiexp.errors import DataError
-from aiexp.prediction.inputs import Inputs, Json, refused
+from aiexp.prediction.inputs import Inputs, Json, text_problem
 from aiexp.prediction.network import Port
 from aiexp.storage.array import HeldArray
 
@@ -76,13 +76,8 @@ class Texts(Inputs):
 
 def problem(value: Any) -> DataError | None:
     """Why a value is no text to work with."""
-    if not isinstance(value, str):
-        return refused(Texts.noun, value)
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return DataError("the text is not valid Unicode (a lone surrogate)")
-    return None if value.strip() else DataError("the text is empty")
+    found = text_problem(Texts.noun, value)
+    return found or (None if value.strip() else DataError("the text is empty"))
 
 
 def row_of(tokens: Ragged, row: int) -> NDArray[np.int32]:

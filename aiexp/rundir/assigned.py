@@ -7,8 +7,8 @@ from typing import Any, cast
 import yaml
 from omegaconf._utils import get_yaml_loader
 
+from aiexp.config.dotted import flatten
 from aiexp.errors import TYPED, ConfigError, nearest, reason_of
-from aiexp.rundir.changes import flatten
 from aiexp.text.secrets import MASK
 
 

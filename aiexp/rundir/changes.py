@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
+from aiexp.config.dotted import flatten
 from aiexp.errors import ConfigError
 
 # Anything else is fixed: it decides what the steps so far were.
@@ -85,14 +86,3 @@ def is_below(key: str, prefixes: tuple[str, ...]) -> bool:
 def show(key: str, before: dict[str, Any], after: dict[str, Any]) -> str:
     """`trainer.epochs: 3 -> 5`."""
     return f"{key}: {before.get(key, 'nothing')} -> {after.get(key, 'nothing')}"
-
-
-def flatten(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one mapping with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, item in value.items():
-        if isinstance(item, dict) and item:
-            flat |= flatten(item, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = item
-    return flat

@@ -25,9 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self, final
 
+from aiexp.config.dotted import flatten
 from aiexp.errors import AiexpError, CheckpointError, ConfigError, SecurityError, StorageError, nearest
 from aiexp.limits import limit_error
-from aiexp.rundir.changes import NEUTRAL, flatten, is_below
+from aiexp.rundir.changes import NEUTRAL, is_below
 from aiexp.rundir.file import (
     CONFIG,
     DATA,

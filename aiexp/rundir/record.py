@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aiexp.config.dotted import flatten
 from aiexp.errors import CheckpointError
-from aiexp.rundir.changes import flatten
 from aiexp.rundir.code.record import code_digest
 from aiexp.rundir.file import (
     CHECKPOINTS,

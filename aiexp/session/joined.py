@@ -17,9 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never, Protocol, final
 
+from aiexp.config.dotted import flatten
 from aiexp.config.objects.build import build
 from aiexp.errors import AiexpError, ConfigError, DivergedError, HardwareError, Stopped, StorageError
-from aiexp.rundir.changes import flatten
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, RANKS, STATUS
 from aiexp.rundir.state import State

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self, cast, final
 
+from aiexp.config.dotted import flatten
 from aiexp.config.folders import shown
 from aiexp.errors import CheckpointError, SecurityError, reason_of
-from aiexp.rundir.changes import flatten, show
+from aiexp.rundir.changes import show
 from aiexp.rundir.code.ownership import is_signed, sign
 from aiexp.storage.files import storage_errors, write_text
 from aiexp.storage.reader import UNPARSABLE, parse_yaml, read_bytes, to_yaml

@@ -16,6 +16,7 @@ from aiexp.errors import CheckpointError, ConfigError
 from aiexp.prediction.inputs import Inputs
 from aiexp.prediction.network import Logits, Network
 from aiexp.prediction.prediction import Prediction, classified
+from aiexp.task.batch_norm import check_ranks
 from aiexp.task.report import Evaluation
 from aiexp.world.share import refilled
 from aiexp.world.world import World
@@ -102,6 +103,8 @@ class Task(nn.Module, ABC):
     # Whether all ranks have the same `batches`, and share each out; false for who makes data: then a rank's
     # `batches` are its own, each with its part of the rows.
     shares_batches = True
+    # Rows of the smallest training batch, where the network normalises over batches (`task.batch_norm`).
+    normalized_rows: int | None = None
 
     def join(self, world: World) -> None:
         """Takes its place among the ranks of a run; called before anything is learned.
@@ -109,6 +112,7 @@ class Task(nn.Module, ABC):
         Raises:
             ConfigError: what it has cannot be shared out among so many.
         """
+        check_ranks(self.normalized_rows, world.size)
         self.world = world
 
     @abstractmethod

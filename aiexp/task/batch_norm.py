@@ -32,17 +32,16 @@ def check_batch_norm(model: Any, dataset: Sized) -> int | None:
     )
 
 
-def check_ranks(rows: int | None, size: int, model: Any) -> None:
+def check_ranks(rows: int | None, size: int) -> None:
     """Raises `ConfigError` if a rank would have one row for batch norm.
 
     Args:
         rows: What `check_batch_norm` returned.
         size: Number of ranks.
-        model: For messages.
     """
     if rows is not None and size > 1 and rows >= size > rows // 2:
         raise ConfigError(
-            f"a batch of {rows} examples leaves one for a rank of {size}, and {type(model).__name__} has "
-            "batch norm, which needs at least two",
+            f"a batch of {rows} examples leaves one for a rank of {size}, and the model has batch norm, "
+            "which needs at least two",
             fix=f"dataset.batch_size={2 * size} or more, dataset.drop_last=true",
         )  # fmt: skip

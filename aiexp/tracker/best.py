@@ -3,8 +3,8 @@
 import math
 from typing import Any, final
 
+from aiexp.config.dotted import flatten
 from aiexp.rundir import judged_by
-from aiexp.rundir.changes import flatten
 from aiexp.rundir.file import METRICS, STATUS, read_or_empty
 from aiexp.rundir.metrics import read_metrics
 from aiexp.tracker.base import RunInfo

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, TextIO, final
 
+from aiexp.config.dotted import flatten
 from aiexp.prediction.prediction import Prediction
 from aiexp.storage.files import storage_errors, write_bytes
 from aiexp.text.terminal import visible, visible_lines
@@ -111,15 +112,9 @@ class CsvWriter(Writer):
 WRITERS: dict[str, type[Writer]] = dict(zip(FORMATS, (TextWriter, JsonWriter, CsvWriter), strict=True))
 
 
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(values: dict[str, Any]) -> dict[str, Any]:
     """Nested values by dotted names; lists as JSON."""
-    made: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            made |= flat(value, f"{prefix}{name}.")
-        else:
-            made[prefix + name] = json.dumps(value) if isinstance(value, list) else value
-    return made
+    return {k: json.dumps(v) if isinstance(v, list | dict) else v for k, v in flatten(values).items()}
 
 
 def stem_of(name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from aiexp.rundir.changes import flatten
+from aiexp.config.dotted import flatten
 
 CONFIG: dict[str, Any] = {
     "seed": 0,

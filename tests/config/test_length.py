@@ -11,7 +11,11 @@ BOTH = "'trainer' has steps=60 and epochs=5: one of them is the length"
 @pytest.mark.parametrize(
     ("words", "what", "fix"),
     [
-        (["trainer.steps=60"], BOTH, "trainer.epochs=null"),
+        (
+            ["trainer.steps=60"],
+            BOTH,
+            "trainer.epochs=null to count steps, trainer.steps=null to count epochs",
+        ),
         (["trainer.epochs=null"], "'trainer' has neither steps nor epochs", "trainer.steps=100"),
         (["trainer.steps=many"], "'many'", ""),  # and nothing of the length
     ],

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from aiexp.rundir.directory import RunDirectory
 from aiexp.tracker.base import RunInfo
 from tests.tracker.conftest import make_tracker
 from tests.tracker.fake_wandb import FakeWandb
+from tests.tracker.wandb_file import read_records
 
 MakeRun = Callable[..., RunInfo]
 SECRET = "hf_Abcdefghij0123456789"
@@ -160,6 +162,23 @@ def test_weights_of_a_complete_run(
     assert sorted(artifact["files"]) == ["config.yaml", "model.safetensors"]
     assert json.loads(artifact["metadata"])["step"] == step
     assert {alias["alias"] for alias in artifact["aliases"]} >= {"latest", f"step-{step}"}
+
+
+def test_weights_of_an_offline_run_stay_when_its_checkpoints_go(home: Path, make_run: MakeRun) -> None:
+    run = make_run()
+    checkpoint = run.directory / "checkpoints/step-00000002"
+    checkpoint.mkdir(parents=True)
+    for name in ("model.safetensors", "training.safetensors", "manifest.json"):
+        (checkpoint / name).write_text(f"{name} of 2")
+    tracker = make_tracker(mode="offline", save_model="last")
+    tracker.start(run)
+    tracker.close(0)
+    shutil.rmtree(checkpoint)  # the run goes on, and keeps its newest
+    [path] = run.directory.glob("wandb/offline-run-*/*.wandb")
+    [artifact] = [r.artifact for r in read_records(path) if r.WhichOneof("record_type") == "artifact"]
+    held = {entry.path: Path(entry.local_path) for entry in artifact.manifest.contents}
+    assert held["model.safetensors"].read_text() == "model.safetensors of 2"
+    assert held["model.safetensors"].is_absolute()
 
 
 @pytest.mark.parametrize(("which", "monitor"), [("best", None), ("best", "eval/loss"), ("last", None)])

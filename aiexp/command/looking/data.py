@@ -3,7 +3,7 @@
 import json
 import time
 
-from aiexp.command.flags import Flag, Flags
+from aiexp.command.flags import FORMAT, Flags
 from aiexp.command.help import page
 from aiexp.errors import ConfigError, DataError, nearest
 from aiexp.source import cache
@@ -36,8 +36,7 @@ archives/NAME/), then type `aiexp data fetch NAME`.
 AIEXP_DATA_DIR     the data folder, instead of the user's cache folder
 AIEXP_OFFLINE=1    never use the network
 """
-FORMATS = ("text", "json")
-FLAGS = Flags("data", Flag("--format", "how the list is shown: for people, or for programs", choices=FORMATS))
+FLAGS = Flags("data", FORMAT)
 ACTIONS = ("list", "fetch", "path", "rm")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from aiexp.checkpoint.manifest import saved_steps, verify, verify_state
-from aiexp.command.flags import Flag, Flags
+from aiexp.command.flags import FORMAT, Flags
 from aiexp.errors import AiexpError, CheckpointError, HardwareError, StorageError
 from aiexp.hardware.hardware import count_gpus, cpu_flags, cpu_name
 from aiexp.rundir.directory import RunDirectory
@@ -27,10 +27,7 @@ usage: aiexp doctor          this machine: versions, device, folders, W&B
        aiexp doctor RUN      a run directory: config, state, checkpoints,
                              metrics, reference value
 """
-FORMATS = ("text", "json")
-FLAGS = Flags(
-    "doctor", Flag("--format", "how the answers are shown: for people, or for programs", choices=FORMATS)
-)
+FLAGS = Flags("doctor", FORMAT)
 PACKAGES = ("torch", "transformers", "torchvision", "gymnasium", "wandb", "hydra-core", "omegaconf")
 OPTIONAL = {"torchvision": "vision", "gymnasium": "rl"}
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from aiexp.command.flags import Flag, Flags
+from aiexp.command.flags import FORMAT, Flags
 from aiexp.config.described.header import FACTS, FIELDS, OWN, Header, body, chain, read_header
 from aiexp.config.folders import GROUPS, ConfDirs, Option, conf_dirs, shown
 from aiexp.errors import TYPED, AiexpError, ConfigError, nearest
@@ -22,8 +22,7 @@ Tasks, models and data sets stand by field: text, pictures, ...
   aiexp list task
   aiexp list dataset movie_reviews
 """
-FORMATS = ("text", "json")
-FLAGS = Flags("list", Flag("--format", "how the list is shown: for people, or for programs", choices=FORMATS))
+FLAGS = Flags("list", FORMAT)
 WIDEST = 120  # columns
 ORDER = (*dict.fromkeys(FIELDS.values()), "", OWN)
 Styled = tuple[str, str]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from aiexp.command.flags import CONFIG_DIR, TRUST, Flag, Flags
+from aiexp.command.flags import CONFIG_DIR, FORMAT, TRUST, Flags
 from aiexp.config.folders import GROUPS, conf_dirs
 from aiexp.errors import ConfigError, nearest
 from aiexp.storage.reader import PlainDumper
@@ -29,10 +29,9 @@ usage: aiexp show RUN                  one run in full: results, what it depends
 if TYPE_CHECKING:  # reading configs imports OmegaConf
     from aiexp.config.described.annotated import Line
 
-FORMATS = ("text", "json")
 FLAGS = Flags(
     "show",
-    Flag("--format", "how it is shown: for people, or for programs", choices=FORMATS),
+    FORMAT,
     CONFIG_DIR,
     TRUST,
 )
@@ -49,7 +48,7 @@ def main(argv: list[str]) -> int:
         from aiexp.command.help import lacks_words
 
         return lacks_words("show")
-    form = flags.get("format", FORMATS[0])
+    form = flags.get("format", "text")
     keys = [word for word in words if "=" not in word and not word.startswith("~")]
     if len(keys) == len(words) == 1 and not _is_key(keys[0]):
         return _show_run(keys[0], form)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from aiexp.config.dotted import flatten
 from aiexp.config.folders import ConfDirs
 from aiexp.config.target.find import Module, NotFoundError, dotted, find_alias
 from aiexp.config.target.signature import Parameter, read
@@ -53,6 +54,8 @@ def sketch(typed: list[str], dirs: ConfDirs) -> Sketch:
         typed: Words of the command line; those that choose no option are passed over.
         dirs: Where the options are.
     """
+    from omegaconf import OmegaConf
+
     from aiexp.config.compose import merge_options
     from aiexp.config.composed import choices_of, prepare, without_hydra
     from aiexp.config.described.beside import comments_for
@@ -66,7 +69,10 @@ def sketch(typed: list[str], dirs: ConfDirs) -> Sketch:
             full = merge_options(overrides, dirs, {})
             choices = choices_of(full)
             place(full)
-            return Sketch(values=flat(without_hydra(full)), comments=comments_for(choices, dirs))
+            return Sketch(
+                values=flatten(cast(dict[str, Any], OmegaConf.to_container(without_hydra(full)))),
+                comments=comments_for(choices, dirs),
+            )
     return Sketch()
 
 
@@ -74,23 +80,6 @@ def _chooses(word: str, dirs: ConfDirs) -> bool:
     """Whether a word chooses one option of a group, or a list of them."""
     group, _, value = word.lstrip("+").partition("=")
     return group in dirs.options() and ("," not in value or value[:1] + value[-1:] == "[]")
-
-
-def flat(config: Any) -> dict[str, Any]:
-    """Dotted key to value of a composed config, nothing resolved."""
-    from omegaconf import OmegaConf
-
-    found: dict[str, Any] = {}
-
-    def walk(node: dict[Any, Any], before: str) -> None:
-        for name, value in node.items():
-            if isinstance(value, dict) and value:
-                walk(cast(dict[Any, Any], value), f"{before}{name}.")
-            else:
-                found[f"{before}{name}"] = value
-
-    walk(cast(dict[Any, Any], OmegaConf.to_container(config)), "")
-    return found
 
 
 def values_at(key: str, values: Mapping[str, Any]) -> Values:

@@ -23,5 +23,6 @@ def check_length(node: dict[str, Any], key: str) -> list[Problem]:
     if steps is None:
         what, fix = "neither steps nor epochs", f"{key}.steps=100, or {key}.epochs=1"
     else:
-        what, fix = f"steps={steps} and epochs={epochs}: one of them is the length", f"{key}.epochs=null"
+        what = f"steps={steps} and epochs={epochs}: one of them is the length"
+        fix = f"{key}.epochs=null to count steps, {key}.steps=null to count epochs"
     return [Problem(key=f"{key}.steps", what=f"'{key}' has {what}", fix=fix)]

@@ -3,18 +3,15 @@
 Only safetensors weights are read, and code that comes with a model never runs.
 """
 
-from pathlib import Path
 from typing import Any, final
 
-import torch
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from aiexp.errors import DataError
 from aiexp.model.carried import carry, is_carried
-from aiexp.model.text.bert_weights import first_names
-from aiexp.model.text.hub import FILES, HIDDEN_DROPOUT, find_folder, refuse_unsafe, set_dropout
+from aiexp.model.text.hub import FILES, HIDDEN_DROPOUT, find_folder, load_weights, refuse_unsafe, set_dropout
 from aiexp.model.text.tokenizer import load_tokenizer
 from aiexp.ranges import Share
 
@@ -39,7 +36,7 @@ class HubCausal(nn.Module):
 
     def __init__(self, *, name: str, revision: str | None, dropout: Share | None) -> None:
         super().__init__()
-        from transformers import AutoConfig  # late: takes seconds to import
+        from transformers import AutoConfig, AutoModelForCausalLM  # late: takes seconds to import
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()
@@ -51,7 +48,7 @@ class HubCausal(nn.Module):
         try:
             config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             set_dropout(config, HIDDEN_DROPOUT, dropout)
-            self.model = _load(folder, config)
+            self.model = load_weights(AutoModelForCausalLM, folder, config, is_bare=is_carried())
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise DataError(f"transformers cannot load the model: {error}", where=str(folder)) from error
         self.max_tokens: int = getattr(config, "max_position_embeddings", _LONGEST)
@@ -77,23 +74,3 @@ class HubCausal(nn.Module):
         """The layers of the longest list of equal modules: the blocks of a transformer."""
         lists = [list(m) for m in self.model.modules() if isinstance(m, nn.ModuleList)]
         return max((each for each in lists if len({type(m) for m in each}) == 1), key=len, default=[])
-
-
-def _load(folder: Path, config: Any) -> Any:
-    """The model, its weights in float32 however they are stored; none where a checkpoint has them."""
-    from transformers import AutoModelForCausalLM
-
-    if torch.get_default_device().type == "meta" or is_carried():
-        return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        folder,
-        config=config,
-        dtype=torch.float32,  # not "auto": the optimizer would update bf16 weights
-        use_safetensors=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-    )
-    model, found = loaded
-    if missing := sorted(found["missing_keys"]):
-        raise DataError(f"{len(missing)} weights are missing: {first_names(missing)}", where=str(folder))
-    return model

@@ -74,7 +74,7 @@ class HubEncoder(nn.Module):
         self, *, name: str, revision: str | None, dropout: Share | None, attention_dropout: Share | None
     ) -> None:
         super().__init__()
-        from transformers import AutoConfig, AutoTokenizer  # late: takes seconds to import
+        from transformers import AutoConfig, AutoModel, AutoTokenizer  # late: takes seconds to import
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()
@@ -90,7 +90,7 @@ class HubEncoder(nn.Module):
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             set_dropout(config, HIDDEN_DROPOUT, dropout)
             set_dropout(config, ATTENTION_DROPOUT, attention_dropout)
-            self.model = _load(folder, config, is_bare=is_carried() or trained is not None)
+            self.model = load_weights(AutoModel, folder, config, is_bare=is_carried() or trained is not None)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise DataError(f"transformers cannot load the model: {error}", where=str(folder)) from error
         self.tokenizer = _backend(tokenizer, folder)
@@ -189,13 +189,21 @@ def refuse_unsafe(folder: Path) -> None:
         )
 
 
-def _load(folder: Path, config: Any, *, is_bare: bool) -> Any:
-    """The model, its weights in float32 however they are stored; none if bare, or if sizes are asked for."""
-    from transformers import AutoModel
+def load_weights(kind: Any, folder: Path, config: Any, *, is_bare: bool) -> Any:
+    """The model, its weights in float32 however they are stored; none if bare, or if sizes are asked for.
 
+    Args:
+        kind: `transformers.AutoModel` or another one of its family.
+        folder: With config and weights.
+        config: Of the model.
+        is_bare: Whether its weights come from elsewhere.
+
+    Raises:
+        DataError: weights are missing; a pooler may be.
+    """
     if torch.get_default_device().type == "meta" or is_bare:
-        return AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
-    model, found = AutoModel.from_pretrained(
+        return kind.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    model, found = kind.from_pretrained(
         folder,
         config=config,
         dtype=torch.float32,  # not "auto": the optimizer would update bf16 weights

@@ -13,7 +13,7 @@ from aiexp.errors import ConfigError
 from aiexp.prediction.pictures import PictureInputs
 from aiexp.ranges import NonNegativeInt, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
-from aiexp.task.batch_norm import check_batch_norm, check_ranks
+from aiexp.task.batch_norm import check_batch_norm
 from aiexp.task.classification.augmentation import Augmentation
 from aiexp.task.classification.mixing import Mixing
 from aiexp.task.classification.report import (
@@ -28,7 +28,6 @@ from aiexp.task.classification.trunk import Trunk
 from aiexp.task.network_parts import stages
 from aiexp.task.picture_grid import picture_grid
 from aiexp.task.report import Evaluation
-from aiexp.world.world import World
 
 # Tensor letters: B batch, C channels, H height, W width, D features, K classes.
 
@@ -101,15 +100,6 @@ class ImageClassification(Task):
         self.is_frozen = self.frozen_batches > 0  # only the head learns
         if trunk.whitening_examples and not is_recalled(dataset):
             self.whiten(dataset)
-
-    def join(self, world: World) -> None:
-        """Takes its place among the ranks.
-
-        Raises:
-            ConfigError: one of them would have one row for batch norm.
-        """
-        super().join(world)
-        check_ranks(self.normalized_rows, world.size, self.model)
 
     def describe(self) -> dict[str, Any]:
         """The name of each class, by its number."""

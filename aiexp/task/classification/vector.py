@@ -14,12 +14,11 @@ from aiexp.model.layer.standardize import Standardize
 from aiexp.prediction.vectors import Vectors
 from aiexp.ranges import NonNegativeInt, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
-from aiexp.task.batch_norm import check_batch_norm, check_ranks
+from aiexp.task.batch_norm import check_batch_norm
 from aiexp.task.classification.report import BETTER, MATRIX, classification_report, score
 from aiexp.task.network_parts import grouped, stages
 from aiexp.task.report import Evaluation
 from aiexp.task.vector import VectorTrunk, check_vectors, fitted, size_trunk
-from aiexp.world.world import World
 
 # Tensor letters: B batch, F features of the trunk, C classes; "..." one example.
 
@@ -76,15 +75,6 @@ class VectorClassification(Task):
     def describe(self) -> dict[str, Any]:
         """The name of each class, by its number."""
         return {"id2label": {str(i): name for i, name in enumerate(self.class_names)}}
-
-    def join(self, world: World) -> None:
-        """Takes its place among the ranks.
-
-        Raises:
-            ConfigError: one of them would have one row for batch norm.
-        """
-        super().join(world)
-        check_ranks(self.normalized_rows, world.size, self.model)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, C) float32 of examples (B, ...)."""

@@ -16,12 +16,11 @@ from aiexp.prediction.prediction import SHOWN_DIGITS, Prediction
 from aiexp.prediction.vectors import Vectors
 from aiexp.ranges import NonNegativeInt
 from aiexp.task.base import OptimizerFactory, Task, Update
-from aiexp.task.batch_norm import check_batch_norm, check_ranks
+from aiexp.task.batch_norm import check_batch_norm
 from aiexp.task.network_parts import grouped, stages
 from aiexp.task.regression.report import BETTER, regression_metrics, regression_report
 from aiexp.task.report import Evaluation
 from aiexp.task.vector import VectorTrunk, check_vectors, fitted, size_trunk
-from aiexp.world.world import World
 
 # Tensor letters: B batch, F features of the trunk, T targets; "..." one example.
 
@@ -80,15 +79,6 @@ class VectorRegression(Task):
             if standardize:
                 self.standardize.fit(fitted(dataset, "x"))
         self.optimizer, self.loss, self.num_worst = optimizer, loss, num_worst
-
-    def join(self, world: World) -> None:
-        """Takes its place among the ranks.
-
-        Raises:
-            ConfigError: one of them would have one row for batch norm.
-        """
-        super().join(world)
-        check_ranks(self.normalized_rows, world.size, self.model)
 
     def forward(self, x: Tensor) -> Tensor:
         """Standardized targets (B, T) float32 of examples (B, ...)."""

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from aiexp.rundir.changes import flatten
+from aiexp.config.dotted import flatten
 from aiexp.text.secrets import redact_text
 from aiexp.tracker.base import RunInfo
 from aiexp.tracker.recorded import Part, remote_address

@@ -5,6 +5,7 @@ and the uncommitted changes as they are. What is sent instead comes from environ
 secrets are masked.
 """
 
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,12 +56,14 @@ def send_record(opened: Any, parts: list[Part], run: RunInfo) -> None:
         opened.save(str(copy), base_path=opened.dir, policy="now")
 
 
-def model_artifact(run: RunInfo, which: SaveModel) -> Any | None:
+def model_artifact(run: RunInfo, which: SaveModel, folder: Path) -> Any | None:
     """The weights of a run that is complete; None where there are none or none are wanted.
 
     Args:
         run: The run.
         which: Those of which checkpoint.
+        folder: Of this segment of the W&B run, in which the files get a second name: they may be sent long
+            after, and a run that goes on removes its old checkpoints.
     """
     import wandb
 
@@ -70,9 +73,21 @@ def model_artifact(run: RunInfo, which: SaveModel) -> Any | None:
     metadata = {"step": model.step, "task": run.task}
     artifact = wandb.Artifact(f"model-{run.id}", type="model", metadata=metadata)
     for name, path in model.files.items():
+        held = hold(path, folder.resolve() / name)
         # No copy in wandb's cache: a checkpoint is never changed, and would be on the disk three times.
-        artifact.add_file(str(path), name=name, policy="immutable", skip_cache=True)
+        artifact.add_file(str(held), name=name, policy="immutable", skip_cache=True)
     return artifact
+
+
+def hold(path: Path, other: Path) -> Path:
+    """A second name of a file, which keeps it when the first is gone; a copy where the disk knows no such."""
+    other.parent.mkdir(parents=True, exist_ok=True)
+    other.unlink(missing_ok=True)
+    try:
+        os.link(path, other)
+    except OSError:
+        shutil.copyfile(path, other)
+    return other
 
 
 def _environment(parts: list[Part], run: RunInfo) -> Any:

@@ -219,7 +219,7 @@ class WandbTracker:
 
         if exit_code == 0 and self.info is not None:
             try:
-                artifact = model_artifact(self.info, self.save_model)
+                artifact = model_artifact(self.info, self.save_model, Path(run.dir).parent / "model")
                 if artifact is not None:
                     run.log_artifact(artifact, aliases=["latest", f"step-{artifact.metadata['step']}"])
             except Exception as error:  # the rest of the run is to arrive all the same

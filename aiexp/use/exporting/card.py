@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from aiexp.config.dotted import flatten
 from aiexp.prediction.network import Network
-from aiexp.rundir.changes import flatten
 from aiexp.rundir.file import ENVIRONMENT
 from aiexp.source.catalog.entries import ENTRIES, find_entry
 from aiexp.storage.reader import to_yaml
