@@ -53,6 +53,14 @@ def test_completion(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     assert complete(capsys, "aiexp predict outputs/toy/") == ["outputs/toy/2026_run"]
     assert complete(capsys, "aiexp show task=o") == ["task=other"]
     assert "hydra/sweeper=optuna" in complete(capsys, "aiexp run -m hydra/sweeper=")
+    assert "hydra.launcher.n_jobs=" in complete(capsys, "aiexp run -m hydra.launcher.")
+    typed = "aiexp run -m hydra/sweeper=optuna hydra.sweeper.n_t"
+    assert complete(capsys, typed) == ["hydra.sweeper.n_trials="]
+
+
+def test_values_of_a_sweep_come_once(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    assert complete(capsys, "aiexp run -m model.bias=true,") == ["model.bias=true,false"]
+    assert complete(capsys, "aiexp run -m model=small,sm") == []
 
 
 def test_candidates_say_what_they_are(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,6 +133,12 @@ def test_runs_are_offered_the_newest_first(runs: Lab, capsys: pytest.CaptureFixt
     assert complete(capsys, "aiexp resume aaaa") == []
     assert described(capsys, "aiexp predict bbbb01") == ["bbbb01\tother, stopped, test/accuracy 0.75"]
     assert described(capsys, "aiexp show aaaa12") == ["aaaa12\tother, finished, test/accuracy 0.75, lr"]
+
+
+def test_runs_are_values_of_keys_and_are_named_once(runs: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "model.path=latest" in complete(capsys, "aiexp run model.path=la")
+    assert "latest" in complete(capsys, "aiexp evaluate ")
+    assert "latest" not in complete(capsys, "aiexp evaluate latest ")
 
 
 def test_sweeps_are_offered_where_they_can_be_named(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,7 +231,7 @@ def test_keys_say_what_they_mean(
         "trainer.schedule.shape=linear\tas it is"
     ]
     texts = dict(line.split("\t") for line in described(capsys, "aiexp list --") if "\t" in line)
-    assert texts["--format"] == "text|json how the list is shown: for people, or for programs"
+    assert texts["--format"] == "text|json how it is shown: for people, or for programs"
     assert described(capsys, "aiexp help comp")[0] == f"compare\t{COMMANDS['compare']}"
 
 

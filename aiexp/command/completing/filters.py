@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from aiexp.command.completing import Found
-from aiexp.command.completing.overrides import next_parts
+from aiexp.command.completing.overrides import next_parts, swept
 from aiexp.config.described.suggest import Sketch
 from aiexp.config.folders import ConfDirs
 from aiexp.rundir.lock import actual_state
@@ -40,14 +40,12 @@ def filters(word: str, dirs: ConfDirs) -> Found:
     if found is None:
         return _ALWAYS | _keys(records, word)
     start, key = f"{found['key']}{found['sign']}", found["key"]
-    done = found["value"].rpartition(",")[0]
     values = _values(key, records)
     if key == "state":
         values = list(State)
     elif key == "task":
         values = list(dict.fromkeys([*values, *dirs.options()["task"]]))
-    typed = done.split(",")
-    return {f"{start}{done}{',' * bool(done)}{value}": "" for value in values if value not in typed}
+    return dict.fromkeys(swept(start, found["value"], values), "")
 
 
 def metrics(records: Sequence[RunRecord]) -> Found:

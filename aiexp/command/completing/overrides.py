@@ -27,8 +27,7 @@ def overrides(before: list[str], word: str, dirs: ConfDirs) -> Found:
         if value.startswith("[") and group in TARGETS:
             names = [n for n in options[group] if n != "none"]  # which goes with no other
             return _described(listed(f"{name}=", value, names), group, dirs)
-        start = f"{name}={done}," if (done := value.rpartition(",")[0]) else f"{name}="
-        return _described([f"{start}{option}" for option in options[group]], group, dirs)
+        return _described(swept(f"{name}=", value, options[group]), group, dirs)
     typed = [w for w in before if "=" in w]
     config = sketch(typed, dirs)
     if equals:
@@ -68,6 +67,19 @@ def listed(start: str, value: str, names: Iterable[str]) -> list[str]:
     return [f"{start}{done}{name}{end}" for name in left for end in ends]
 
 
+def swept(start: str, value: str, names: Iterable[str]) -> list[str]:
+    """One more of some names, after those of a sweep that stand there already.
+
+    Args:
+        start: What stands before them: `model=`.
+        value: What is typed of them: `mnist_cnn,ml`.
+        names: What it may be.
+    """
+    done = value.rpartition(",")[0]
+    typed = done.split(",")
+    return [f"{start}{done}{',' * bool(done)}{name}" for name in names if name not in typed]
+
+
 def assigned(name: str, value: str, values: Mapping[str, Any]) -> Found:
     """`key=value` for each value that a key allows; that of the config says so.
 
@@ -77,7 +89,9 @@ def assigned(name: str, value: str, values: Mapping[str, Any]) -> Found:
         values: Of the config, by dotted keys.
     """
     allowed, present = values_at(name, values), values.get(name.lstrip("+"))
-    found: Found = {f"{name}={one}": "as it is" if _text(present) == one else "" for one in allowed.single}
+    found: Found = dict.fromkeys(swept(f"{name}=", value, allowed.single), "")
+    if (present_word := f"{name}={_text(present)}") in found:
+        found[present_word] = "as it is"
     if value.startswith("["):
         found |= dict.fromkeys(listed(f"{name}=", value, allowed.items), "")
     elif allowed.items:

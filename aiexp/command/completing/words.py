@@ -17,6 +17,7 @@ _ONE_RUN = ("show", "resume", "branch", "doctor", "reproduce", "predict", "expla
 _RUNS = ("evaluate", "serve", "compare", "board", "runs")
 _ALSO_SWEEPS = ("resume", "doctor", "compare", "board", "runs")
 _FILES = ("predict", "explain")  # which take files after a run
+_TAKE_RUNS = ("start_from", "model.path", "dataset.vocabulary")  # keys whose value may be a run
 _CHANGES = ("resume", "branch", "evaluate")  # which take KEY=VALUE of a run
 
 
@@ -122,10 +123,14 @@ def _overrides(words: list[str], word: str, config_dir: str | None) -> Found:
     from aiexp.command.completing.overrides import overrides
 
     name, equals, value = word.partition("=")
-    if equals and name.lstrip("+").partition(".")[0] == "start_from" and not name.endswith(".strict"):
+    key = name.lstrip("+")
+    if equals and (key in _TAKE_RUNS or (key.startswith("start_from.") and key != "start_from.strict")):
         from aiexp.command.completing.runs import run_words
 
-        return {f"{name}={run}": path for run, path in run_words(value, has_sweeps=False).items()}
+        found = {f"{name}={run}": path for run, path in run_words(value, has_sweeps=False).items()}
+        return found | overrides(words, word, conf_dirs(config_dir))
+    if word.startswith("hydra.launcher.") and not any(w.startswith("hydra/launcher=") for w in words):
+        words = [*words, "hydra/launcher=local"]  # as sweeps take it
     return overrides(words, word, conf_dirs(config_dir))
 
 
@@ -148,7 +153,8 @@ def _runs(command: str, module: ModuleType, words: list[str], word: str, config_
         found = keys_of_run(command, run, word, conf_dirs())
     if words and command in _ONE_RUN:
         return found or (files(word) if command in _FILES else {})
-    found |= run_words(word, is_to_resume=command == "resume", has_sweeps=has_sweeps)
+    runs = run_words(word, is_to_resume=command == "resume", has_sweeps=has_sweeps)
+    found |= {name: path for name, path in runs.items() if name not in words}
     return found | (_overrides(words, word, config_dir) if command == "show" else {})
 
 

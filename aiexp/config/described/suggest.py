@@ -13,6 +13,7 @@ from aiexp.config.target.signature import Parameter, read
 
 _TARGET = "_target_"
 _LISTS = ("list", "Sequence")
+_SWEEPS = ("launcher", "sweeper")  # what a user sets of Hydra's own node
 _DEEPEST = 20  # names of types that stand for others
 
 
@@ -63,23 +64,22 @@ def sketch(typed: list[str], dirs: ConfDirs) -> Sketch:
 
     prepare()
     for overrides in ([w for w in typed if _chooses(w, dirs)], []):
-        with suppress(
-            Exception
-        ):  # whatever is wrong with half a command line, it is not for completion to say
+        with suppress(Exception):  # what is wrong with half a command line is not for completion to say
             full = merge_options(overrides, dirs, {})
             choices = choices_of(full)
             place(full)
-            return Sketch(
-                values=flatten(cast(dict[str, Any], OmegaConf.to_container(without_hydra(full)))),
-                comments=comments_for(choices, dirs),
-            )
+            hydra, own = (cast(Any, OmegaConf.to_container(c)) for c in (full.hydra, without_hydra(full)))
+            own["hydra"] = {name: hydra[name] for name in _SWEEPS if isinstance(hydra.get(name), dict)}
+            return Sketch(values=flatten(own), comments=comments_for(choices, dirs))
     return Sketch()
 
 
 def _chooses(word: str, dirs: ConfDirs) -> bool:
     """Whether a word chooses one option of a group, or a list of them."""
     group, _, value = word.lstrip("+").partition("=")
-    return group in dirs.options() and ("," not in value or value[:1] + value[-1:] == "[]")
+    return group in {**dirs.options(), **dirs.hydra_options()} and (
+        "," not in value or value[:1] + value[-1:] == "[]"
+    )
 
 
 def values_at(key: str, values: Mapping[str, Any]) -> Values:
