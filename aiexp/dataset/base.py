@@ -124,6 +124,7 @@ class LanguageData(Dataset, Protocol):
     """
 
     context: int  # longest T
+    has_documents: bool  # whether a token that ends one stands before each and after the last
 
     def make_tokenizer(self) -> Any:
         """A tokenizer for this text, where the model brings none."""

@@ -98,7 +98,7 @@ class Prompts(Inputs):
     def _tokens(self, value: Any) -> list[int] | DataError:
         if (found := text_problem(self.noun, value)) is not None:
             return found
-        tokens: list[int] = self.tokenizer.encode(value, add_special_tokens=False).ids
+        tokens: list[int] = self.tokenizer.encode(value).ids
         return tokens or DataError("the prompt is empty", fix="at least a character, such as a line break")
 
     def collate(self, examples: Sequence[Any]) -> PromptBatch:

@@ -57,7 +57,7 @@ def frames(_: dict[str, Any]) -> Any:
 
 def running_text(_: dict[str, Any]) -> Any:
     """What a run remembers of running text; its vocabulary lies among the run's own files."""
-    attributes = {"batch_size": 4, "eval_batch_size": 4, "context": 5}
+    attributes = {"batch_size": 4, "eval_batch_size": 4, "context": 5, "has_documents": False}
     methods = ["train_batches", "eval_batches", "fingerprint", "make_tokenizer", "characters_per_token"]
     remembered = {"attributes": attributes, "answers": {"batches_per_epoch": 10}, "examples": {"train": 40}}
     return Recalled({**remembered, "methods": [*methods, "bytes_per_token"]})

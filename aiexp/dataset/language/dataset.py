@@ -43,7 +43,7 @@ class Windows(Batching):
 
 @final
 class LanguageDataset:
-    """Windows of a running text.
+    """Windows of a running text, which may consist of documents.
 
     A batch is a dict (B windows, T tokens):
         input_ids: (B, T) int64.
@@ -51,6 +51,8 @@ class LanguageDataset:
 
     Training windows begin at random places, so an epoch is so many windows as cover the part once. An
     evaluation goes through every token of its part once: windows lie side by side, the last may be shorter.
+    Documents lie one after the other, without padding, as many as a window has room for; before each and
+    after the last stands the token that ends one (`end_token`): where one begins and ends is predicted, too.
 
     Args:
         parts: Of "train" and, where they exist, "eval" and "test".
@@ -63,6 +65,7 @@ class LanguageDataset:
         self._parts = dict(parts)
         self.batch_size, self.eval_batch_size = windows["batch_size"], windows["eval_batch_size"]
         self.context = windows["context"]
+        self.has_documents = self._parts["train"].text.documents != "none"
         self._vocabulary, self._vocab_size = windows["vocabulary"], windows["vocab_size"]
         self._seed = windows["seed"]
         self._tokens: dict[str, Tokens] = {}
@@ -85,6 +88,10 @@ class LanguageDataset:
                     f"the {split} part of the text has {count:,} tokens, and a window takes {needed:,}",
                     where=self._parts[split].text.name, fix="more text, or a smaller context",
                 )  # fmt: skip
+            longer = int((np.diff(tokens.ends.between(0, len(tokens.ends))) > self.context).sum())
+            if longer:
+                many = f"{longer:,} of {len(tokens.ends) - 1:,} documents of the {split} part"
+                say(f"note: {many} have more than {self.context} tokens, so windows cut them")
             if tokens.unknown:
                 say(f"note: {tokens.unknown:,} tokens of the {split} part are not in the vocabulary")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Unpack
 
 from aiexp.dataset.language.dataset import LanguageDataset, Windows
-from aiexp.dataset.language.running_text import Part, RunningText, check_text
+from aiexp.dataset.language.running_text import Documents, Part, RunningText, check_text
 from aiexp.dataset.language.tokens import count_characters
 from aiexp.errors import ConfigError, DataError
 from aiexp.ranges import Share
@@ -18,6 +18,7 @@ def text_file(
     eval_file: str | None,
     test_file: str | None,
     encoding: str,
+    documents: Documents,
     eval_fraction: Share,
     test_fraction: Share,
     **windows: Unpack[Windows],
@@ -29,6 +30,7 @@ def text_file(
         eval_file: Path of the validation text, None to cut it off.
         test_file: Path of the test text, None to cut it off.
         encoding: Of the files, as Python names it.
+        documents: See `RunningText`.
         eval_fraction: Share of the characters for validation when it has no file.
         test_fraction: Share of the characters for the test when it has no file.
         windows: See `Windows`.
@@ -43,19 +45,26 @@ def text_file(
     for split, name in given.items():
         if name is not None:
             check_text(path := Path(name).expanduser())
-            texts[split] = RunningText(name=name, paths=(path,), encoding=encoding)
+            texts[split] = RunningText(name=name, paths=(path,), encoding=encoding, documents=documents)
     fractions = {"eval": eval_fraction, "test": test_fraction}
     return LanguageDataset(parts=parts_of(texts, fractions), **windows)
 
 
 def text_folder(
-    *, folder: str, encoding: str, eval_fraction: Share, test_fraction: Share, **windows: Unpack[Windows]
+    *,
+    folder: str,
+    encoding: str,
+    documents: Documents,
+    eval_fraction: Share,
+    test_fraction: Share,
+    **windows: Unpack[Windows],
 ) -> LanguageDataset:
     """The text of every .txt file in and below a folder, in the order of their paths.
 
     Args:
         folder: Path.
         encoding: Of the files, as Python names it.
+        documents: See `RunningText`.
         eval_fraction: Share of the characters for validation, after those for training.
         test_fraction: Share of the characters for the test, the last.
         windows: See `Windows`.
@@ -74,7 +83,7 @@ def text_folder(
     )  # fmt: skip
     if not files:
         raise DataError("the folder holds no .txt file", where=f"folder={folder}", fix=f"name them *{SUFFIX}")
-    text = RunningText(name=folder, paths=tuple(files), encoding=encoding)
+    text = RunningText(name=folder, paths=tuple(files), encoding=encoding, documents=documents)
     return LanguageDataset(
         parts=parts_of({"train": text}, {"eval": eval_fraction, "test": test_fraction}), **windows
     )

@@ -2,17 +2,16 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any, final
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from aiexp.dataset.language.running_text import Part, RunningText, cut_at_lines
-from aiexp.dataset.language.vocabulary import Encoder
+from aiexp.dataset.language.running_text import Part, RunningText, cut_at_lines, documents_of
+from aiexp.dataset.language.vocabulary import Encoder, end_token
 from aiexp.errors import DataError
 from aiexp.source.prepared import prepared
 from aiexp.storage.array import Array
@@ -20,9 +19,9 @@ from aiexp.storage.arrays import ArraysWriter
 from aiexp.text.terminal import say
 
 # Part of every key: raise it when other tokens are made of the same text.
-_VERSION = 1
+_VERSION = 2
 _PIECE = 1 << 15  # characters that one core encodes at a time
-_PIECES_AT_ONCE = 64
+_CHARACTERS_AT_ONCE = 64 * _PIECE
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -36,12 +35,14 @@ class Tokens:
         characters: Of the text they stand for.
         num_bytes: Of that text in UTF-8.
         unknown: Tokens that stand for what the vocabulary has not.
+        ends: (D + 1,) int64 places of the tokens before the D documents and after the last; else (0,).
     """
 
     row: Array
     characters: int
     num_bytes: int
     unknown: int
+    ends: Array
 
 
 def count_characters(text: RunningText) -> int:
@@ -74,24 +75,52 @@ def tokens_of(part: Part, tokenizer: Tokenizer) -> Tokens:
     facts = arrays.facts
     return Tokens(
         row=arrays["tokens"], characters=facts["characters"], num_bytes=facts["bytes"],
-        unknown=facts["unknown"],
+        unknown=facts["unknown"], ends=arrays["ends"],
     )  # fmt: skip
 
 
 def _tokenize(part: Part, tokenizer: Tokenizer, writer: ArraysWriter) -> dict[str, Any]:
     size = tokenizer.get_vocab_size()
     dtype = np.min_scalar_type(size - 1) if size <= 1 << 16 else np.dtype(np.int32)
-    row, encoder = writer.array("tokens", dtype), Encoder(tokenizer)
-    pieces: Iterator[str] = cut_at_lines(part.pieces(), _PIECE)
-    characters = num_bytes = unknown = 0
+    row, ends, encoder = writer.array("tokens", dtype), writer.array("ends", np.int64), Encoder(tokenizer)
+    end = None if part.text.documents == "none" else np.array([end_token(tokenizer)], dtype)
+    pieces = cut_at_lines(part.pieces(), _PIECE)
+    parts = ((False, piece) for piece in pieces) if end is None else documents_of(pieces)
+    characters = num_bytes = unknown = length = 0
     due = time.monotonic() + _SECONDS_BETWEEN_LINES
-    while some := list(islice(pieces, _PIECES_AT_ONCE)):
-        for numbers in encoder.encode(some):
-            row.append(numbers.astype(dtype))
+    for some in batched(parts):
+        texts = [text for _, text in some]
+        made: list[Any] = []
+        places: list[int] = []
+        for (begins, _), numbers in zip(some, encoder.encode(texts), strict=True):
+            if begins and end is not None:
+                places.append(length)
+                made.append(end)
+            made.append(numbers.astype(dtype))
+            length += len(numbers) + begins
             unknown += int((numbers == encoder.unknown).sum()) if encoder.unknown is not None else 0
-        characters += sum(map(len, some))
-        num_bytes += sum(len(piece.encode("utf-8", "surrogatepass")) for piece in some)
+        row.append(np.concatenate(made))
+        ends.append(np.array(places, np.int64))
+        characters += sum(map(len, texts))
+        num_bytes += sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
         if time.monotonic() > due:
             say(f"tokenized {characters:,} of {len(part):,} characters of {part.text.name}")
             due = time.monotonic() + _SECONDS_BETWEEN_LINES
+    if end is not None and length:
+        row.append(end)
+        ends.append(np.array([length], np.int64))
     return {"characters": characters, "bytes": num_bytes, "unknown": unknown}
+
+
+def batched(parts: Iterable[tuple[bool, str]]) -> Iterator[list[tuple[bool, str]]]:
+    """Lists of parts that have enough characters for all cores together."""
+    some: list[tuple[bool, str]] = []
+    left = _CHARACTERS_AT_ONCE
+    for part in parts:
+        some.append(part)
+        left -= len(part[1])
+        if left <= 0:
+            yield some
+            some, left = [], _CHARACTERS_AT_ONCE
+    if some:
+        yield some

@@ -8,9 +8,9 @@ from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from aiexp.dataset.language.running_text import Part, cut_at_lines
+from aiexp.dataset.language.running_text import SEPARATOR, Part, cut_at_lines, documents_of
 from aiexp.errors import DataError, nearest
 from aiexp.rundir.file import MODEL
 from aiexp.source.prepared import prepared
@@ -23,6 +23,10 @@ CHARACTERS, BPE = "characters", "bpe"
 FILE = "tokenizer.json"
 # Stands for characters that the training part has not; it is Unicode's own sign for that.
 UNKNOWN = "\ufffd"
+# Stands before a document and after the last one (as in GPT-2), where the text has documents.
+END = "<|endoftext|>"
+# What tokenizers of others call it, the usual ones first.
+ENDS = (END, "</s>", "<|end_of_text|>", "<eos>", "<|im_end|>", "[SEP]")
 _TRAINED_ON = 1 << 16  # characters at a time
 _CODE_POINTS = 0x110000
 
@@ -53,6 +57,8 @@ def make_tokenizer(part: Part, vocabulary: str, vocab_size: int) -> Tokenizer:
 
 def _prepare(part: Part, vocabulary: str, vocab_size: int, writer: ArraysWriter) -> dict[str, Any]:
     made = character_tokenizer(part) if vocabulary == CHARACTERS else bpe_tokenizer(part, vocab_size)
+    if part.text.documents != "none":
+        begin_with_end(made)
     writer.array("tokenizer", np.uint8).append(np.frombuffer(made.to_str().encode(), np.uint8))
     return {}
 
@@ -62,6 +68,8 @@ def character_tokenizer(part: Part) -> Tokenizer:
     found: set[str] = set()
     for piece in part.pieces():
         found.update(piece)
+    if part.text.documents != "none":
+        found.discard(SEPARATOR)
     words = [UNKNOWN, *sorted(found - {UNKNOWN})]
     model = models.BPE(vocab={word: i for i, word in enumerate(words)}, merges=[], unk_token=UNKNOWN)
     tokenizer = Tokenizer(model)
@@ -77,13 +85,45 @@ def bpe_tokenizer(part: Part, vocab_size: int) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # pyright: ignore
     tokenizer.decoder = decoders.ByteLevel()  # pyright: ignore
+    has_documents = part.text.documents != "none"
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        special_tokens=[END] if has_documents else [],
         show_progress=False,
     )
-    tokenizer.train_from_iterator(cut_at_lines(part.pieces(), _TRAINED_ON), trainer)
+    pieces: Iterator[str] = cut_at_lines(part.pieces(), _TRAINED_ON)
+    if has_documents:
+        pieces = (text for _, text in documents_of(pieces))
+    tokenizer.train_from_iterator(pieces, trainer)
     return tokenizer
+
+
+def begin_with_end(tokenizer: Tokenizer) -> None:
+    """Makes `END` a token, and the one that a text begins with: a prompt is the beginning of a document."""
+    tokenizer.add_special_tokens([END])
+    tokenizer.post_processor = processors.TemplateProcessing(  # pyright: ignore
+        single=f"{END} $A", special_tokens=[(END, tokenizer.token_to_id(END))]
+    )
+
+
+def end_token(tokenizer: Tokenizer) -> int:
+    """The number of the token that stands between documents.
+
+    Raises:
+        DataError: there is none.
+    """
+    special = {
+        str(token.content): number
+        for number, token in tokenizer.get_added_tokens_decoder().items() if token.special
+    }  # fmt: skip
+    found = next((special[name] for name in ENDS if name in special), None)
+    if found is None:
+        raise DataError(
+            "the vocabulary has no token that ends a document", where="documents",
+            fix=f"documents=none, or a tokenizer with one of {' '.join(ENDS)}",
+        )  # fmt: skip
+    return found
 
 
 def read_tokenizer(name: str) -> Tokenizer:

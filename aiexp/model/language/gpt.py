@@ -60,14 +60,15 @@ class Gpt(nn.Module):
         self.blocks = nn.ModuleList(Block(num_heads, hidden_size, dropout) for _ in range(num_layers))
         self.norm = nn.LayerNorm(hidden_size, bias=False)
 
-    def set_vocabulary(self, size: int, context: int) -> None:
+    def set_vocabulary(self, size: int, context: int, boundary: int | None) -> None:
         """Makes what depends on the data.
 
         Args:
             size: V.
             context: Longest T.
+            boundary: The token that a document begins with: what stands before it is not seen; None: all is.
         """
-        self.max_tokens = context
+        self.max_tokens, self.boundary = context, boundary
         self.tokens = nn.Embedding(size, self.hidden_size)
         self.positions = None if self.is_rotary else nn.Embedding(context, self.hidden_size)
         self.head = None if self.tie_weights else nn.Linear(self.hidden_size, size, bias=False)
@@ -80,9 +81,13 @@ class Gpt(nn.Module):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Logits (B, T, V) of the token after each of (B, T) int64, T <= max_tokens."""
-        hidden, turns = self._embed(input_ids, 0)
+        mask, places = None, None
+        if self.boundary is not None:
+            begins = input_ids == self.boundary
+            mask, places = mask_within(begins), places_within(begins)
+        hidden, turns = self._embed(input_ids, 0, places)
         for block in self.blocks:
-            hidden, _ = block(hidden, turns, None, keeps=False)
+            hidden, _ = block(hidden, turns, None, mask=mask, keeps=False)
         return self._logits(hidden)
 
     def continued(self, input_ids: Tensor, state: KeysAndValues | None) -> tuple[Tensor, KeysAndValues]:
@@ -108,12 +113,19 @@ class Gpt(nn.Module):
         weight = self.tokens.weight if self.head is None else self.head.weight
         return F.linear(self.norm(hidden), weight)
 
-    def _embed(self, input_ids: Tensor, start: int) -> tuple[Tensor, Tensor | None]:
-        """(B, T, H) vectors of tokens that follow `start` others; and of rotary positions their waves."""
+    def _embed(
+        self, input_ids: Tensor, start: int, places: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, T, H) vectors of tokens that follow `start` others; and of rotary positions their waves.
+
+        Rotary positions count from the window's beginning in every document: only differences matter.
+        """
         hidden, stop = self.tokens(input_ids), start + input_ids.shape[1]
         waves: Any = self.waves
         if self.positions is not None:
-            hidden = hidden + self.positions.weight[start:stop]
+            hidden = hidden + (
+                self.positions.weight[start:stop] if places is None else self.positions(places)
+            )
         hidden = F.dropout(hidden, self.dropout, self.training)
         return hidden, None if waves is None else waves[start:stop]
 
@@ -138,6 +150,7 @@ class Block(nn.Module):
         turns: Tensor | None,
         before: tuple[Tensor, Tensor] | None,
         *,
+        mask: Tensor | None = None,
         keeps: bool = True,
     ) -> tuple[Tensor, Any]:
         """(B, T, H) to (B, T, H), and keys and values of all tokens.
@@ -146,6 +159,7 @@ class Block(nn.Module):
             hidden: (B, T, H).
             turns: (T, 2, D) of rotary positions.
             before: Keys and values of the tokens before these.
+            mask: (B, 1, T, T) bool, where the token of the row sees that of the column; None: all before it.
             keeps: Whether to give keys and values; while training nobody wants these views.
         """
         heads = self.query_key_value(self.attention_norm(hidden)).unflatten(-1, (3, self.num_heads, -1))
@@ -154,7 +168,7 @@ class Block(nn.Module):
             query, key = turned(query, turns), turned(key, turns)
         if before is not None:
             key, value = torch.cat([before[0], key], 2), torch.cat([before[1], value], 2)
-        context = attend(query, key, value)  # (B, N, T, D)
+        context = attend(query, key, value, mask)  # (B, N, T, D)
         update = self.attended(context.transpose(1, 2).flatten(-2))
         hidden = dropout_add(update, hidden, self.dropout, training=self.training)
         update = self.output(F.gelu(self.intermediate(self.feed_forward_norm(hidden))))
@@ -162,13 +176,35 @@ class Block(nn.Module):
         return hidden, (key, value) if keeps else None
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """(B, N, T, D): each of the last T tokens attends to itself and to those before it."""
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """(B, N, T, D): each of the last T tokens attends to itself and to those before it, or as a mask says."""
     length, whole = query.shape[2], key.shape[2]
+    if mask is not None:
+        return F.scaled_dot_product_attention(query, key, value, mask)
     if length == whole:
         return F.scaled_dot_product_attention(query, key, value, is_causal=True)
     mask = torch.ones(length, whole, dtype=torch.bool, device=query.device).tril(whole - length)
     return F.scaled_dot_product_attention(query, key, value, mask)
+
+
+def mask_within(begins: Tensor) -> Tensor:
+    """(B, 1, T, T) bool: each token sees itself and those before it, from the last beginning on.
+
+    Args:
+        begins: (B, T) bool, where a document begins.
+    """
+    document = begins.cumsum(1)
+    return (document[:, None, :, None] == document[:, None, None, :]).tril()
+
+
+def places_within(begins: Tensor) -> Tensor:
+    """(B, T) int64: the place of each token, counted from the last beginning on.
+
+    Args:
+        begins: (B, T) bool, where a document begins.
+    """
+    places = torch.arange(begins.shape[1], device=begins.device).expand_as(begins)
+    return places - torch.where(begins, places, 0).cummax(1).values
 
 
 def rotary_waves(length: int, size: int) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from aiexp.errors import DataError
 from aiexp.model.carried import carry, is_carried
+from aiexp.model.language.gpt import places_within
 from aiexp.model.text.hub import FILES, HIDDEN_DROPOUT, find_folder, load_weights, refuse_unsafe, set_dropout
 from aiexp.model.text.tokenizer import load_tokenizer
 from aiexp.ranges import Share
@@ -53,12 +54,17 @@ class HubCausal(nn.Module):
             raise DataError(f"transformers cannot load the model: {error}", where=str(folder)) from error
         self.max_tokens: int = getattr(config, "max_position_embeddings", _LONGEST)
 
-    def set_vocabulary(self, size: int, context: int) -> None:
-        """Nothing depends on the data."""
+    def set_vocabulary(self, size: int, context: int, boundary: int | None) -> None:
+        """Only the token that begins a document depends on the data: what stands before it is not seen."""
+        self.boundary = boundary
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Logits (B, T, V) of the token after each of (B, T) int64."""
-        return self.model(input_ids=input_ids, use_cache=False).logits
+        places: Tensor | None = None
+        if self.boundary is not None:
+            # transformers keeps attention within what these count from 0 (masking_utils).
+            places = places_within(input_ids == self.boundary)
+        return self.model(input_ids=input_ids, position_ids=places, use_cache=False).logits
 
     def continued(self, input_ids: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Logits (B, V) of the token after the last, and the model's own cache.

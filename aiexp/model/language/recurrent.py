@@ -20,7 +20,7 @@ class RecurrentLm(nn.Module):
 
     Source: LSTM, Hochreiter & Schmidhuber 1997 (doi 10.1162/neco.1997.9.8.1735), with forget gates; GRU, Cho
     et al. 2014 (arXiv 1406.1078); plain, Elman 1990 (doi 10.1207/s15516709cog1402_1); as torch.nn has them.
-    Departures: each window begins with a state of zeros.
+    Departures: each window begins with a state of zeros; over the end of a document they read on.
 
     Args:
         cell: "lstm", "gru", or "rnn" without gates.
@@ -43,12 +43,13 @@ class RecurrentLm(nn.Module):
         between = dropout if num_layers > 1 else 0.0
         self.layers = CELLS[cell](hidden_size, hidden_size, num_layers, batch_first=True, dropout=between)
 
-    def set_vocabulary(self, size: int, context: int) -> None:
+    def set_vocabulary(self, size: int, context: int, boundary: int | None) -> None:
         """Makes what depends on the data.
 
         Args:
             size: V.
             context: Longest T of the training, which changes nothing here.
+            boundary: The token between documents, a token like others here.
         """
         self.tokens = nn.Embedding(size, self.hidden_size)
         self.head = None if self.tie_weights else nn.Linear(self.hidden_size, size, bias=False)

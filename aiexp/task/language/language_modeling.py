@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset, LanguageData
+from aiexp.dataset.language.vocabulary import end_token
 from aiexp.errors import ConfigError
 from aiexp.model.carried import carried_folder, carry_files
 from aiexp.model.text.tokenizer import load_tokenizer
@@ -41,8 +42,8 @@ class CausalModel(Protocol):
     max_tokens: int | None  # longest T; None: any, or known once the vocabulary is
     is_unrolled: bool  # whether a program of it is for one T alone, which loops become
 
-    def set_vocabulary(self, size: int, context: int) -> None:
-        """Makes what depends on the number of tokens and on the longest window."""
+    def set_vocabulary(self, size: int, context: int, boundary: int | None) -> None:
+        """Makes what depends on the number of tokens, the longest window, the token before documents."""
         ...
 
     def continued(self, input_ids: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -99,7 +100,8 @@ class LanguageModeling(Task):
         self.tokenizer = tokenizer_of(model, dataset)
         self.context: int = dataset.context
         size = self.tokenizer.get_vocab_size()
-        model.set_vocabulary(size, self.context)
+        self.boundary: int | None = end_token(self.tokenizer) if dataset.has_documents else None
+        model.set_vocabulary(size, self.context, self.boundary)
         if model.max_tokens is not None and self.context > model.max_tokens:
             raise ConfigError(
                 f"the model reads {model.max_tokens} tokens, and a window has {self.context}",
@@ -158,7 +160,7 @@ class LanguageModeling(Task):
 
     def samples(self) -> dict[str, Table]:
         """Texts that go on from `sample_prompt`, each by a seed of its own, as a table."""
-        prompt: list[int] = self.tokenizer.encode(self.sample_prompt, add_special_tokens=False).ids
+        prompt: list[int] = self.tokenizer.encode(self.sample_prompt).ids
         is_needed = self.world.is_leader or self.world.is_sharded
         if not self.num_samples or not prompt or not is_needed:
             return {}
@@ -169,7 +171,9 @@ class LanguageModeling(Task):
         return {SAMPLES: Table(columns=["seed", "prompt", "continuation"], rows=rows)}
 
     def go_on(self, prompt: list[int], sampling: Sampling) -> list[int]:
-        """The tokens after a prompt."""
+        """The tokens after a prompt; of one of several documents, after the last."""
+        if self.boundary in prompt:
+            prompt = prompt[len(prompt) - 1 - prompt[::-1].index(self.boundary) :]
         # Compiled, it would be compiled again for every length; of sharded weights the hooks are needed.
         call = self if self.world.is_sharded else self.forward
 

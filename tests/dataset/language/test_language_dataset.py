@@ -20,7 +20,7 @@ from tests.dataset.language.text import load, tokenized, verses
 def _small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIEXP_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setattr(tokens, "_PIECE", 60)
-    monkeypatch.setattr(tokens, "_PIECES_AT_ONCE", 3)
+    monkeypatch.setattr(tokens, "_CHARACTERS_AT_ONCE", 180)
 
 
 def texts_of(dataset: Any, split: str, tokenizer: Tokenizer) -> str:

@@ -66,7 +66,16 @@ def test_files_of_a_folder(tmp_path: Path) -> None:
     for name, text in {"b/2.txt": "two", "a.txt": "one", ".x/3.txt": "hidden", "c.md": "other"}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text * 20)
-    names = ("encoding", "context", "vocabulary", "vocab_size", "batch_size", "eval_batch_size", "seed")
+    names = (
+        "encoding",
+        "documents",
+        "context",
+        "vocabulary",
+        "vocab_size",
+        "batch_size",
+        "eval_batch_size",
+        "seed",
+    )
     settings = {name: SETTINGS[name] for name in names}
     dataset = text_folder(folder=str(folder), eval_fraction=0.0, test_fraction=0.0, **settings)
     tokenizer = dataset.make_tokenizer()

@@ -9,7 +9,8 @@ from aiexp.dataset.language.dataset import LanguageDataset
 from aiexp.dataset.language.files import text_file
 
 SETTINGS: dict[str, Any] = {
-    "eval_file": None, "test_file": None, "encoding": "utf-8-sig", "eval_fraction": 0.1, "test_fraction": 0.1,
+    "eval_file": None, "test_file": None, "encoding": "utf-8-sig", "documents": "none",
+    "eval_fraction": 0.1, "test_fraction": 0.1,
     "context": 8, "vocabulary": "characters", "vocab_size": 300,
     "batch_size": 4, "eval_batch_size": 3, "seed": 0,
 }  # fmt: skip
@@ -26,7 +27,8 @@ def load(path: Path, text: str | None = None, **changes: Any) -> LanguageDataset
     """The data set of a text that is written to a file."""
     if text is not None:
         path.write_text(text, "utf-8")
-    return text_file(**{"train_file": str(path), **SETTINGS, **changes})
+    settings: dict[str, Any] = {"train_file": str(path), **SETTINGS, **changes}
+    return text_file(**settings)
 
 
 def tokenized(path: Path, text: str | None = None, **changes: Any) -> LanguageDataset:

@@ -18,22 +18,22 @@ from aiexp.model.language.recurrent import RecurrentLm
 VOCABULARY, CONTEXT = 11, 12
 
 
-def gpt(**changes: Any) -> Gpt:
+def gpt(boundary: int | None = None, **changes: Any) -> Gpt:
     torch.manual_seed(0)
     settings: dict[str, Any] = {
         "num_layers": 2, "num_heads": 2, "hidden_size": 16, "positions": "learned", "dropout": 0.0,
         "tie_weights": True,
     }  # fmt: skip
     model = Gpt(**(settings | changes))
-    model.set_vocabulary(VOCABULARY, CONTEXT)
+    model.set_vocabulary(VOCABULARY, CONTEXT, boundary)
     return scaled(model)
 
 
-def recurrent(cell: Any, **changes: Any) -> RecurrentLm:
+def recurrent(cell: Any, boundary: int | None = None, **changes: Any) -> RecurrentLm:
     torch.manual_seed(0)
     settings: dict[str, Any] = {"num_layers": 2, "hidden_size": 12, "dropout": 0.0, "tie_weights": False}
     model = RecurrentLm(cell=cell, **(settings | changes))
-    model.set_vocabulary(VOCABULARY, CONTEXT)
+    model.set_vocabulary(VOCABULARY, CONTEXT, boundary)
     return model
 
 
@@ -74,8 +74,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_causal(tmp_path_factory.mktemp("causal"))
 
 
-def hub(folder: Path) -> HubCausal:
-    return HubCausal(name=str(folder), revision=None, dropout=None)
+def hub(folder: Path, boundary: int | None = None) -> HubCausal:
+    model = HubCausal(name=str(folder), revision=None, dropout=None)
+    model.set_vocabulary(VOCABULARY, CONTEXT, boundary)
+    return model
 
 
 OURS: dict[str, Callable[[], Any]] = {
@@ -117,6 +119,38 @@ def test_going_on_from_a_state_is_reading_all(model: Any, cuts: list[int]) -> No
         for start, stop in zip([0, *cuts], [*cuts, CONTEXT], strict=True):
             logits, state = model.continued(ids[:, start:stop], state)
             torch.testing.assert_close(logits, whole[:, stop - 1], atol=1e-4, rtol=1e-4)
+
+
+PACKED: dict[str, Callable[[Path, int | None], Any]] = {
+    "learned": lambda folder, boundary: gpt(boundary),
+    "rotary": lambda folder, boundary: gpt(boundary, positions="rotary"),
+    "hub": hub,
+}
+
+
+@pytest.mark.parametrize("kind", PACKED)
+@pytest.mark.parametrize("lengths", [(4, 3, 5), (1, 1, 10), (12,), (11, 1)])
+def test_documents_side_by_side_are_read_as_each_alone(
+    kind: str, lengths: tuple[int, ...], folder: Path
+) -> None:
+    """A window may begin in the middle of the first one, where no boundary is."""
+    packed, alone = PACKED[kind](folder, 0).eval(), PACKED[kind](folder, None).eval()
+    ids = tokens() % (VOCABULARY - 1) + 1
+    for start in [sum(lengths[:i]) for i in range(1, len(lengths))]:
+        ids[:, start] = 0
+    with torch.inference_mode():
+        made = packed(ids).split(lengths, 1)
+        for logits, document in zip(made, ids.split(lengths, 1), strict=True):
+            torch.testing.assert_close(logits, alone(document), atol=1e-4, rtol=1e-4)
+        if len(lengths) > 1 and min(lengths) > 1:
+            assert (alone(ids).split(lengths, 1)[1] - made[1]).abs().max() > 1e-2, "else nothing was kept"
+
+
+def test_each_row_has_documents_of_its_own() -> None:
+    model, ids = gpt(0).eval(), tokens() % (VOCABULARY - 1) + 1
+    ids[0, 4] = ids[1, 7] = 0
+    for row in range(3):
+        torch.testing.assert_close(model(ids)[row], model(ids[row : row + 1])[0], atol=1e-5, rtol=1e-5)
 
 
 def test_rotary_products_depend_on_the_distance_alone() -> None:

@@ -195,7 +195,7 @@ def test_weights_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
 
 def test_windows_longer_than_the_model_reads(tmp_path: Path) -> None:
     gpt = Gpt(num_layers=1, num_heads=1, hidden_size=8, positions="learned", dropout=0.0, tie_weights=True)
-    gpt.set_vocabulary = lambda size, context: setattr(gpt, "max_tokens", 5)  # pyright: ignore
+    gpt.set_vocabulary = lambda size, context, boundary: setattr(gpt, "max_tokens", 5)  # pyright: ignore
     with pytest.raises(ConfigError, match=r"reads 5 tokens, and a window has 8.*context=5"):
         make(tmp_path, gpt)
 
