@@ -81,6 +81,7 @@ def test_a_refused_run_leaves_nothing_at_the_server(folder: Path, server: FakeWa
     assert list((folder / "outputs").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_jobs_of_a_sweep_have_all_trackers(folder: Path, home: Path) -> None:
     words = [w for w in TINY if not w.startswith("tracker")]
     words += ["trainer.steps=2", "trainer.epochs=null", "seed=0,1", "tracker.wandb.mode=offline"]

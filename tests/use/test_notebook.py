@@ -22,6 +22,7 @@ def code_cells() -> list[str]:
     return ["".join(cell["source"]) for cell in cells]
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     try:

@@ -46,16 +46,13 @@ def test_a_branch_on_ranks_begins_where_it_branched_off(run: Path) -> None:
     assert "identical until step 12" in ended.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "code", "said"),
     [
-        pytest.param(
-            "TERM:1:3", 143, "aiexp: stopped before the steps were compared", marks=pytest.mark.slow
-        ),
+        ("TERM:1:3", 143, "aiexp: stopped before the steps were compared"),
         ("data:1:3", 3, "error[data]: picture 17 cannot be read | photos/17.png"),
-        pytest.param(
-            "bug:1:3", 1, "rank 1 met ValueError: a slip of the pen | see above", marks=pytest.mark.slow
-        ),
+        ("bug:1:3", 1, "rank 1 met ValueError: a slip of the pen | see above"),
     ],
 )
 def test_a_rank_that_ends_ends_all_in_its_words(run: Path, fault: str, code: int, said: str) -> None:

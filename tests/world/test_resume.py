@@ -2,6 +2,8 @@
 
 import shutil
 import signal
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,35 +16,37 @@ pytestmark = pytest.mark.ranks
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[int, str]:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
     """Number of ranks to the digest of a whole run."""
-    found: dict[int, str] = {}
-    for size in (2, 3):
+
+    @cache
+    def made(size: int) -> str:
         folder = make_folder(tmp_path_factory.mktemp(f"whole-{size}"))
         assert aiexp(folder, "run", *WORDS, f"hardware.devices={size}").code == 0
-        found[size] = digest(latest(folder))
-    return found
+        return digest(latest(folder))
+
+    return made
 
 
 @pytest.mark.parametrize(
     ("size", "fault", "code"),
     [
-        (2, "TERM:1:5", 143),
+        pytest.param(2, "TERM:1:5", 143, marks=pytest.mark.slow),
         (2, "KILL:1:6", 137),
         pytest.param(2, "all:1:7", -signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param(3, "TERM:1:4", 143, marks=pytest.mark.slow),
-        (3, "evaluate:1:8", 143),
+        pytest.param(3, "evaluate:1:8", 143, marks=pytest.mark.slow),
     ],
 )
 def test_interrupted_it_ends_in_the_same_bytes(
-    tmp_path: Path, uninterrupted: dict[int, str], size: int, fault: str, code: int
+    tmp_path: Path, uninterrupted: Callable[[int], str], size: int, fault: str, code: int
 ) -> None:
     folder = make_folder(tmp_path)
     assert aiexp(folder, "run", *WORDS, f"hardware.devices={size}", fault=fault).code == code
     directory = latest(folder)
     resumed = aiexp(folder, "resume", str(directory.path))
     assert resumed.code == 0, resumed.stderr
-    assert digest(directory) == uninterrupted[size]
+    assert digest(directory) == uninterrupted(size)
 
 
 def test_other_numbers_of_ranks_go_on(tmp_path: Path) -> None:

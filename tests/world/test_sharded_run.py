@@ -2,6 +2,8 @@
 
 import signal
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,27 +23,29 @@ ASYNCHRONOUS = "trainer.checkpoint.asynchronous=true"
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunDirectory]:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunDirectory]:
     """How ranks work together to a whole run, its checkpoints written while it waits."""
-    found: dict[str, RunDirectory] = {}
-    for parallel in ("ddp", "fsdp"):
+
+    @cache
+    def made(parallel: str) -> RunDirectory:
         folder = make_folder(tmp_path_factory.mktemp(parallel))
         assert aiexp(folder, "run", *WORDS, f"hardware.parallel={parallel}").code == 0
-        found[parallel] = latest(folder)
-    return found
+        return latest(folder)
+
+    return made
 
 
 @pytest.mark.parametrize(
     ("parallel", "asynchronous", "fault", "code"),
     [
-        ("fsdp", "false", "TERM:1:5", 143),
+        pytest.param("fsdp", "false", "TERM:1:5", 143, marks=pytest.mark.slow),
         ("fsdp", "true", "all:1:7", -signal.SIGKILL),
         pytest.param("ddp", "true", "TERM:0:5", 143, marks=pytest.mark.slow),
     ],
 )
 def test_interrupted_it_ends_in_the_same_bytes(
     tmp_path: Path,
-    uninterrupted: dict[str, RunDirectory],
+    uninterrupted: Callable[[str], RunDirectory],
     parallel: str,
     asynchronous: str,
     fault: str,
@@ -56,12 +60,12 @@ def test_interrupted_it_ends_in_the_same_bytes(
         time.sleep(0.05)
     resumed = aiexp(folder, "resume", str(directory.path))
     assert resumed.code == 0, resumed.stderr
-    assert digest(directory) == digest(uninterrupted[parallel])
+    assert digest(directory) == digest(uninterrupted(parallel))
 
 
-def test_shards_are_read_as_whole_weights(uninterrupted: dict[str, RunDirectory]) -> None:
+def test_shards_are_read_as_whole_weights(uninterrupted: Callable[[str], RunDirectory]) -> None:
     """By whoever uses the run: predict, evaluate, export."""
-    shared, sharded = (dict(learned(uninterrupted[parallel]).weights) for parallel in ("ddp", "fsdp"))
+    shared, sharded = (dict(learned(uninterrupted(parallel)).weights) for parallel in ("ddp", "fsdp"))
     assert shared.keys() == sharded.keys()
     for name, whole in shared.items():
         torch.testing.assert_close(sharded[name], whole, rtol=0, atol=1e-6, msg=name)

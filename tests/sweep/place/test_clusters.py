@@ -52,6 +52,7 @@ def test_a_preempted_job_is_queued_again_and_goes_on(sweep_lab: SweepLab) -> Non
     assert saved["step"] == 100
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_after_its_process_was_killed(sweep_lab: SweepLab) -> None:
     words = ["run", "-m", LOCAL, "hydra/sweeper=optuna", "hydra.sweeper.n_trials=4",
              "hydra.launcher.n_jobs=1",

@@ -5,6 +5,8 @@ import random
 import time
 from pathlib import Path
 
+import pytest
+
 from aiexp.sweep.search.study import load_study
 from tests.sweep.conftest import SweepLab, wait_until
 from tests.sweep.stand_in import results
@@ -22,6 +24,7 @@ def words_of(sweep: Path) -> dict[int, list[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_search_killed_at_random_moments_is_the_uninterrupted_one(sweep_lab: SweepLab) -> None:
     words = ["run", "-m", *WORDS, "hydra.sweeper.n_trials=8"]
     code, errors = sweep_lab.aiexp(*words)

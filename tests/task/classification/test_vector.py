@@ -146,9 +146,8 @@ def test_batch_norm_needs_two_examples() -> None:
         make(blobs(), model=Normed())[0].join(World(0, 4))
 
 
-@pytest.mark.parametrize(
-    "task", ["vector_classification", pytest.param("vector_regression", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["vector_classification", "vector_regression"])
 def test_a_killed_run_ends_as_one_that_was_not(task: str, tmp_path: Path) -> None:
     words = [f"task={task}", *QUICK, "trainer.steps=12", "trainer.epochs=null", "trainer.checkpoint.every=5"]
     check_killed_and_resumed([*words, "trainer.evaluate_every=6", "trainer.log_every=3"], 8, tmp_path)
