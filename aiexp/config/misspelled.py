@@ -95,4 +95,8 @@ def unreadable(text: str, groups: Mapping[str, Collection[str]]) -> AiexpError:
         return ConfigError(f"'{text}' has more than one '='", where=where, fix=fix)
     if not value.strip():
         return ConfigError(f"'{text}' has no value", where=where, fix=f"type {key}=VALUE; null for none")
+    if not set(value) & set("\"'[{("):
+        return ConfigError(
+            f"the value of '{key}' cannot be read as it is", where=where, fix=f"""type '{key}="{value}"'"""
+        )
     return ConfigError(f"'{text}' is not KEY=VALUE", where=where, fix=QUOTING)

@@ -13,6 +13,7 @@ from aiexp.config.composed import Composed
 from aiexp.config.folders import ConfDirs, conf_dirs, shown
 from aiexp.config.hydra_settings import is_hydra_setting
 from aiexp.config.loader import chooses
+from aiexp.config.objects.build import build
 from aiexp.errors import CheckpointError, ConfigError, Stopped, SweepError
 from aiexp.rundir.directory import RunDirectory, new_name, refuse_odd_files
 from aiexp.rundir.weights import followed_word
@@ -130,6 +131,7 @@ def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
     from aiexp.sweep.hydra_sweep import HydraSweep
 
     directory = job.sweep
+    build(OmegaConf.to_container(first.config["tracker"], resolve=True))  # what it lacks is said once
     prepared = HydraSweep(overrides, job, first)
     now = define(overrides, job, first, prepared)
     planned = [(p.index, job.own(p.overrides), config_hash(p.composed)) for p in prepared.planned]

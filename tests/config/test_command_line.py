@@ -64,6 +64,7 @@ TYPED = [
     ("large", "'large' is not KEY=VALUE. | command line: large | fix: type model=large"),
     ("lrge", "'lrge' is not KEY=VALUE. Did you mean 'large'? | command line: lrge | fix: type KEY=VALUE"),
     ("seed==1", "'seed==1' has more than one '=' | command line: seed==1 | fix: type seed=1"),
+    ("outputs=a=b", "the value of 'outputs' cannot be read as it is | command line: outputs=a=b | fix: type 'outputs=\"a=b\"'"),
     ("seed=[1", "'seed=[1' is not KEY=VALUE | command line: seed=[1 | fix: quote it"),
     ("model=small,large", "'model' has several values, for one run | command line: model=small,large | fix: add -m"),
     ("seed=range(0,3)", "fix: add -m to run each of them"),

@@ -133,6 +133,18 @@ def test_commands_refuse_it_before_data_and_model_are_built(folder: Path, comman
     assert not list((folder / "outputs").glob("*/*"))
 
 
+def test_a_sweep_refuses_it_before_there_is_one(folder: Path) -> None:
+    words = [word for word in TINY if not word.startswith("tracker")]
+    ended = aiexp(
+        folder, "run", "-m", *words, "tracker=notify", "seed=1,2",
+        before=lambda: os.environ.pop(VARIABLE, None),
+    )  # fmt: skip
+    assert ended.code == 2, ended.stderr
+    [line] = ended.stderr.splitlines()
+    assert f"{VARIABLE} is not set" in line
+    assert not list((folder / "outputs").glob("*/*"))
+
+
 def test_a_run_that_fails_says_why(folder: Path, chat: Chat) -> None:
     words = [word for word in TINY if not word.startswith("tracker")]
     rate = ["task.optimizer.lr=1e30", "trainer.steps=9", "trainer.epochs=null"]
