@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from aiexp.dataset.draws import example_seeds
+from aiexp.dataset.draws import example_seeds, shuffled
 from aiexp.errors import ConfigError
 
 
@@ -93,6 +93,21 @@ def even_rows(
         chosen = np.lexsort((rows, shares))[:limit]
         rows, shares = rows[chosen], shares[chosen]
     return np.sort(rows)
+
+
+def few_of_each(labels: NDArray[np.int64], shots: int, seed: int) -> NDArray[np.int64]:
+    """Row numbers in ascending order: `shots` of each class drawn by a seed, all of a class that has fewer.
+
+    Fewer shots of the same seed lie among more.
+
+    Args:
+        labels: (N,) int64, the class of each row.
+        shots: Rows of a class.
+        seed: Of the draw.
+    """
+    order = shuffled(len(labels), seed, 0)
+    ranks = Ranks(int(labels.max(initial=0)) + 1)(labels[order])
+    return np.sort(order[ranks < shots])
 
 
 def even_subset(

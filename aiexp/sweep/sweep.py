@@ -161,8 +161,7 @@ def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
         raise Stopped(what, exit_code=error.result.exit_code, fix=fix) from None
     finally:
         lock.close()
-    lines = search_lines(directory, now.overrides, job.names)
-    for line in lines:
+    for line in (lines := search_lines(directory, now.overrides, job.names)):
         say(line)
     if lines:  # trials of earlier attempts count, and those that failed are not run again
         results = [e.result for e in ledger.entries().values() if e.result]

@@ -16,6 +16,7 @@ SETTINGS: dict[str, Any] = {
     "max_tokens": 32,
     "pad_multiple": 1,
     "limit": None,
+    "shots": None,
     "seed": 0,
     "num_workers": 0,
 }

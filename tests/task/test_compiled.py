@@ -69,6 +69,7 @@ CASES = [
     ("verses", ["task=char_lm"]),
     ("verses", ["task=char_lm", "model=lstm_lm"]),
     ("texts", ["task=bert_finetune", *STILL]),
+    ("texts", ["task=setfit", *STILL[:-1], "task.descriptions=null"]),
     ("own", ["task=dqn_cartpole"]),
     ("own", ["task=maml_sine"]),
     ("own", ["task=maml_fewshot", "dataset.batch_size=2"]),

@@ -63,6 +63,16 @@ def running_text(_: dict[str, Any]) -> Any:
     return Recalled({**remembered, "methods": [*methods, "bytes_per_token"]})
 
 
+def labelled_texts(_: dict[str, Any]) -> Any:
+    """What a run remembers of texts in two classes."""
+    attributes = {"class_names": ["negative", "positive"], "max_tokens": 9, "batch_size": 4}
+    methods = ["train_batches", "eval_batches", "fingerprint", "texts"]
+    answers = {"batches_per_epoch": 10, "class_counts": [20, 20]}
+    return Recalled(
+        {"attributes": attributes, "answers": answers, "examples": {"train": 40}, "methods": methods}
+    )
+
+
 # Words behind `task=`, and the data set that the task is built on.
 SHIPPED: dict[str, tuple[list[str], Callable[[dict[str, Any]], Any]]] = {
     "mnist_cnn": ([], pictures(28, 1)),
@@ -80,6 +90,7 @@ SHIPPED: dict[str, tuple[list[str], Callable[[dict[str, Any]], Any]]] = {
     "char_lm": ([], running_text),
     "char_lm model=lstm_lm": ([], running_text),
     "gpt_lm": (["model.positions=learned", "model.num_layers=2"], running_text),
+    "setfit": (["model=bert_tiny"], labelled_texts),
     "vector_classification": ([], own),
     "vector_regression": ([], own),
 }

@@ -42,7 +42,7 @@ def texts(optimizer: Any = SGD, **changes: Any) -> Made:
     splits = {s: test_text_classification.texts(n, i) for i, (s, n) in enumerate(SIZES.items())}
     dataset = TextDataset(
         splits=splits, class_names=task.class_names, source="generated", batch_size=16, eval_batch_size=5,
-        max_tokens=32, pad_multiple=1, limit=None, seed=0, num_workers=0,
+        max_tokens=32, pad_multiple=1, limit=None, shots=None, seed=0, num_workers=0,
     )  # fmt: skip
     dataset.tokenize(task.model.tokenizer, 32)
     return task, dataset

@@ -13,6 +13,7 @@ from torch import Tensor
 from aiexp.dataset.base import Batching
 from aiexp.dataset.loader import ordered_batches
 from aiexp.dataset.splits import SPLITS, check_split
+from aiexp.dataset.subset import few_of_each
 from aiexp.dataset.text.buckets import EpochBatches
 from aiexp.dataset.text.examples import NO_EXAMPLES, Examples, LabelledTexts, check_splits
 from aiexp.dataset.text.ragged import Ragged
@@ -30,12 +31,14 @@ class TextBatching(Batching):
             least one token of text.
         pad_multiple: Batches are padded to a multiple of this many tokens.
         limit: At most so many examples of each split, None for all.
+        shots: Training examples of each class, drawn by `seed`; None for all.
         num_workers: Processes that make batches; 0 makes them in the training process.
     """
 
     max_tokens: Annotated[int, Range(">= 3")]
     pad_multiple: PositiveInt
     limit: Annotated[int, Range(">= 2")] | None
+    shots: PositiveInt | None
     num_workers: NonNegativeInt
 
 
@@ -83,6 +86,8 @@ class TextDataset:
     ) -> None:
         self._column = column
         self._splits = {name: _limited(splits.get(name, NO_EXAMPLES), batching["limit"]) for name in SPLITS}
+        if (shots := batching["shots"]) is not None:
+            self._splits["train"] = few(self._splits["train"], shots, batching["seed"])
         check_splits(self._splits, class_names, source)
         self.class_names = list(class_names)
         self.num_classes = len(class_names)
@@ -214,6 +219,16 @@ def padded_batch(
     ids, mask = tokens.padded(rows, pad_multiple)
     arrays = {"input_ids": ids, "attention_mask": mask, "labels": examples.labels_at(rows), "index": rows}
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def few(examples: LabelledTexts, shots: int, seed: int) -> LabelledTexts:
+    """`shots` examples of each class, drawn by a seed."""
+    rows = few_of_each(examples.labels, shots, seed)
+    if len(rows) == len(examples):
+        return examples
+    if isinstance(examples, StoredExamples):
+        return examples.at(rows, f"{shots} shots by seed {seed}")
+    return examples.at(rows) if isinstance(examples, Examples) else examples
 
 
 def _limited(examples: LabelledTexts, limit: int | None) -> LabelledTexts:

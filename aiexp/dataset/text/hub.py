@@ -43,6 +43,7 @@ class HubBatching(DividedBatching):
                 "eval_split": "str",
                 "test_split": "str",
                 "limit": "None",
+                "shots": "None",
                 "num_workers": "Literal[0]",
                 "Trainer.steps": "int",
                 "Trainer.epochs": "None",

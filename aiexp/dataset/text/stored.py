@@ -81,7 +81,7 @@ def stored_examples(
         note_shared(source.name, split, count)
     texts = source.texts or StoredTexts(arrays["texts"], arrays["ends"])
     examples = {
-        split: StoredExamples(arrays, split, texts, arrays[f"rows-{split}"], limit=None)
+        split: StoredExamples(arrays, split, texts, arrays[f"rows-{split}"], chosen=None)
         for split in facts["splits"]
     }
     return examples, facts["class_names"]
@@ -96,13 +96,13 @@ class StoredExamples:
         split: Name of this one.
         texts: Of all splits.
         rows: (N,) int64, ascending: those of this split.
-        limit: How many rows it was limited to, None for all.
+        chosen: What is known of the choice of rows among all of the split; None: these are all.
     """
 
     def __init__(
-        self, arrays: StoredArrays, split: str, texts: Texts, rows: Array, limit: int | None
+        self, arrays: StoredArrays, split: str, texts: Texts, rows: Array, chosen: str | None
     ) -> None:
-        self.arrays, self.split, self.limit = arrays, split, limit
+        self.arrays, self.split, self.chosen = arrays, split, chosen
         self.rows = rows
         self.texts = SplitTexts(texts, rows)
         self._labels = arrays["labels"]
@@ -121,7 +121,7 @@ class StoredExamples:
 
     def class_counts(self, num_classes: int) -> NDArray[np.int64]:
         """(num_classes,) examples of each class."""
-        if self.limit is not None:
+        if self.chosen is not None:
             return np.bincount(self.labels, minlength=num_classes).astype(np.int64)
         return np.array(self.arrays.facts["splits"][self.split], np.int64)
 
@@ -133,14 +133,19 @@ class StoredExamples:
         parts = (order.between(start, start + _ROWS_AT_ONCE) for start in range(0, len(self), _ROWS_AT_ONCE))
         sizes = self.class_counts(len(self.arrays.facts["class_names"]))
         rows = even_rows(((part, self._labels[part].astype(np.int64)) for part in parts), sizes, limit)
-        return StoredExamples(self.arrays, self.split, self.texts.texts, HeldArray(rows), limit)
+        return StoredExamples(self.arrays, self.split, self.texts.texts, HeldArray(rows), str(limit))
+
+    def at(self, positions: NDArray[np.int64], chosen: str) -> "StoredExamples":
+        """The examples at (B,) ascending positions; `chosen` says how they were found."""
+        rows, said = self.rows[positions], f"{self.chosen}, {chosen}"
+        return StoredExamples(self.arrays, self.split, self.texts.texts, HeldArray(rows), said)
 
     def add_to(self, update: Callable[[bytes], None]) -> None:
         """Updates a digest by what changes with any text, label or their order."""
         update("\n".join(self._identity()).encode())
 
     def _identity(self) -> list[str]:
-        return [self.arrays.digest, self.arrays.facts["content"], self.split, str(self.limit)]
+        return [self.arrays.digest, self.arrays.facts["content"], self.split, str(self.chosen)]
 
     def tokens(self, tokenizer: Tokenizer, max_tokens: int) -> Ragged:
         """The texts as token numbers, made by all cores at the first start and found at later ones.

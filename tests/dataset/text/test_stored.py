@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,6 +106,39 @@ def test_a_limit_takes_the_same_examples_as_in_memory(limit: int) -> None:
     found = keep(given)["train"].limited(limit)
     assert list(found.texts) == expected.texts
     np.testing.assert_array_equal(found.class_counts(3), expected.class_counts(3))
+
+
+@pytest.mark.parametrize("shots", [1, 5, 10_000])
+def test_shots_are_the_same_examples_as_in_memory(shots: int, tokenizer: Tokenizer) -> None:
+    names, found = ["class 0", "class 1", "class 2"], dict[str, TextDataset]()
+    stored_splits, splits = (
+        keep({"train": some(700, 0)}),
+        split_as_needed({"train": some(700, 0)}, FRACTIONS, "x"),
+    )
+    for kind, those in {"memory": splits, "disk": stored_splits}.items():
+        settings = {**SETTINGS, "shots": shots}
+        found[kind] = TextDataset(splits=those, class_names=names, source="toys.csv", **settings)
+    assert list(found["disk"].texts("train")) == list(found["memory"].texts("train"))
+    whole = splits["train"].class_counts(3)
+    np.testing.assert_array_equal(found["disk"].class_counts(), np.minimum(whole, shots))
+    assert found["disk"].num_examples("eval") == len(splits["eval"]), "only training has shots"
+    other = TextDataset(
+        splits=stored_splits, class_names=names, source="toys.csv", **{**SETTINGS, "shots": shots, "seed": 1}
+    )
+    same_rows = list(other.texts("train")) == list(found["disk"].texts("train"))
+    assert same_rows == (shots > 700)
+    assert (other.fingerprint() == found["disk"].fingerprint()) == same_rows
+    widths = [
+        sorted(batch["attention_mask"].sum(1).tolist() for batch in tokenized(each, tokenizer))
+        for each in found.values()
+    ]
+    assert widths[0] == widths[1]
+
+
+def tokenized(dataset: TextDataset, tokenizer: Tokenizer) -> Iterator[dict[str, Any]]:
+    """The batches of an epoch."""
+    dataset.tokenize(tokenizer, 512)
+    return islice(dataset.train_batches(0), dataset.batches_per_epoch())
 
 
 def test_a_second_start_reads_no_row(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:

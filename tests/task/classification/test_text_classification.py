@@ -33,7 +33,7 @@ def make_dataset() -> TextDataset:
     splits = {"train": texts(48, 0), "eval": texts(12, 1), "test": texts(12, 2)}
     return TextDataset(
         splits=splits, class_names=list(WORDS), source="generated", batch_size=16, eval_batch_size=5,
-        max_tokens=32, pad_multiple=1, limit=None, seed=0, num_workers=0,
+        max_tokens=32, pad_multiple=1, limit=None, shots=None, seed=0, num_workers=0,
     )  # fmt: skip
 
 
