@@ -1,6 +1,6 @@
 """How a network is divided: into groups for optimizers, and into stages for sharding."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -24,6 +24,28 @@ def grouped(
         {"params": [p for p in members if p.ndim < 2], **(vectors or {}), "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
+
+
+def scaled_groups(parts: Sequence[tuple[Iterable[nn.Parameter], float]]) -> list[dict[str, Any]]:
+    """Groups of parts that learn at different rates, the fastest first, each rate as `lr_scale`.
+
+    Args:
+        parts: Parameters, and their factor on the learning rate of the optimizer.
+    """
+    groups: list[dict[str, Any]] = []
+    for scale in sorted({scale for _, scale in parts}, reverse=True):
+        members = [p for parameters, own in parts if own == scale for p in parameters]
+        groups += grouped(members, {"lr_scale": scale}, {"lr_scale": scale})
+    return groups
+
+
+def layer_holders(model: Any) -> list[nn.Module]:
+    """The modules of a network that hold a group of its `layer_groups` each, outer ones first."""
+    holders: dict[frozenset[int], nn.Module] = {}
+    for module in model.modules():
+        holders.setdefault(frozenset(map(id, module.parameters())), module)
+    groups = [frozenset(map(id, group)) for group in model.layer_groups() if group]
+    return [holders[group] for group in groups if group in holders]
 
 
 def stages(module: nn.Module) -> list[nn.Module]:

@@ -14,7 +14,7 @@ from aiexp.prediction.texts import Texts
 from aiexp.ranges import NonNegativeInt, Range, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.classification.report import BETTER, MATRIX, classification_report, score
-from aiexp.task.network_parts import grouped
+from aiexp.task.network_parts import layer_holders, scaled_groups
 from aiexp.task.report import Evaluation
 
 # Tensor letters: B batch, T tokens, C classes, H hidden size.
@@ -120,11 +120,7 @@ class TextClassification(Task):
 
     def shards(self) -> list[nn.Module]:
         """The modules that hold a group of layers each: the embeddings, every layer, the pooler."""
-        holders: dict[frozenset[int], nn.Module] = {}
-        for module in self.model.modules():  # outer ones first
-            holders.setdefault(frozenset(map(id, module.parameters())), module)
-        groups = [frozenset(map(id, group)) for group in self.model.layer_groups() if group]
-        return [holders[group] for group in groups if group in holders]
+        return layer_holders(self.model)
 
     def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One optimizer; weights of matrices decay, biases and norms do not."""
@@ -135,17 +131,8 @@ class TextClassification(Task):
         layers = [*self.model.layer_groups(), list(self.head.parameters())]
         # The pooler belongs to the top layer, and so does the head: both have depth 0.
         depths = [max(len(layers) - 3 - i, 0) for i in range(len(layers))]
-        groups: list[dict[str, Any]] = []
-        scales = sorted({self.layer_decay**d for d in depths}, reverse=True)
-        for scale in scales:
-            members = [
-                p
-                for d, layer in zip(depths, layers, strict=True)
-                for p in layer
-                if self.layer_decay**d == scale
-            ]
-            groups += grouped(members, {"lr_scale": scale}, {"lr_scale": scale})
-        return groups
+        rates = [self.layer_decay**depth for depth in depths]
+        return scaled_groups(list(zip(layers, rates, strict=True)))
 
     def inputs(self) -> Texts:
         """Texts, cut to what the model and the data set of the training take."""
