@@ -98,7 +98,8 @@ class WordEmbedding(nn.Module):
         self.characters = nn.Embedding(num_characters, self.character_size)
         if not self.words.weight.is_meta:
             for table in (self.words, self.characters):
-                nn.init.uniform_(table.weight, -1, 1).mul_((3 / table.embedding_dim) ** 0.5)
+                bound = (3 / table.embedding_dim) ** 0.5  # as Ma & Hovy 2016, section 3.1
+                nn.init.uniform_(table.weight, -bound, bound)
 
     def forward(self, words: Tensor, characters: Tensor) -> Tensor:
         """(B, W) and (B, W, C) int64 to (B, W, E)."""
