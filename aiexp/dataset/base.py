@@ -143,6 +143,30 @@ class LanguageData(Dataset, Protocol):
         ...
 
 
+class TaggingData(Sized, Protocol):
+    """Tagged sentences: `aiexp.dataset.tagging.dataset.TaggingDataset`, or any other with these members."""
+
+    tag_names: list[str]  # of training, in the order of their labels
+    scheme: str  # "plain", or how tags make spans: "iob2", "iobes"
+    max_tokens: int  # longest row
+
+    def tokenize(self, encoding: Any) -> None:
+        """Makes what a model reads, once, before the first batch is asked for: an `Encoding`."""
+        ...
+
+    def word_counts(self) -> Mapping[str, int]:
+        """How often each word occurs in training."""
+        ...
+
+    def words(self, split: str, sentence: int) -> list[str]:
+        """The words of a sentence, by a batch's `index`."""
+        ...
+
+    def tags(self, split: str, sentence: int) -> list[str]:
+        """Its tags, those too that do not occur in training."""
+        ...
+
+
 class ImageData(Sized, Protocol):
     """Labelled images: `aiexp.dataset.image.dataset.ImageDataset`, or any other with these members."""
 

@@ -42,7 +42,8 @@ def scaled_groups(parts: Sequence[tuple[Iterable[nn.Parameter], float]]) -> list
 def layer_holders(model: Any) -> list[nn.Module]:
     """The modules of a network that hold a group of its `layer_groups` each, outer ones first."""
     holders: dict[frozenset[int], nn.Module] = {}
-    for module in model.modules():
+    # A list of one layer holds what that layer does, and cannot be called.
+    for module in (part for part in model.modules() if type(part).forward is not nn.Module.forward):
         holders.setdefault(frozenset(map(id, module.parameters())), module)
     groups = [frozenset(map(id, group)) for group in model.layer_groups() if group]
     return [holders[group] for group in groups if group in holders]

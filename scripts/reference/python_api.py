@@ -31,6 +31,7 @@ PARTS = {
                 "TextData",
                 "VectorData",
                 "LanguageData",
+                "TaggingData",
                 "FewShotData",
                 "EnvironmentData",
                 "UnpairedData",

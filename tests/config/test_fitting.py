@@ -22,6 +22,11 @@ TASKS = list(builtin_dirs().options()["task"])
             ["task=char_lm", "dataset=movie_reviews"],
             "learns from running text, dataset movie_reviews has texts",
         ),
+        (
+            ["task=token_tagging", "dataset=movie_reviews"],
+            "learns from tagged sentences, dataset movie_reviews",
+        ),
+        (["task=bert_finetune", "model=bilstm"], "takes models for text, model bilstm is for tagging"),
         (["task=bert_finetune", "model=gpt_small"], "takes models for text, model gpt_small is for language"),
         (["task=dqn_cartpole", "dataset=glyphs"], "learns from environments, dataset glyphs has episodes"),
         (["task=dqn_cartpole", "model=mnist_cnn"], "model mnist_cnn is for pictures"),

@@ -15,6 +15,7 @@ from aiexp.experiment import Experiment
 from aiexp.task.contract import training_batches
 from aiexp.trainer.stepper import Stepper
 from tests.dataset.language.text import verses
+from tests.dataset.tagging.sentences import columns, names
 
 pytestmark = pytest.mark.slow  # 5 to 20 s each
 
@@ -47,10 +48,12 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]
         csv.writer(file).writerows([["text", "label"], *words])
     grey = ["dataset.channels=1", "dataset.image_size=28", "dataset.mean=[0.5]", "dataset.std=[0.5]"]
     (tmp_path / "verses.txt").write_text(verses(99), "utf-8")
+    (tmp_path / "names.conll").write_text(columns(names(99)), "utf-8")
     return {
         "verses": [
             "dataset=text_file", f"dataset.train_file={tmp_path / 'verses.txt'}", "dataset.context=16",
         ],
+        "names": ["dataset=tagged_files", f"dataset.train_file={tmp_path / 'names.conll'}"],
         "digits": ["dataset=image_folder", f"dataset.train_folder={tmp_path / 'digits'}", *grey],
         "pairs": [
             "dataset=unpaired_folders", f"dataset.folder={tmp_path / 'pairs'}", "dataset.image_size=32",
@@ -70,6 +73,8 @@ CASES = [
     ("verses", ["task=char_lm", "model=lstm_lm"]),
     ("texts", ["task=bert_finetune", *STILL]),
     ("texts", ["task=setfit", *STILL[:-1], "task.descriptions=null"]),
+    ("names", ["task=token_tagging", *STILL, "task.crf=true"]),
+    ("names", ["task=token_tagging", "model=bilstm", "model.dropout=0", "task.dropout=0"]),
     ("own", ["task=dqn_cartpole"]),
     ("own", ["task=maml_sine"]),
     ("own", ["task=maml_fewshot", "dataset.batch_size=2"]),

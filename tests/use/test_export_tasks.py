@@ -1,5 +1,6 @@
 """The networks of every shipped task as programs: read back without our code, they are the task's own."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,14 @@ def labelled_texts(_: dict[str, Any]) -> Any:
     )
 
 
+def tagged(_: dict[str, Any]) -> Any:
+    """What a run remembers of tagged sentences; the vocabulary of words lies among the run's own files."""
+    attributes = {"tag_names": ["B-X", "I-X", "O"], "scheme": "iob2", "max_tokens": 9, "batch_size": 4}
+    methods = ["train_batches", "eval_batches", "fingerprint", "word_counts", "words", "tags"]
+    remembered = {"attributes": attributes, "answers": {"batches_per_epoch": 10}, "examples": {"train": 40}}
+    return Recalled({**remembered, "methods": methods})
+
+
 # Words behind `task=`, and the data set that the task is built on.
 SHIPPED: dict[str, tuple[list[str], Callable[[dict[str, Any]], Any]]] = {
     "mnist_cnn": ([], pictures(28, 1)),
@@ -91,6 +100,8 @@ SHIPPED: dict[str, tuple[list[str], Callable[[dict[str, Any]], Any]]] = {
     "char_lm model=lstm_lm": ([], running_text),
     "gpt_lm": (["model.positions=learned", "model.num_layers=2"], running_text),
     "setfit": (["model=bert_tiny"], labelled_texts),
+    "token_tagging": (["model=bert_tiny", "model.num_layers=1"], tagged),
+    "token_tagging model=bilstm": (["task.crf=true"], tagged),
     "vector_classification": ([], own),
     "vector_regression": ([], own),
 }
@@ -112,6 +123,7 @@ def made(name: str, folder: Path) -> Any:
     torch.manual_seed(0)
     words = {"?": 0} | {letter: number for number, letter in enumerate("abcdefgh", 1)}
     Tokenizer(models.BPE(vocab=words, merges=[], unk_token="?")).save(str(folder / "tokenizer.json"))
+    (folder / "vocabulary.json").write_text(json.dumps({"words": ["a", "dog"], "characters": list("adgo")}))
     with carried_by(folder):
         return build_task(config, dataset(config)).eval()
 

