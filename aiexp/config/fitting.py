@@ -11,12 +11,14 @@ LEARNS_FROM = {
     "numbers and tables": "numbers",
     "text": "texts",
     "language models": "running text",
+    "pretraining": "running text",
     "pictures": "pictures",
     "generating pictures": "pictures",
     "reinforcement learning": "environments",
     "few-shot and meta-learning": "episodes",
 }
 MODELS_OF = {
+    "pretraining": ("text",),
     "pictures": ("few-shot and meta-learning",),
     "few-shot and meta-learning": ("pictures",),
 }

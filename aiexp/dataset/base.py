@@ -133,6 +133,10 @@ class LanguageData(Dataset, Protocol):
         """Makes token numbers of the text, once, before the first batch is asked for."""
         ...
 
+    def row(self, split: str) -> Any:
+        """(N,) the token numbers of a split in order, an `aiexp.storage.array.Array`."""
+        ...
+
     def characters_per_token(self, split: str) -> float:
         """Length of the text of a split in characters by its length in tokens."""
         ...

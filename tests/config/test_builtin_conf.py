@@ -38,6 +38,7 @@ def head_of(option: Option) -> Header:
 TASK_OF = {
     "numbers and tables": "vector_classification",
     "language models": "char_lm",
+    "pretraining": "mlm_pretrain",
     "pictures": "mnist_cnn",
     "generating pictures": "dcgan",
     "reinforcement learning": "dqn_cartpole",

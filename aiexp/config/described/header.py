@@ -15,6 +15,7 @@ FACTS = ("Data", "Time", "Expected", "Command")
 FIELDS = {
     "text": "text",
     "language": "language models",
+    "pretraining": "pretraining",
     "image": "pictures",
     "adversarial": "generating pictures",
     "control": "reinforcement learning",
