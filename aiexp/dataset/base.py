@@ -133,16 +133,20 @@ class LanguageData(Dataset, Protocol):
         """Makes token numbers of the text, once, before the first batch is asked for."""
         ...
 
-    def row(self, split: str) -> Any:
-        """(N,) the token numbers of a split in order, an `aiexp.storage.array.Array`."""
-        ...
-
     def characters_per_token(self, split: str) -> float:
         """Length of the text of a split in characters by its length in tokens."""
         ...
 
     def bytes_per_token(self, split: str) -> float:
         """The same in bytes of UTF-8."""
+        ...
+
+
+class TokenData(LanguageData, Protocol):
+    """Running text whose tokens are counted too: `LanguageDataset`, or any other with these members."""
+
+    def row(self, split: str) -> Any:
+        """(N,) the token numbers of a split in order, an `aiexp.storage.array.Array`."""
         ...
 
 

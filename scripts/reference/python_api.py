@@ -31,6 +31,7 @@ PARTS = {
                 "TextData",
                 "VectorData",
                 "LanguageData",
+                "TokenData",
                 "FewShotData",
                 "EnvironmentData",
                 "UnpairedData",

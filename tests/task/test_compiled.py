@@ -68,6 +68,7 @@ CASES = [
     ("pairs", ["task=cyclegan"]),
     ("verses", ["task=char_lm"]),
     ("verses", ["task=char_lm", "model=lstm_lm"]),
+    ("verses", ["task=mlm_pretrain", *STILL[:3], "dataset.vocabulary=wordpiece"]),
     ("texts", ["task=bert_finetune", *STILL]),
     ("own", ["task=dqn_cartpole"]),
     ("own", ["task=maml_sine"]),

@@ -60,7 +60,7 @@ def running_text(_: dict[str, Any]) -> Any:
     attributes = {"batch_size": 4, "eval_batch_size": 4, "context": 5}
     methods = ["train_batches", "eval_batches", "fingerprint", "make_tokenizer", "characters_per_token"]
     remembered = {"attributes": attributes, "answers": {"batches_per_epoch": 10}, "examples": {"train": 40}}
-    return Recalled({**remembered, "methods": [*methods, "bytes_per_token"]})
+    return Recalled({**remembered, "methods": [*methods, "bytes_per_token", "row"]})
 
 
 # Words behind `task=`, and the data set that the task is built on.
@@ -80,6 +80,7 @@ SHIPPED: dict[str, tuple[list[str], Callable[[dict[str, Any]], Any]]] = {
     "char_lm": ([], running_text),
     "char_lm model=lstm_lm": ([], running_text),
     "gpt_lm": (["model.positions=learned", "model.num_layers=2"], running_text),
+    "mlm_pretrain": (["model=bert_tiny"], running_text),
     "vector_classification": ([], own),
     "vector_regression": ([], own),
 }

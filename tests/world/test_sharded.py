@@ -26,6 +26,7 @@ from tests.ranks import together
 from tests.task.classification import test_image_classification, test_text_classification
 from tests.task.images import stripes
 from tests.task.language import test_language_modeling
+from tests.task.pretraining import test_masked_language_modeling
 from tests.toys import make_hardware
 from tests.world.test_parity import Made
 
@@ -59,12 +60,17 @@ def running_text() -> Made:
     return test_language_modeling.make(Path(tempfile.mkdtemp()), optimizer=SGD)
 
 
+def masked_text() -> Made:
+    return test_masked_language_modeling.make(Path(tempfile.mkdtemp()), optimizer=SGD, next_sentence=True)
+
+
 CASES: dict[str, tuple[Callable[[], Made], int, float | None]] = {  # how, micro-batches, clip
     "texts": (texts, 1, None),
     "accumulated and clipped": (texts, 3, 0.5),
     "Adam, frozen layers": (partial(texts, optimizer=ADAM, frozen_layers=2, layer_decay=0.8), 1, 1.0),
     "images": (images, 1, 1.0),
     "running text": (running_text, 2, 1.0),
+    "masked text": (masked_text, 1, 1.0),
 }
 BATCH_NORM = FastCnn(channels=1, image_size=28, widths=(8, 8, 8), scale=0.1)
 HALF: dict[str, tuple[Callable[[], Made], int, float | None]] = {

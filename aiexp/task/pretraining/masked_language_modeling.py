@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from aiexp.dataset.base import Dataset, LanguageData
+from aiexp.dataset.base import Dataset, TokenData
 from aiexp.errors import ConfigError
 from aiexp.model.text.masked_head import MaskedHead, MaskedLogits
 from aiexp.prediction.masked_texts import MaskedBatch, MaskedTexts
@@ -89,7 +89,7 @@ class MaskedLanguageModeling(Task):
         self,
         *,
         model: MaskedEncoder,
-        dataset: LanguageData,
+        dataset: TokenData,
         optimizer: OptimizerFactory,
         masking: Masking,
         next_sentence: bool,
@@ -107,7 +107,7 @@ class MaskedLanguageModeling(Task):
         if self.max_tokens > model.max_tokens:
             raise ConfigError(
                 f"the model reads {model.max_tokens} tokens, and a sequence has {self.max_tokens}",
-                where="LanguageDataset.context", fix=f"dataset.context={model.max_tokens - extra}",
+                where="TokenDataset.context", fix=f"dataset.context={model.max_tokens - extra}",
             )  # fmt: skip
         dataset.tokenize(self.tokenizer)
         self.model: Any = model
@@ -142,20 +142,20 @@ class MaskedLanguageModeling(Task):
         return self.masking(sequences, self.kinds, number, STREAMS[split])
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Logits (B, K, V) float32 at the places of a batch; and (B, 2): do its segments belong together."""
+        """Logits (B * K, V) float32 at the places of a batch; and (B, 2): do its segments belong together."""
         hidden = self.model(batch["input_ids"], batch.get("attention_mask"), batch.get("segments"))
         places = batch["places"].unsqueeze(2).expand(-1, -1, hidden.shape[2])
-        logits = self.head(hidden.gather(1, places), self.model.embedding.word.weight).float()
+        found = hidden.gather(1, places).flatten(0, 1)  # (B * K, H); what the head gives must not be a view
+        logits = self.head(found, self.model.embedding.word.weight).float()
         return logits, None if self.next_head is None else self.next_head(self.model.pool(hidden)).float()
 
     def train_step(self, batch: dict[str, Tensor]) -> Iterator[Update]:
         """One update: cross entropy over the hidden tokens, and over pairs."""
         logits, following = self(batch)
-        targets = batch["targets"]
-        hidden = targets != IGNORED
+        targets, hidden = batch["targets"].flatten(), batch["targets"] != IGNORED
         count = hidden.sum().clamp(min=1)
-        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
-        metrics = {"accuracy": (logits.detach().argmax(2) == targets).sum() / count}
+        loss = F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum")
+        metrics = {"accuracy": (logits.detach().argmax(1) == targets).sum() / count}
         if following is not None:
             each = F.cross_entropy(following, batch["is_next"], reduction="none")  # (B,)
             loss = loss + (each * hidden.sum(1)).sum()
@@ -172,7 +172,7 @@ class MaskedLanguageModeling(Task):
 
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """Loss and accuracy over the hidden tokens of a split, always the same, beside those of guesses."""
-        guesses = self.guesses(cast(LanguageData, dataset))
+        guesses = self.guesses(cast(TokenData, dataset))
         parts = [
             self.counted(batch, whole, guesses)
             for batch, whole in self.world.dealt(self.hidden(dataset, split))
@@ -203,20 +203,23 @@ class MaskedLanguageModeling(Task):
         """Sums over a batch: loss, right answers of the network and of guesses, places; of pairs likewise."""
         logits, following = self(self.to_device(batch))
         targets = batch["targets"]
-        loss = F.cross_entropy(
-            logits.flatten(0, 1), targets.flatten().to(logits.device), ignore_index=IGNORED, reduction="sum"
-        )
+        truth = targets.flatten().to(logits.device)
+        loss = F.cross_entropy(logits, truth, ignore_index=IGNORED, reduction="sum")
         before = whole.gather(1, (batch["places"] - 1).clamp(min=0))  # what stood to the left, hidden or not
-        answers = [logits.argmax(2).cpu(), torch.tensor(guesses.unigram), guesses.bigrams[before]]
+        answers = [
+            logits.argmax(1).cpu().view_as(targets),
+            torch.tensor(guesses.unigram),
+            guesses.bigrams[before],
+        ]
         right = [float((answer == targets).sum()) for answer in answers]
         sums = [loss.item(), *right, float((targets != IGNORED).sum())]
         if following is None:
             return [*sums, 0.0, 0.0, 0.0]
-        truth = batch["is_next"]
-        next_loss = F.cross_entropy(following, truth.to(following.device), reduction="sum").item()
-        return [*sums, next_loss, float((following.argmax(1).cpu() == truth).sum()), float(len(truth))]
+        is_next = batch["is_next"]
+        next_loss = F.cross_entropy(following, is_next.to(following.device), reduction="sum").item()
+        return [*sums, next_loss, float((following.argmax(1).cpu() == is_next).sum()), float(len(is_next))]
 
-    def guesses(self, dataset: LanguageData) -> Guesses:
+    def guesses(self, dataset: TokenData) -> Guesses:
         """Those of the training part, counted once."""
         row = dataset.row("train")
         if self._guesses is None or self._guesses[0] is not row:
@@ -231,7 +234,8 @@ class MaskedLanguageModeling(Task):
             name: value[: self.num_samples] for name, value in next(self.hidden(dataset, split))[0].items()
         }
         logits, _ = self(self.to_device(batch))
-        return {SAMPLES: sample_table(batch, logits.cpu(), self.tokenizer, self.kinds, self.num_fillings)}
+        logits = logits.cpu().view(*batch["places"].shape, -1)
+        return {SAMPLES: sample_table(batch, logits, self.tokenizer, self.kinds, self.num_fillings)}
 
     def inputs(self) -> MaskedTexts:
         """Texts with masks, as long as the sequences of the training."""
@@ -241,7 +245,8 @@ class MaskedLanguageModeling(Task):
         """The most probable fillings of each mask, each by itself."""
         places = batch.tensors["places"]
         logits, _ = self(batch.tensors | {"places": places.clamp(min=0)})
-        rows = zip(batch.tensors["input_ids"].tolist(), places.tolist(), logits.cpu(), strict=True)
+        each = logits.cpu().view(*places.shape, -1)
+        rows = zip(batch.tensors["input_ids"].tolist(), places.tolist(), each, strict=True)
         return [prediction(*row, self.tokenizer, batch.top_k) for row in rows]
 
     def networks(self) -> dict[str, Network]:
