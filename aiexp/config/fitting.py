@@ -12,6 +12,7 @@ LEARNS_FROM = {
     "text": "texts",
     "language models": "running text",
     "tagging": "tagged sentences",
+    "pretraining": "running text",
     "pictures": "pictures",
     "generating pictures": "pictures",
     "reinforcement learning": "environments",
@@ -19,6 +20,7 @@ LEARNS_FROM = {
 }
 MODELS_OF = {
     "tagging": ("text",),
+    "pretraining": ("text",),
     "pictures": ("few-shot and meta-learning",),
     "few-shot and meta-learning": ("pictures",),
 }

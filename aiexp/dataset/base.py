@@ -167,6 +167,14 @@ class TaggingData(Sized, Protocol):
         ...
 
 
+class TokenData(LanguageData, Protocol):
+    """Running text whose tokens are counted too: `LanguageDataset`, or any other with these members."""
+
+    def row(self, split: str) -> Any:
+        """(N,) the token numbers of a split in order, an `aiexp.storage.array.Array`."""
+        ...
+
+
 class ImageData(Sized, Protocol):
     """Labelled images: `aiexp.dataset.image.dataset.ImageDataset`, or any other with these members."""
 

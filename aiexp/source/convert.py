@@ -2,14 +2,17 @@
 
 import gzip
 import json
+import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from aiexp.source.failure import SourceFailed
 from aiexp.source.idx import write_idx
 
+_ADDRESS = re.compile(r"\S@\S+\.\w")
 _CIFAR_SIZES = (3, 32, 32)  # channels, height, width
 
 
@@ -22,6 +25,7 @@ def convert(name: str, members: tuple[str, ...], folder: Path) -> None:
     steps: dict[str, Callable[[tuple[str, ...], Path], None]] = {
         "gunzip": _gunzip,
         "cifar_strips": _cifar_strips,
+        "conversations": _conversations,
     }
     try:
         steps[name](members, folder)
@@ -42,6 +46,19 @@ def _cifar_strips(members: tuple[str, ...], folder: Path) -> None:
         strips = [folder / m for m in members if m.startswith(strip) and m.endswith(".png")]
         labels = bytes(json.loads((folder / f"{word}_lables.json").read_bytes()))
         write_cifar(folder, part, _strip_pixels(strips), labels)
+
+
+def _conversations(members: tuple[str, ...], folder: Path) -> None:
+    """JSON of conversations as text: a line a turn, an empty one between two; turns with addresses go."""
+    (path,) = [folder / name for name in members]
+    conversations: dict[str, Any] = json.loads(path.read_bytes())
+    texts: list[str] = []
+    for conversation in conversations.values():
+        turns = [" ".join(part["text"] for part in turn) for turn in conversation["messages"]]
+        lines = [" ".join(turn.split()) for turn in turns if not _ADDRESS.search(turn)]
+        texts.append("\n".join(line for line in lines if line))
+    with path.with_name("conversations.txt").open("xb") as file:
+        file.write(("\n\n".join(filter(None, texts)) + "\n").encode())
 
 
 def _strip_pixels(paths: list[Path]) -> Iterator[bytes]:

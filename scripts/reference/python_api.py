@@ -32,6 +32,7 @@ PARTS = {
                 "VectorData",
                 "LanguageData",
                 "TaggingData",
+                "TokenData",
                 "FewShotData",
                 "EnvironmentData",
                 "UnpairedData",

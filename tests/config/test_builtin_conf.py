@@ -39,6 +39,7 @@ TASK_OF = {
     "numbers and tables": "vector_classification",
     "language models": "char_lm",
     "tagging": "token_tagging",
+    "pretraining": "mlm_pretrain",
     "pictures": "mnist_cnn",
     "generating pictures": "dcgan",
     "reinforcement learning": "dqn_cartpole",

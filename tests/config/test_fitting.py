@@ -27,6 +27,8 @@ TASKS = list(builtin_dirs().options()["task"])
             "learns from tagged sentences, dataset movie_reviews",
         ),
         (["task=bert_finetune", "model=bilstm"], "takes models for text, model bilstm is for tagging"),
+        (["task=mlm_pretrain", "dataset=movie_reviews"], "learns from running text"),
+        (["task=mlm_pretrain", "model=gpt_small"], "takes models for pretraining, model gpt_small is for"),
         (["task=bert_finetune", "model=gpt_small"], "takes models for text, model gpt_small is for language"),
         (["task=dqn_cartpole", "dataset=glyphs"], "learns from environments, dataset glyphs has episodes"),
         (["task=dqn_cartpole", "model=mnist_cnn"], "model mnist_cnn is for pictures"),

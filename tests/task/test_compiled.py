@@ -71,6 +71,7 @@ CASES = [
     ("pairs", ["task=cyclegan"]),
     ("verses", ["task=char_lm"]),
     ("verses", ["task=char_lm", "model=lstm_lm"]),
+    ("verses", ["task=mlm_pretrain", *STILL[:3], "dataset.vocabulary=wordpiece"]),
     ("texts", ["task=bert_finetune", *STILL]),
     ("texts", ["task=setfit", *STILL[:-1], "task.descriptions=null"]),
     ("names", ["task=token_tagging", *STILL, "task.crf=true"]),

@@ -61,7 +61,7 @@ def running_text(_: dict[str, Any]) -> Any:
     attributes = {"batch_size": 4, "eval_batch_size": 4, "context": 5, "has_documents": False}
     methods = ["train_batches", "eval_batches", "fingerprint", "make_tokenizer", "characters_per_token"]
     remembered = {"attributes": attributes, "answers": {"batches_per_epoch": 10}, "examples": {"train": 40}}
-    return Recalled({**remembered, "methods": [*methods, "bytes_per_token"]})
+    return Recalled({**remembered, "methods": [*methods, "bytes_per_token", "row"]})
 
 
 def labelled_texts(_: dict[str, Any]) -> Any:
@@ -102,6 +102,7 @@ SHIPPED: dict[str, tuple[list[str], Callable[[dict[str, Any]], Any]]] = {
     "setfit": (["model=bert_tiny"], labelled_texts),
     "token_tagging": (["model=bert_tiny", "model.num_layers=1"], tagged),
     "token_tagging model=bilstm": (["task.crf=true"], tagged),
+    "mlm_pretrain": (["model=bert_tiny"], running_text),
     "vector_classification": ([], own),
     "vector_regression": ([], own),
 }

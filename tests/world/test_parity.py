@@ -23,6 +23,8 @@ from tests.task.episodes import episodes
 from tests.task.few_shot import test_maml, test_protonet
 from tests.task.images import stripes
 from tests.task.language import test_language_modeling
+from tests.task.pretraining import test_masked_language_modeling
+from tests.task.pretraining.test_masking import masking
 from tests.task.regression import test_vector as test_regression
 from tests.task.tagging import test_token_tagging
 from tests.toys import Adversaries, Linear, Points, make_hardware, weights
@@ -81,6 +83,14 @@ def tagged() -> Made:
     return test_token_tagging.make(Path(tempfile.mkdtemp()), model, crf=True, optimizer=SGD)
 
 
+def masked_text(**changes: Any) -> Made:
+    """Whole words and pairs: sequences have different numbers of hidden tokens."""
+    hidden = masking(rate=0.3, whole_words=True)
+    return test_masked_language_modeling.make(
+        Path(tempfile.mkdtemp()), optimizer=SGD, masking=hidden, **changes
+    )
+
+
 def vectors() -> Made:
     return test_vector.make(test_vector.blobs(batch_size=5), optimizer=SGD, label_smoothing=0.1)
 
@@ -112,6 +122,8 @@ CASES: dict[str, tuple[Callable[[], Made], int, float | None]] = {  # how, micro
     "texts": (texts, 2, 1.0),
     "running text": (running_text, 2, 1.0),
     "tagged": (tagged, 2, 1.0),
+    "masked text": (masked_text, 2, 1.0),
+    "masked text in pairs": (partial(masked_text, next_sentence=True), 1, 1.0),
     "vectors": (vectors, 1, 1.0),
     "numbers": (numbers, 2, None),
     "MAML": (partial(maml, "maml"), 1, None),

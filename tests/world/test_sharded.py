@@ -26,6 +26,7 @@ from tests.ranks import together
 from tests.task.classification import test_image_classification, test_text_classification
 from tests.task.images import stripes
 from tests.task.language import test_language_modeling
+from tests.task.pretraining import test_masked_language_modeling
 from tests.task.tagging import test_token_tagging
 from tests.toys import make_hardware
 from tests.world.test_parity import Made
@@ -64,6 +65,10 @@ def tagged(model: Callable[[], Any]) -> Made:
     return test_token_tagging.make(Path(tempfile.mkdtemp()), model, crf=True, optimizer=SGD)
 
 
+def masked_text() -> Made:
+    return test_masked_language_modeling.make(Path(tempfile.mkdtemp()), optimizer=SGD, next_sentence=True)
+
+
 CASES: dict[str, tuple[Callable[[], Made], int, float | None]] = {  # how, micro-batches, clip
     "texts": (texts, 1, None),
     "accumulated and clipped": (texts, 3, 0.5),
@@ -72,6 +77,7 @@ CASES: dict[str, tuple[Callable[[], Made], int, float | None]] = {  # how, micro
     "running text": (running_text, 2, 1.0),
     "tagged, a frozen pooler": (partial(tagged, test_token_tagging.bert), 1, 1.0),
     "tagged, a BiLSTM": (partial(tagged, test_token_tagging.bilstm), 1, None),
+    "masked text": (masked_text, 1, 1.0),
 }
 BATCH_NORM = FastCnn(channels=1, image_size=28, widths=(8, 8, 8), scale=0.1)
 HALF: dict[str, tuple[Callable[[], Made], int, float | None]] = {

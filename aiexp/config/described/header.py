@@ -16,6 +16,7 @@ FIELDS = {
     "text": "text",
     "language": "language models",
     "tagging": "tagging",
+    "pretraining": "pretraining",
     "image": "pictures",
     "adversarial": "generating pictures",
     "control": "reinforcement learning",

@@ -32,8 +32,8 @@ class Windows(Batching):
 
     Args:
         context: T, tokens that a prediction can be made from at most.
-        vocabulary: "characters", "bpe", or where a tokenizer is; see `make_tokenizer`.
-        vocab_size: Tokens that vocabulary "bpe" learns at most: the 256 bytes and pairs.
+        vocabulary: "characters", "bpe", "wordpiece", or where a tokenizer is; see `make_tokenizer`.
+        vocab_size: Tokens that vocabulary "bpe" learns at most (the 256 bytes and pairs), or "wordpiece".
     """
 
     context: PositiveInt
@@ -115,6 +115,14 @@ class LanguageDataset:
         """The same in bytes of UTF-8."""
         tokens = self._tokenized(split)
         return tokens.num_bytes / len(tokens.row)
+
+    def row(self, split: str) -> Array:
+        """(N,) the token numbers of `split`, in order.
+
+        Raises:
+            DataError: `tokenize` was not called.
+        """
+        return self._tokenized(split).row
 
     def train_batches(self, start: int) -> Iterator[dict[str, Tensor]]:
         """Endless training batches, beginning with batch number `start`.

@@ -1,4 +1,4 @@
-"""Vocabularies of language models: characters, byte pairs learned from the text, or one that there is."""
+"""Vocabularies of running text: characters, byte pairs or word pieces learned from it, or one there is."""
 
 import json
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from aiexp.dataset.language.running_text import SEPARATOR, Part, cut_at_lines, documents_of
+from aiexp.dataset.language.wordpiece import wordpiece_tokenizer
 from aiexp.errors import DataError, nearest
 from aiexp.rundir.file import MODEL
 from aiexp.source.prepared import prepared
@@ -19,7 +20,7 @@ from aiexp.text.terminal import say
 
 # Part of every key: raise it when another tokenizer is made of the same text.
 _VERSION = 1
-CHARACTERS, BPE = "characters", "bpe"
+CHARACTERS, BPE, WORDPIECE = "characters", "bpe", "wordpiece"
 FILE = "tokenizer.json"
 # Stands for characters that the training part has not; it is Unicode's own sign for that.
 UNKNOWN = "\ufffd"
@@ -36,28 +37,35 @@ def make_tokenizer(part: Part, vocabulary: str, vocab_size: int) -> Tokenizer:
 
     Args:
         part: What it is made of.
-        vocabulary: "characters", "bpe", or the path of a run or folder with tokenizer.json, or of that file.
-        vocab_size: Tokens of byte pairs.
+        vocabulary: "characters", "bpe", "wordpiece", or the path of a run or folder with tokenizer.json, or
+            of that file.
+        vocab_size: Tokens of byte pairs and word pieces.
 
     Raises:
         DataError: there is no such tokenizer.
     """
-    if vocabulary not in (CHARACTERS, BPE):
+    if vocabulary not in (CHARACTERS, BPE, WORDPIECE):
         return read_tokenizer(vocabulary)
-    kind = {"kind": vocabulary, "vocab_size": vocab_size if vocabulary == BPE else None}
+    kind = {"kind": vocabulary, "vocab_size": None if vocabulary == CHARACTERS else vocab_size}
     key = {"version": _VERSION, "part": part.key(), **kind}
     made = prepared("vocabulary", key, part.text.name, partial(_prepare, part, vocabulary, vocab_size))
     text = made["tokenizer"].between(0, len(made["tokenizer"])).tobytes().decode()
     tokenizer = Tokenizer.from_str(text)
     size = tokenizer.get_vocab_size()
-    if vocabulary == BPE and size < vocab_size:
+    if vocabulary != CHARACTERS and size < vocab_size:
         say(f"note: the text gives {size:,} tokens, fewer than vocab_size={vocab_size:,}")
+    if vocabulary != CHARACTERS and size > vocab_size:
+        say(f"note: its characters alone are {size:,} tokens, more than vocab_size={vocab_size:,}")
     return tokenizer
 
 
 def _prepare(part: Part, vocabulary: str, vocab_size: int, writer: ArraysWriter) -> dict[str, Any]:
-    made = character_tokenizer(part) if vocabulary == CHARACTERS else bpe_tokenizer(part, vocab_size)
-    if part.text.documents != "none":
+    if vocabulary == CHARACTERS:
+        made = character_tokenizer(part)
+    else:
+        learn = bpe_tokenizer if vocabulary == BPE else wordpiece_tokenizer
+        made = learn(part, vocab_size)
+    if part.text.documents != "none" and vocabulary != WORDPIECE:  # which has [SEP], and begins otherwise
         begin_with_end(made)
     writer.array("tokenizer", np.uint8).append(np.frombuffer(made.to_str().encode(), np.uint8))
     return {}
@@ -137,8 +145,9 @@ def read_tokenizer(name: str) -> Tokenizer:
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise DataError(
-            f"there is no vocabulary '{name}'.{nearest(name, (CHARACTERS, BPE))}", where=f"vocabulary={name}",
-            fix="characters, bpe, or a run of a language model, or a folder with tokenizer.json",
+            f"there is no vocabulary '{name}'.{nearest(name, (CHARACTERS, BPE, WORDPIECE))}",
+            where=f"vocabulary={name}",
+            fix="characters, bpe, wordpiece, or a run of a language model, or a folder with tokenizer.json",
         )  # fmt: skip
     try:
         tokenizer = Tokenizer.from_file(str(found))

@@ -5,7 +5,7 @@ Tensor letters: `B` batch, `T` tokens, `H` hidden size, `N` heads, `D` head size
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import torch
@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from aiexp.dataset.text.ragged import pad_id
 from aiexp.errors import ConfigError
 from aiexp.model.carried import carry_files
 from aiexp.model.layer.dropout import dropout, dropout_add
@@ -78,7 +79,8 @@ class Bert(nn.Module):
 
     Args:
         shape: Sizes.
-        tokenizer: Turns text into ids below `shape.vocab_size`; carried along, not used by `forward`.
+        tokenizer: Turns text into ids below `shape.vocab_size`; carried along, not used by `forward`. None:
+            it comes with the data, see `set_tokenizer`.
         dropout: Probability of dropping a hidden unit, [0, 1).
         attention_dropout: Probability of dropping an attention weight, [0, 1).
 
@@ -86,11 +88,11 @@ class Bert(nn.Module):
         ConfigError: `hidden_size` is not a multiple of `num_heads`.
 
     Source: arXiv 1810.04805; weights and numbers as in Hugging Face's BertModel.
-    Departures: query, key and value are one projection; every token is in segment 0.
+    Departures: query, key and value are one projection; where nothing is said, tokens are in segment 0.
     """
 
     def __init__(
-        self, shape: Shape, *, tokenizer: Tokenizer, dropout: float, attention_dropout: float
+        self, shape: Shape, *, tokenizer: Tokenizer | None, dropout: float, attention_dropout: float
     ) -> None:
         super().__init__()
         if shape.hidden_size % shape.num_heads:
@@ -110,17 +112,30 @@ class Bert(nn.Module):
         if not self.pooler.weight.is_meta:  # there is nothing to draw into, and trying imports torch._dynamo
             self.apply(self._draw)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    def set_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Takes the tokenizer of the data, and draws a vector for each of its tokens; a run keeps both."""
+        self.tokenizer = tokenizer
+        pad = pad_id(tokenizer)
+        self.shape = replace(self.shape, vocab_size=tokenizer.get_vocab_size(), pad_token_id=pad)
+        self.embedding.word = _table(self.shape.vocab_size, self.hidden_size, pad)
+        if not self.embedding.word.weight.is_meta:
+            self._draw(self.embedding.word)
+        carry_description(self, tokenizer)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, segments: Tensor | None = None
+    ) -> Tensor:
         """Hidden states.
 
         Args:
             input_ids: (B, T) int64, 0 <= id < vocab_size, T <= max_tokens.
             attention_mask: (B, T) bool, True for real tokens; None when all are.
+            segments: (B, T) int64, of each token, below `type_vocab_size`; None: all are in segment 0.
 
         Returns:
             (B, T, H) float; rows of padding tokens hold nothing of use.
         """
-        hidden, bias = self.embedding(input_ids), self._attention_bias(attention_mask)  # (B, T, H)
+        hidden, bias = self.embedding(input_ids, segments), self._attention_bias(attention_mask)  # (B, T, H)
         for layer in self.layers:
             hidden = layer(hidden, bias)
         return hidden
@@ -177,9 +192,10 @@ class BertEmbedding(nn.Module):
         self.norm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
         self.dropout = dropout
 
-    def forward(self, input_ids: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, segments: Tensor | None = None) -> Tensor:
         """(B, T) ids to (B, T, H)."""
-        position = self.position.weight[: input_ids.shape[1]] + self.segment.weight[0]  # (T, H)
+        segment = self.segment.weight[0] if segments is None else self.segment(segments)
+        position = self.position.weight[: input_ids.shape[1]] + segment  # (T, H), with segments (B, T, H)
         return dropout(self.norm(self.word(input_ids) + position), self.dropout, training=self.training)
 
 
@@ -261,9 +277,14 @@ def random_bert(
         max_tokens=max_tokens,
     )
     bert = Bert(shape, tokenizer=tokenizer, dropout=dropout, attention_dropout=attention_dropout)
+    carry_description(bert, tokenizer)
+    return bert
+
+
+def carry_description(bert: Bert, tokenizer: Tokenizer) -> None:
+    """Lets a run carry the sizes and the tokenizer of a `Bert`."""
     description = json.dumps({"model_type": "bert", **sizes(bert)}, indent=2)
     carry_files({"config.json": description.encode(), "tokenizer.json": tokenizer.to_str().encode()})
-    return bert
 
 
 def sizes(bert: Bert) -> dict[str, Any]:

@@ -5,11 +5,10 @@ from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
+from aiexp.dataset.language.wordpiece import SPECIAL_TOKENS, bert_tokenizer, with_special_tokens
 from aiexp.errors import DataError
-
-SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -52,28 +51,13 @@ def letter_pair_tokenizer() -> Tokenizer:
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])  # pyright: ignore
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)  # pyright: ignore
     tokenizer.decoder = decoders.ByteLevel()  # pyright: ignore
-    return _with_special_tokens(tokenizer)
+    return with_special_tokens(tokenizer)
 
 
 def _word_piece(vocab: Path, lowercase: bool) -> Tokenizer:
     """BERT's own tokenizer from a list of word pieces, one a line."""
     pieces = vocab.read_text(encoding="utf-8").splitlines()
-    model = models.WordPiece(vocab={piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]")
-    tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)  # pyright: ignore
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()  # pyright: ignore
-    tokenizer.decoder = decoders.WordPiece()  # pyright: ignore
-    return _with_special_tokens(tokenizer)
-
-
-def _with_special_tokens(tokenizer: Tokenizer) -> Tokenizer:
-    """`tokenizer` that writes [CLS] text [SEP] and never splits a special token."""
-    tokenizer.add_special_tokens(SPECIAL_TOKENS)
-    ids = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
-    tokenizer.post_processor = processors.TemplateProcessing(  # pyright: ignore
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ids
-    )
-    return tokenizer
+    return bert_tokenizer({piece: i for i, piece in enumerate(pieces)}, lowercase=lowercase)
 
 
 def _lowercase(folder: Path) -> bool:

@@ -84,7 +84,7 @@ class Archive:
     inside: tuple[str, ...] = ()
     folder: str = ""
     members: tuple[str, ...] = ()
-    convert: Literal["", "gunzip", "cifar_strips"] = ""
+    convert: Literal["", "gunzip", "cifar_strips", "conversations"] = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -93,4 +93,29 @@ BROWN = Entry(
     ),
 )
 
-TEXT_ENTRIES = (SHAKESPEARE, BROWN)
+CHITCHAT = Entry(
+    name="chitchat",
+    what="7,168 conversations in writing about anything, in English, 12.7 million characters",
+    # LICENSE in the package: MIT, of the laboratory that gathered the conversations; speakers have no names.
+    licence="MIT (BYU Perception, Control and Cognition Lab)",
+    sources=(
+        Archive(
+            index="pypi",
+            package="chitchat-dataset",
+            version="0.9.0",
+            filename="chitchat_dataset-0.9.0-py3-none-any.whl",
+            size_bytes=8105664,
+            sha256="7bf89f36645e2d5ec87d53370c8e851b5a688479c7beb7079cb4c87fc5acea3e",
+            folder="chitchat_dataset",
+            members=("dataset.json",),
+            convert="conversations",
+        ),
+    ),
+    files=listed(
+        """
+        aeff4365ad514074d5dec8f016f01a71d8b3b742cc492e2ab29ae1d6ad7c36ca  12745738  conversations.txt
+        """
+    ),
+)
+
+TEXT_ENTRIES = (SHAKESPEARE, BROWN, CHITCHAT)

@@ -59,7 +59,8 @@ class TextClassification(Task):
         num_worst: Rows in the table of the most confident errors.
 
     Raises:
-        ConfigError: more frozen layers than there are, or weights that are not one a class.
+        ConfigError: more frozen layers than there are, weights that are not one a class, or a model without a
+            vocabulary.
     """
 
     capturable = True
@@ -78,6 +79,11 @@ class TextClassification(Task):
         num_worst: NonNegativeInt,
     ) -> None:
         super().__init__()
+        if model.tokenizer is None:
+            raise ConfigError(
+                "the model has no vocabulary: it comes with pretraining", where="vocabulary",
+                fix="model.vocabulary=RUN, or model.path=RUN of task=mlm_pretrain with its weights",
+            )  # fmt: skip
         groups = model.layer_groups()
         if frozen_layers > len(groups):
             raise ConfigError(

@@ -1,6 +1,5 @@
 """Language modelling: the probability of each token, given those before it."""
 
-import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +22,7 @@ from aiexp.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, Range
 from aiexp.rundir.judged_by import Better
 from aiexp.task.base import LOGITS, OptimizerFactory, Task, Update
 from aiexp.task.language.generation import continuation, generate, special_tokens
+from aiexp.task.language.vocabulary_digest import keep_vocabulary
 from aiexp.task.network_parts import grouped
 from aiexp.task.report import Evaluation, Table
 from aiexp.text.terminal import visible
@@ -32,7 +32,7 @@ from aiexp.text.terminal import visible
 BETTER: dict[str, Better] = {
     "loss": "min", "perplexity": "min", "bits_per_char": "min", "bits_per_byte": "min", "accuracy": "max",
 }  # fmt: skip
-SAMPLES, VOCABULARY = "samples", "vocabulary"
+SAMPLES = "samples"
 
 
 class CausalModel(Protocol):
@@ -109,8 +109,7 @@ class LanguageModeling(Task):
             )  # fmt: skip
         dataset.tokenize(self.tokenizer)
         self.model: Any = model
-        self.model.register_buffer(VOCABULARY, digest_of(self.tokenizer))
-        self.model.register_load_state_dict_pre_hook(check_vocabulary)
+        keep_vocabulary(self.model, self.tokenizer)
         self.optimizer, self.num_samples = optimizer, num_samples
         self.sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, max_tokens=sample_tokens)
         self.sample_prompt = sample_prompt
@@ -221,19 +220,3 @@ def tokenizer_of(model: CausalModel, dataset: LanguageData) -> Tokenizer:
     made = dataset.make_tokenizer()
     carry_files({"tokenizer.json": made.to_str().encode()})
     return made
-
-
-def digest_of(tokenizer: Tokenizer) -> Tensor:
-    """(32,) uint8: sha256 of a vocabulary, kept with the weights that were trained for it."""
-    text = repr(sorted(tokenizer.get_vocab().items()))
-    return torch.tensor(list(hashlib.sha256(text.encode()).digest()), dtype=torch.uint8)
-
-
-def check_vocabulary(model: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Raises `ConfigError` for weights that were trained on other tokens: they would mean something else."""
-    own, other = getattr(model, VOCABULARY), state.get(prefix + VOCABULARY)
-    if isinstance(other, Tensor) and not torch.equal(other.cpu(), own.cpu()):
-        raise ConfigError(
-            "the weights are of another vocabulary: the same numbers stand for other tokens",
-            where=VOCABULARY, fix="dataset.vocabulary=RUN, the run that they are of",
-        )  # fmt: skip

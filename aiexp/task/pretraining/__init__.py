@@ -1,0 +1,1 @@
+"""Encoders that learn from text which nobody has labelled: by guessing what is hidden of it."""
