@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from aiexp.dataset.base import Dataset, LanguageData
 from aiexp.errors import ConfigError
 from aiexp.model.carried import carried_folder, carry_files
+from aiexp.model.peft.base import Peft
 from aiexp.model.text.tokenizer import load_tokenizer
 from aiexp.prediction.network import Network
 from aiexp.prediction.prediction import Prediction
@@ -69,6 +70,7 @@ class LanguageModeling(Task):
         model: The network; see `CausalModel`.
         dataset: Running text; it is tokenized here.
         optimizer: Makes an optimizer from parameter groups.
+        peft: Which few parameters of the network learn; None: all.
         num_samples: Texts made at each evaluation; 0 for none.
         sample_tokens: Length of each.
         sample_prompt: What they go on from.
@@ -88,6 +90,7 @@ class LanguageModeling(Task):
         model: CausalModel,
         dataset: LanguageData,
         optimizer: OptimizerFactory,
+        peft: Peft | None,
         num_samples: NonNegativeInt,
         sample_tokens: PositiveInt,
         sample_prompt: str,
@@ -100,6 +103,8 @@ class LanguageModeling(Task):
         self.context: int = dataset.context
         size = self.tokenizer.get_vocab_size()
         model.set_vocabulary(size, self.context)
+        if peft is not None:
+            peft.apply(model)  # pyright: ignore[reportArgumentType]
         if model.max_tokens is not None and self.context > model.max_tokens:
             raise ConfigError(
                 f"the model reads {model.max_tokens} tokens, and a window has {self.context}",
