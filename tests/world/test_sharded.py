@@ -22,6 +22,7 @@ from aiexp.trainer.sharding import prepare
 from aiexp.trainer.stepper import Stepper
 from aiexp.trainer.window import Window
 from aiexp.world.world import World
+from tests.model.peft.networks import KINDS
 from tests.ranks import together
 from tests.task.classification import test_image_classification, test_text_classification
 from tests.task.images import stripes
@@ -55,8 +56,8 @@ def images(**changes: Any) -> Made:
     return test_image_classification.make(stripes(num=31, batch_size=8), optimizer=SGD, **changes)
 
 
-def running_text() -> Made:
-    return test_language_modeling.make(Path(tempfile.mkdtemp()), optimizer=SGD)
+def running_text(**changes: Any) -> Made:
+    return test_language_modeling.make(Path(tempfile.mkdtemp()), optimizer=SGD, **changes)
 
 
 CASES: dict[str, tuple[Callable[[], Made], int, float | None]] = {  # how, micro-batches, clip
@@ -65,6 +66,10 @@ CASES: dict[str, tuple[Callable[[], Made], int, float | None]] = {  # how, micro
     "Adam, frozen layers": (partial(texts, optimizer=ADAM, frozen_layers=2, layer_decay=0.8), 1, 1.0),
     "images": (images, 1, 1.0),
     "running text": (running_text, 2, 1.0),
+    "LoRA, the rest frozen": (partial(texts, peft=KINDS["lora everywhere"]()), 1, None),
+    "IA3, the rest frozen": (partial(texts, peft=KINDS["ia3"]()), 2, 1.0),
+    "prefix, the rest frozen": (partial(running_text, peft=KINDS["prefix"]()), 1, 1.0),
+    "prompt, the rest frozen": (partial(running_text, peft=KINDS["prompt"]()), 1, 1.0),
 }
 BATCH_NORM = FastCnn(channels=1, image_size=28, widths=(8, 8, 8), scale=0.1)
 HALF: dict[str, tuple[Callable[[], Made], int, float | None]] = {

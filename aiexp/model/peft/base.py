@@ -35,5 +35,7 @@ def freeze(model: nn.Module) -> None:
 def unfit(model: Any, what: str) -> ConfigError:
     """The error for a network that a kind cannot be applied to."""
     return ConfigError(
-        f"{type(model).__name__} {what}", where="peft", fix="peft=none, or a transformer: aiexp list model"
+        f"{type(model).__name__} {what}",
+        where="peft",
+        fix="leave peft out, or a transformer: aiexp list model",
     )

@@ -67,6 +67,6 @@ class KeysAndValues(nn.Module):
 
     def forward(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Those of a text with these before them: (B, N, T, D) to (B, N, P + T, D), both."""
-        own = (x.to(keys.dtype).expand(len(keys), -1, -1, -1) for x in (self.keys, self.values))
-        first, second = own
-        return torch.cat([first, keys], 2), torch.cat([second, values], 2)
+        before = (x.to(keys.dtype).expand(keys.shape[0], -1, -1, -1) for x in (self.keys, self.values))
+        key, value = before
+        return torch.cat([key, keys], 2), torch.cat([value, values], 2)

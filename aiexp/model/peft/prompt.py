@@ -69,4 +69,4 @@ class Vectors(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, P, H) for a batch (B, T, H)."""
-        return self.vectors.to(hidden.dtype).expand(len(hidden), -1, -1)
+        return self.vectors.to(hidden.dtype).expand(hidden.shape[0], -1, -1)

@@ -51,7 +51,9 @@ def chosen_layers(model: nn.Module, targets: Targets) -> dict[str, nn.Module]:
         if not names:
             raise _unknown(target, found)
     if not wanted:
-        raise ConfigError("it names no layers", where="target_modules", fix="target_modules=attention")
+        raise ConfigError(
+            "it names no layers", where="Lora.target_modules", fix="Lora.target_modules=attention"
+        )
     return {name: found[name] for names in wanted.values() for name in names}
 
 
@@ -90,6 +92,7 @@ def _unknown(target: str, found: Iterable[str]) -> ConfigError:
     ends = list(dict.fromkeys(name.rpartition(".")[2] for name in found))
     shown = ", ".join(ends[:12]) + (", ..." if ends[12:] else "")
     return ConfigError(
-        f"no linear layer is called '{target}'.{nearest(target, [*ends, *found])}", where="target_modules",
+        f"no linear layer is called '{target}'.{nearest(target, [*ends, *found])}",
+        where="Lora.target_modules",
         fix=f"layers are called {shown}" if ends else "choose another model: it has none",
     )  # fmt: skip

@@ -68,7 +68,7 @@ def export(run: "LoadedRun", request: Request, say: Say) -> Path:
     """
     task = run.task.cpu().to(memory_format=torch.contiguous_format).eval()
     if count := merge(task):
-        say(f"{count} adapters are computed into the weights")
+        say(f"the adapters of {count} layer{'s'[: count > 1]} are computed into the weights")
     networks = {file_name(name): network for name, network in task.networks().items()}
     form = FORMS[request.form](replace(run, config=without_adapters(run.config)) if count else run, networks)
     form.check()
