@@ -36,6 +36,11 @@ class Experiment:
         return sum(p.numel() for p in self.task.parameters())
 
     @property
+    def num_trained(self) -> int:
+        """Of these the numbers that learn, as it begins."""
+        return sum(p.numel() for p in self.task.parameters() if p.requires_grad)
+
+    @property
     def sizes(self) -> dict[str, int | None]:
         """Examples in each split; None of a stream."""
         return {split: self.dataset.num_examples(split) for split in ("train", "eval", "test")}

@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from aiexp.config.composed import Composed, choices_of, prepare
 from aiexp.config.fitting import check_fields
 from aiexp.config.folders import PRIMARY, ConfDirs, conf_dirs, shown
-from aiexp.config.group.block_groups import check_block, place
+from aiexp.config.group.block_groups import addressed, check_block, place
 from aiexp.config.hydra_settings import check_override, is_hydra_setting
 from aiexp.config.problem import raise_all
 from aiexp.config.start import shorten, spelled_out
@@ -35,6 +35,7 @@ def compose(overrides: list[str], *, config_dir: str | None = None, merged: Merg
 
     dirs = conf_dirs(config_dir)
     prepare()
+    overrides = [addressed(o) for o in overrides]
     check_hydra_settings(overrides, dirs)
     errors: list[AiexpError] = []
     groups, keys = split(parse([spelled_out(o) for o in overrides], errors, dirs), dirs, errors)

@@ -173,6 +173,13 @@ def key_fits(override: "Override", base: DictConfig, errors: list[AiexpError]) -
         key, [*BLOCK_GROUPS, *(n for n in names if "." in n or "." not in key)]
     )
     siblings = [n.rpartition(".")[2] for n in dict.fromkeys(names) if n.rpartition(".")[0] == parent]
+    if not siblings and (group := next((g for g, keys in BLOCK_GROUPS.items() if parent in keys), "")):
+        errors.append(
+            ConfigError(
+                f"no {group} is chosen", where=where, fix=f"add {group}=..., see `aiexp list {group}`"
+            )
+        )
+        return False
     fix = f"keys of {parent or 'the config'} are" if siblings else "aiexp show says all keys"
     group = parent.partition(".")[0]
     see = f"aiexp show {group}" if group in GROUPS else "aiexp list"

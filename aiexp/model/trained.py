@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aiexp.errors import DataError
 from aiexp.model.carried import carry_files
+from aiexp.model.peft.merging import is_added, merged_weights
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import MODEL, TRAINED_BY
 from aiexp.rundir.weights import learned
@@ -24,7 +25,8 @@ class Trained:
 
     Args:
         folder: Its small files: sizes, tokenizer.
-        weights: Of the run's best checkpoint, by their names in the network; heads are left out.
+        weights: Of the run's best checkpoint, by their names in the network; heads are left out, adapters
+            are computed in.
     """
 
     folder: Path
@@ -36,7 +38,7 @@ def trained_network(run: Path) -> Trained:
 
     Raises:
         CheckpointError: no intact checkpoint.
-        DataError: the run has no such network.
+        DataError: the run has no such network, or one with keys, values or vectors beside its weights.
     """
     directory = RunDirectory.open(run)
     folder = directory.path / MODEL
@@ -46,6 +48,12 @@ def trained_network(run: Path) -> Trained:
             fix="name a run of task=bert_finetune; any network of the same sizes: start_from.model=RUN",
         )  # fmt: skip
     found = learned(directory)
+    merged = merged_weights(found.weights)
+    if any(map(is_added, merged)):
+        raise DataError(
+            "this run has learned a prefix or a prompt, which a network without it has no place for",
+            where=str(run), fix="name a run of peft=none, lora, ia3 or bitfit; or start_from=RUN",
+        )  # fmt: skip
     carry_files({TRAINED_BY: json.dumps(found.record(), indent=2).encode()})
-    weights = {n.removeprefix(NETWORK): t for n, t in found.weights.items() if n.startswith(NETWORK)}
+    weights = {n.removeprefix(NETWORK): t for n, t in merged.items() if n.startswith(NETWORK)}
     return Trained(folder=folder, weights=weights)

@@ -41,9 +41,21 @@ class Parts(Protocol):
         ...
 
     @property
+    def num_trained(self) -> int:
+        """Of these the numbers that learn."""
+        ...
+
+    @property
     def sizes(self) -> dict[str, int | None]:
         """Examples in each split; None of a stream."""
         ...
+
+
+def described_parameters(parts: Parts) -> str:
+    """`22,787,714 parameters, 0.33 % trained`; without a share where all are."""
+    count, trained = parts.num_parameters, parts.num_trained
+    share = "" if trained == count else f", {100 * trained / count:.2g} % trained"
+    return f"{count:,} parameters{share}"
 
 
 def described_sizes(parts: Parts, limit: int | None) -> str:

@@ -23,7 +23,7 @@ from aiexp.session.closing import brief, look_lines, next_lines, places, predict
 from aiexp.session.display import Display
 from aiexp.session.failure import explain
 from aiexp.session.figures import draw_last, write_figures
-from aiexp.session.parts import Parts, check_same_data, described_sizes
+from aiexp.session.parts import Parts, check_same_data, described_parameters, described_sizes
 from aiexp.session.resumption import newest_intact
 from aiexp.session.saver import Saver
 from aiexp.session.stop import StopRequested, StopSignal
@@ -173,7 +173,7 @@ class Session:
         if changes:
             overrides += [redact_text(c) for c in changes]
             directory.write_config(self.config, choices, overrides)
-        hardware, parameters, sizes = experiment.hardware, experiment.num_parameters, experiment.sizes
+        hardware, sizes = experiment.hardware, experiment.sizes
         description = experiment.task.describe()
         self._example = prediction_example(experiment.task)
         self.say(f"run       {self.shown_path}")
@@ -181,7 +181,7 @@ class Session:
         counts = described_sizes(experiment, self.config.get("dataset", {}).get("limit"))
         self.say(f"dataset   {choices.get('dataset')}: {counts}")
         model = f"{choices['model']}: " if "model" in choices else ""
-        self.say(f"model     {model}{parameters:,} parameters")
+        self.say(f"model     {model}{described_parameters(experiment)}")
         self._tracker.wait()  # the evaluation that comes next may fork
         environment = directory.read(ENVIRONMENT)
         fingerprint = checked_fingerprint(experiment.dataset)
@@ -197,7 +197,8 @@ class Session:
         directory.write_environment(
             hardware=hardware.record(),
             dataset={"examples": known, "fingerprint": fingerprint},
-            parameters=parameters,
+            parameters=experiment.num_parameters,
+            trained_parameters=experiment.num_trained,
             task=description,
         )
         self._info = describe_run(directory, self.config, description, self.display.log_bytes)

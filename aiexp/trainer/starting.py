@@ -8,6 +8,7 @@ from torch import Tensor
 from aiexp.config.folders import shown
 from aiexp.config.start import KEY, STRICT, is_strict, starts, typed
 from aiexp.errors import ConfigError, nearest
+from aiexp.model.peft.merging import is_added, merged_weights
 from aiexp.rundir.weights import Learned, learned, open_start
 from aiexp.task.base import Task
 
@@ -50,12 +51,15 @@ def start(task: Task, config: Mapping[str, Any], say: Callable[[str], object]) -
 def fitting(task: Task, run: Learned, network: str, where: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The weights of a run that fit, by name; and why each of the others does not, on either side.
 
+    Adapters that the task has not are computed into the weights; those that the run has not begin anew.
+
     Raises:
         ConfigError: the task or the run has no such network.
     """
     prefix = f"{network}." if network else ""
     here = {name: value for name, value in task.state_dict().items() if name.startswith(prefix)}
-    there = {name: value for name, value in run.weights.items() if name.startswith(prefix)}
+    weights = merged_weights(run.weights, keep=here)
+    there = {name: value for name, value in weights.items() if name.startswith(prefix)}
     for owner, held, every in (("task", here, task.state_dict()), ("run", there, run.weights)):
         if not held:
             names = networks(every)
@@ -67,7 +71,8 @@ def fitting(task: Task, run: Learned, network: str, where: str) -> tuple[dict[st
     odd = {
         name: f"{tuple(there[name].shape)} there, {tuple(here[name].shape)} here"
         if name in there and name in here else "not there" if name in here else "not here"
-        for name in {**here, **there} if name not in taken
+        for name in {**here, **there}
+        if name not in taken and (name in there or not is_added(name))
     }  # fmt: skip
     return taken, odd
 

@@ -61,7 +61,8 @@ def ours(path: Path) -> Any:
     dataset = text_files(
         train_file=str(path), eval_file=None, test_file=None, text_column="text", label_column="label",
         class_names=None, eval_fraction=0.05, test_fraction=0.05, on_bad_sample="error", batch_size=BATCH,
-        eval_batch_size=EVAL_BATCH, max_tokens=MAX_TOKENS, pad_multiple=1, limit=None, shots=None, seed=0, num_workers=0,
+        eval_batch_size=EVAL_BATCH, max_tokens=MAX_TOKENS, pad_multiple=1, limit=None, shots=None,
+        seed=0, num_workers=0,
     )  # fmt: skip
     dataset.tokenize(Tokenizer.from_file(tokenizer_file()), MAX_TOKENS)
     dataset.fingerprint()

@@ -16,6 +16,7 @@ from aiexp.trainer.evaluation import evaluate
 from aiexp.trainer.schedule import Schedule
 from aiexp.trainer.stepper import Stepper
 from aiexp.world.world import World
+from tests.model.peft.networks import KINDS
 from tests.ranks import together
 from tests.task.adversarial import test_cyclegan, test_gan
 from tests.task.classification import test_image_classification, test_text_classification, test_vector
@@ -66,15 +67,15 @@ def images() -> Made:
     return test_image_classification.make(stripes(num=31, batch_size=8), optimizer=SGD)
 
 
-def texts() -> Made:
+def texts(**changes: Any) -> Made:
     """Classes that weigh differently: the mean is not over examples."""
     weigh = {"class_weights": [0.2, 1.0, 3.0], "label_smoothing": 0.1}
-    return test_text_classification.make(optimizer=SGD, **weigh)
+    return test_text_classification.make(optimizer=SGD, **weigh, **changes)
 
 
-def running_text() -> Made:
+def running_text(**changes: Any) -> Made:
     """Nine windows of evaluation, the last a short one."""
-    return test_language_modeling.make(Path(tempfile.mkdtemp()), optimizer=SGD)
+    return test_language_modeling.make(Path(tempfile.mkdtemp()), optimizer=SGD, **changes)
 
 
 def tagged() -> Made:
@@ -124,6 +125,8 @@ CASES: dict[str, tuple[Callable[[], Made], int, float | None]] = {  # how, micro
     "tagged": (tagged, 2, 1.0),
     "masked text": (masked_text, 2, 1.0),
     "masked text in pairs": (partial(masked_text, next_sentence=True), 1, 1.0),
+    "LoRA": (partial(texts, peft=KINDS["lora"]()), 2, 1.0),
+    "prefix": (partial(running_text, peft=KINDS["prefix"]()), 1, 1.0),
     "vectors": (vectors, 1, 1.0),
     "numbers": (numbers, 2, None),
     "MAML": (partial(maml, "maml"), 1, None),

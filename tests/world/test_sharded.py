@@ -22,6 +22,7 @@ from aiexp.trainer.sharding import prepare
 from aiexp.trainer.stepper import Stepper
 from aiexp.trainer.window import Window
 from aiexp.world.world import World
+from tests.model.peft.networks import KINDS
 from tests.ranks import together
 from tests.task.classification import test_image_classification, test_text_classification
 from tests.task.images import stripes
@@ -57,8 +58,8 @@ def images(**changes: Any) -> Made:
     return test_image_classification.make(stripes(num=31, batch_size=8), optimizer=SGD, **changes)
 
 
-def running_text() -> Made:
-    return test_language_modeling.make(Path(tempfile.mkdtemp()), optimizer=SGD)
+def running_text(**changes: Any) -> Made:
+    return test_language_modeling.make(Path(tempfile.mkdtemp()), optimizer=SGD, **changes)
 
 
 def tagged(model: Callable[[], Any]) -> Made:
@@ -78,6 +79,10 @@ CASES: dict[str, tuple[Callable[[], Made], int, float | None]] = {  # how, micro
     "tagged, a frozen pooler": (partial(tagged, test_token_tagging.bert), 1, 1.0),
     "tagged, a BiLSTM": (partial(tagged, test_token_tagging.bilstm), 1, None),
     "masked text": (masked_text, 1, 1.0),
+    "LoRA, the rest frozen": (partial(texts, peft=KINDS["lora everywhere"]()), 1, None),
+    "IA3, the rest frozen": (partial(texts, peft=KINDS["ia3"]()), 2, 1.0),
+    "prefix, the rest frozen": (partial(running_text, peft=KINDS["prefix"]()), 1, 1.0),
+    "prompt, the rest frozen": (partial(running_text, peft=KINDS["prompt"]()), 1, 1.0),
 }
 BATCH_NORM = FastCnn(channels=1, image_size=28, widths=(8, 8, 8), scale=0.1)
 HALF: dict[str, tuple[Callable[[], Made], int, float | None]] = {

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from aiexp.config.objects.build import build
 from aiexp.errors import ConfigErrors
-from aiexp.session.parts import described_sizes
+from aiexp.session.parts import described_parameters, described_sizes
 from aiexp.text.terminal import out
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def check(config: DictConfig, *, resume: bool = False, nodes: int = 1) -> Bill:
     start(experiment.task, followed(plain), out)
     say("hardware", experiment.hardware.describe())
     say("dataset", described_sizes(experiment, plain["dataset"].get("limit")))
-    say("model", _describe_parameters(experiment.num_parameters))
+    say("model", _describe_parameters(experiment))
     from aiexp.runs.rehearsal import Rehearsal
 
     rehearsal = Rehearsal(experiment, ranks)
@@ -91,10 +91,11 @@ def say(name: str, value: str) -> None:
     out(f"{name:<10}{value}")
 
 
-def _describe_parameters(count: int) -> str:
+def _describe_parameters(experiment: "Experiment") -> str:
     """So many parameters, and the memory that training them in fp32 with Adam takes."""
-    # weights, gradients and two moments, 4 bytes each; activations come on top
-    return f"{count:,} parameters, {count * 16 / 2**20:.0f} MiB with gradients and Adam's moments"
+    # weights, and of what learns gradients and two moments, 4 bytes each; activations come on top
+    size = experiment.num_parameters * 4 + experiment.num_trained * 12
+    return f"{described_parameters(experiment)}, {size / 2**20:.0f} MiB with gradients and Adam's moments"
 
 
 def evaluate(experiment: "Experiment") -> list[str]:

@@ -1,9 +1,12 @@
 """`optimizer=sgd` and `schedule=step`: groups whose option takes the place of a task's or trainer's block.
 
+Their keys can be typed by the name of the group: `peft=lora peft.rank=4` is `task.peft.rank=4`.
+
 What the block says and the new class takes too stays as it was (weight decay, warm-up). The learning rate
 stays where both are of Adam's kind or neither is: what is right for one kind is wrong for the other.
 """
 
+import re
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -14,10 +17,18 @@ from aiexp.errors import TYPED, ConfigError
 
 BLOCK_GROUPS = {
     "optimizer": ("task.optimizer", "task.optimizers"),
+    "peft": ("task.peft",),
     "schedule": ("trainer.schedule",),
     "average": ("trainer.selection.average",),
 }
+_KEY = re.compile(rf"(?P<sign>[+~]{{0,2}})(?P<group>{'|'.join(BLOCK_GROUPS)})\.(?P<rest>.+)", re.DOTALL)
 TARGET, RATE, OF_ADAM = "_target_", "lr", "betas"
+
+
+def addressed(override: str) -> str:
+    """An override of a key of such a group as one of the block that it stands for; any other as it is."""
+    found = _KEY.fullmatch(override)
+    return f"{found['sign']}{BLOCK_GROUPS[found['group']][0]}.{found['rest']}" if found else override
 
 
 def place(full: DictConfig) -> None:
@@ -35,6 +46,10 @@ def place(full: DictConfig) -> None:
         if chosen is None:
             continue
         found = [key for name in keys for key in _blocks(full, name)]
+        if not chosen:  # an option without content, which stands for none
+            for key in found:
+                OmegaConf.update(full, key, None)
+            continue
         if not found:
             option = full.hydra.runtime.choices.get(group)
             raise ConfigError(
@@ -80,7 +95,7 @@ def _blocks(full: DictConfig, key: str) -> list[str]:
     node = OmegaConf.select(full, parent)
     if not isinstance(node, DictConfig) or name not in node:
         return []
-    if OmegaConf.is_missing(node, name) or TARGET in (node[name] or {}):
+    if OmegaConf.is_missing(node, name) or node[name] is None or TARGET in node[name]:
         return [key]
     return [f"{key}.{inner}" for inner in node[name] or {}]
 

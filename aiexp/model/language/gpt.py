@@ -5,6 +5,7 @@ size, `V` vocabulary.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal, final
 
 import torch
@@ -59,6 +60,7 @@ class Gpt(nn.Module):
         self.max_tokens: int | None = None
         self.blocks = nn.ModuleList(Block(num_heads, hidden_size, dropout) for _ in range(num_layers))
         self.norm = nn.LayerNorm(hidden_size, bias=False)
+        self.prompt: Any = None  # vectors before those of the tokens; see `add_prompt`
 
     def set_vocabulary(self, size: int, context: int, boundary: int | None) -> None:
         """Makes what depends on the data.
@@ -88,7 +90,7 @@ class Gpt(nn.Module):
         hidden, turns = self._embed(input_ids, 0, places)
         for block in self.blocks:
             hidden, _ = block(hidden, turns, None, mask=mask, keeps=False)
-        return self._logits(hidden)
+        return self._logits(hidden[:, -input_ids.shape[1] :])
 
     def continued(self, input_ids: Tensor, state: KeysAndValues | None) -> tuple[Tensor, KeysAndValues]:
         """Logits (B, V) of the token after the last, and what saves computing all of this again.
@@ -97,7 +99,8 @@ class Gpt(nn.Module):
             input_ids: (B, T) int64.
             state: Of the tokens before, S - T <= max_tokens - T of them; None: there are none.
         """
-        hidden, turns = self._embed(input_ids, 0 if state is None else state[0][0].shape[2])
+        before = 0 if state is None else state[0][0].shape[2] - self._prompt_length
+        hidden, turns = self._embed(input_ids, before)
         after: KeysAndValues = []
         for number, block in enumerate(self.blocks):
             hidden, kept = block(hidden, turns, None if state is None else state[number])
@@ -107,6 +110,19 @@ class Gpt(nn.Module):
     def shards(self) -> list[nn.Module]:
         """The modules whose weights may lie on several devices one by one."""
         return list(self.blocks)
+
+    def add_prefixes(self, make: Callable[[int, int], nn.Module]) -> None:
+        """See `aiexp.model.peft.prefix.Prefixed`."""
+        for block in self.blocks:
+            block.prefix = make(self.num_heads, self.hidden_size // self.num_heads)
+
+    def add_prompt(self, make: Callable[[nn.Embedding], nn.Module]) -> None:
+        """See `aiexp.model.peft.prompt.Prompted`."""
+        self.prompt = make(self.tokens)
+
+    @property
+    def _prompt_length(self) -> int:
+        return 0 if self.prompt is None else len(self.prompt)
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """(..., H) to (..., V)."""
@@ -119,6 +135,7 @@ class Gpt(nn.Module):
         """(B, T, H) vectors of tokens that follow `start` others; and of rotary positions their waves.
 
         Rotary positions count from the window's beginning in every document: only differences matter.
+        A prompt of P vectors stands before the first token and on its place: then both have P + T.
         """
         hidden, stop = self.tokens(input_ids), start + input_ids.shape[1]
         waves: Any = self.waves
@@ -126,8 +143,11 @@ class Gpt(nn.Module):
             hidden = hidden + (
                 self.positions.weight[start:stop] if places is None else self.positions(places)
             )
-        hidden = F.dropout(hidden, self.dropout, self.training)
-        return hidden, None if waves is None else waves[start:stop]
+        waves = None if waves is None else waves[start:stop]
+        if self.prompt is not None and not start:
+            hidden = self.prompt.before(hidden)
+            waves = None if waves is None else torch.cat([waves[:1].expand(len(self.prompt), -1, -1), waves])
+        return F.dropout(hidden, self.dropout, self.training), waves
 
 
 @final
@@ -143,6 +163,7 @@ class Block(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(hidden_size, bias=False)
         self.intermediate = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
         self.output = nn.Linear(4 * hidden_size, hidden_size, bias=False)
+        self.prefix: nn.Module | None = None  # puts keys and values before those of the tokens
 
     def forward(
         self,
@@ -168,12 +189,17 @@ class Block(nn.Module):
             query, key = turned(query, turns), turned(key, turns)
         if before is not None:
             key, value = torch.cat([before[0], key], 2), torch.cat([before[1], value], 2)
+        kept = (key, value) if keeps else None
+        if self.prefix is not None:
+            key, value = self.prefix(key, value)
+            if mask is not None:  # every document sees it
+                mask = F.pad(mask, (key.shape[2] - mask.shape[3], 0), value=True)
         context = attend(query, key, value, mask)  # (B, N, T, D)
         update = self.attended(context.transpose(1, 2).flatten(-2))
         hidden = dropout_add(update, hidden, self.dropout, training=self.training)
         update = self.output(F.gelu(self.intermediate(self.feed_forward_norm(hidden))))
         hidden = dropout_add(update, hidden, self.dropout, training=self.training)
-        return hidden, (key, value) if keeps else None
+        return hidden, kept
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:

@@ -3,6 +3,7 @@
 Only safetensors weights are read, and code that comes with a model never runs.
 """
 
+from collections.abc import Callable
 from typing import Any, final
 
 from safetensors import SafetensorError
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from aiexp.errors import DataError
 from aiexp.model.carried import carry, is_carried
 from aiexp.model.language.gpt import places_within
+from aiexp.model.peft.attentions import add_prefixes
 from aiexp.model.text.hub import FILES, HIDDEN_DROPOUT, find_folder, load_weights, refuse_unsafe, set_dropout
 from aiexp.model.text.tokenizer import load_tokenizer
 from aiexp.ranges import Share
@@ -53,6 +55,7 @@ class HubCausal(nn.Module):
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise DataError(f"transformers cannot load the model: {error}", where=str(folder)) from error
         self.max_tokens: int = getattr(config, "max_position_embeddings", _LONGEST)
+        self.prompt: Any = None  # vectors before those of the tokens; see `add_prompt`
 
     def set_vocabulary(self, size: int, context: int, boundary: int | None) -> None:
         """Only the token that begins a document depends on the data: what stands before it is not seen."""
@@ -60,6 +63,9 @@ class HubCausal(nn.Module):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Logits (B, T, V) of the token after each of (B, T) int64."""
+        if self.prompt is not None:
+            vectors = self._prompted(input_ids)
+            return self.model(inputs_embeds=vectors, use_cache=False).logits[:, len(self.prompt) :]
         places: Tensor | None = None
         if self.boundary is not None:
             # transformers keeps attention within what these count from 0 (masking_utils).
@@ -73,8 +79,23 @@ class HubCausal(nn.Module):
             input_ids: (B, T) int64.
             state: Of the tokens before; None: there are none.
         """
-        made = self.model(input_ids=input_ids, past_key_values=state, use_cache=True, logits_to_keep=1)
+        is_first = self.prompt is not None and state is None
+        given = {"inputs_embeds": self._prompted(input_ids)} if is_first else {"input_ids": input_ids}
+        made = self.model(**given, past_key_values=state, use_cache=True, logits_to_keep=1)
         return made.logits[:, -1], made.past_key_values
+
+    def add_prefixes(self, make: Callable[[int, int], nn.Module]) -> None:
+        """See `aiexp.model.peft.prefix.Prefixed`."""
+        add_prefixes(self.model, make)
+
+    def add_prompt(self, make: Callable[[nn.Embedding], nn.Module]) -> None:
+        """See `aiexp.model.peft.prompt.Prompted`; the vectors take places of the longest text."""
+        self.prompt = make(self.model.get_input_embeddings())
+        self.max_tokens -= len(self.prompt)
+
+    def _prompted(self, input_ids: Tensor) -> Tensor:
+        """(B, T) int64 to (B, P + T, H): the vectors of the prompt and of the tokens."""
+        return self.prompt.before(self.model.get_input_embeddings()(input_ids))
 
     def shards(self) -> list[nn.Module]:
         """The layers of the longest list of equal modules: the blocks of a transformer."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from aiexp.model.layer.dropout import is_eager_cpu, keep_mask, keep_scale, masked
@@ -15,7 +15,9 @@ from aiexp.model.layer.dropout import is_eager_cpu, keep_mask, keep_scale, maske
 LONG = 256  # tokens from which the scores no longer fit the caches; measured, see docs/decisions.md
 
 
-def attend(projected: Tensor, bias: Tensor | None, num_heads: int, p: float) -> Tensor:
+def attend(
+    projected: Tensor, bias: Tensor | None, num_heads: int, p: float, prefix: nn.Module | None
+) -> Tensor:
     """softmax(query key^T / sqrt(D) + bias) value, with dropout of the softmax.
 
     Args:
@@ -23,21 +25,27 @@ def attend(projected: Tensor, bias: Tensor | None, num_heads: int, p: float) -> 
         bias: (B, 1, 1, T) float, added to the scores; None adds nothing.
         num_heads: N, a divisor of H.
         p: Probability of dropping an attention weight, [0, 1).
+        prefix: Puts keys and values before these (`aiexp.model.peft.prefix`); None: there are none.
 
     Returns:
         (B, T, H), dtype of `projected`.
     """
-    if is_eager_cpu(projected) and (p > 0.0 or projected.shape[1] < LONG):
+    if prefix is None and is_eager_cpu(projected) and (p > 0.0 or projected.shape[1] < LONG):
         return _Attend.apply(projected, bias, num_heads, p)  # pyright: ignore[reportReturnType]
     query, key, value = projected.chunk(3, -1)
-    return attend_apart(query, key, value, bias, num_heads, p)
+    return attend_apart(query, key, value, bias, num_heads, p, prefix)
 
 
 def attend_apart(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, num_heads: int, p: float
-) -> Tensor:
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, num_heads: int, p: float,
+    prefix: nn.Module | None,
+) -> Tensor:  # fmt: skip
     """`attend` for (B, S, H) queries over (B, T, H) keys and values; (B, S, H)."""
     query, key, value = (x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (query, key, value))
+    if prefix is not None:
+        tokens = key.shape[2]
+        key, value = prefix(key, value)  # (B, N, P + T, D)
+        bias = None if bias is None else F.pad(bias, (key.shape[2] - tokens, 0))
     bias = None if bias is None else bias.to(query.dtype)
     context = F.scaled_dot_product_attention(query, key, value, bias, p)  # (B, N, S, D)
     return context.transpose(1, 2).flatten(-2)

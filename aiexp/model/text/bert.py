@@ -17,6 +17,7 @@ from aiexp.dataset.text.ragged import pad_id
 from aiexp.errors import ConfigError
 from aiexp.model.carried import carry_files
 from aiexp.model.layer.dropout import dropout, dropout_add
+from aiexp.model.layer.projection import Projection
 from aiexp.model.text.attention import attend, attend_apart
 from aiexp.model.text.tokenizer import letter_pair_tokenizer
 
@@ -138,7 +139,7 @@ class Bert(nn.Module):
         hidden, bias = self.embedding(input_ids, segments), self._attention_bias(attention_mask)  # (B, T, H)
         for layer in self.layers:
             hidden = layer(hidden, bias)
-        return hidden
+        return hidden[:, : input_ids.shape[1]]  # without a prompt's
 
     def sentence_vectors(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """`pool(forward(...))`, (B, H), at the price of one layer less.
@@ -159,6 +160,15 @@ class Bert(nn.Module):
         """Parameters by depth: the embedding, each layer, the pooler."""
         return [list(module.parameters()) for module in (self.embedding, *self.layers, self.pooler)]
 
+    def add_prefixes(self, make: Callable[[int, int], nn.Module]) -> None:
+        """See `aiexp.model.peft.prefix.Prefixed`."""
+        for layer in self.layers:
+            layer.prefix = make(self.shape.num_heads, self.hidden_size // self.shape.num_heads)
+
+    def add_prompt(self, make: Callable[[nn.Embedding], nn.Module]) -> None:
+        """See `aiexp.model.peft.prompt.Prompted`; the vectors stand behind the text: [CLS] stays first."""
+        self.embedding.prompt = make(self.embedding.word)
+
     def _attention_bias(self, mask: Tensor | None) -> Tensor | None:
         """(B, 1, 1, T) float: 0 for tokens, the lowest float for padding; None when nothing is padded."""
         if mask is None:
@@ -167,7 +177,9 @@ class Bert(nn.Module):
         if mask.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all()):
             return None
         bias = torch.zeros(mask.shape, device=mask.device)
-        return bias.masked_fill_(~mask.bool(), torch.finfo(torch.bfloat16).min)[:, None, None]
+        bias = bias.masked_fill_(~mask.bool(), torch.finfo(torch.bfloat16).min)[:, None, None]
+        prompt = self.embedding.prompt
+        return bias if prompt is None else F.pad(bias, (0, len(prompt)))
 
     def _draw(self, module: nn.Module) -> None:
         """Fresh weights: normal with `initializer_range`, zero biases, a zero padding row."""
@@ -191,12 +203,16 @@ class BertEmbedding(nn.Module):
         self.segment = _table(shape.type_vocab_size, shape.hidden_size)
         self.norm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
         self.dropout = dropout
+        self.prompt: Any = None  # vectors behind those of the tokens; see `Bert.add_prompt`
 
     def forward(self, input_ids: Tensor, segments: Tensor | None = None) -> Tensor:
-        """(B, T) ids to (B, T, H)."""
+        """(B, T) ids to (B, T, H); with a prompt of P vectors to (B, T + P, H)."""
         segment = self.segment.weight[0] if segments is None else self.segment(segments)
         position = self.position.weight[: input_ids.shape[1]] + segment  # (T, H), with segments (B, T, H)
-        return dropout(self.norm(self.word(input_ids) + position), self.dropout, training=self.training)
+        summed = self.word(input_ids) + position
+        if self.prompt is not None:
+            summed = torch.cat([summed, self.prompt(summed)], 1)
+        return dropout(self.norm(summed), self.dropout, training=self.training)
 
 
 @final
@@ -206,7 +222,7 @@ class BertLayer(nn.Module):
     def __init__(self, shape: Shape, dropout: float, attention_dropout: float) -> None:
         super().__init__()
         size = shape.hidden_size
-        self.query_key_value = nn.Linear(size, 3 * size)
+        self.query_key_value = Projection(size, 3 * size)
         self.attention_output = nn.Linear(size, size)
         self.attention_norm = nn.LayerNorm(size, eps=shape.layer_norm_eps)
         self.intermediate = nn.Linear(size, shape.intermediate_size)
@@ -215,22 +231,23 @@ class BertLayer(nn.Module):
         self.activation = ACTIVATIONS[shape.activation]
         self.num_heads = shape.num_heads
         self.dropout, self.attention_dropout = dropout, attention_dropout
+        self.prefix: nn.Module | None = None  # puts keys and values before those of the text
 
     def forward(self, hidden: Tensor, bias: Tensor | None, first_only: bool = False) -> Tensor:
         """(B, T, H) to (B, T, H), or to (B, 1, H) of the first token; `bias` is added to the scores."""
         if first_only:
             return self._first_token(hidden, bias)
         p = self.attention_dropout if self.training else 0.0
-        return self._finish(attend(self.query_key_value(hidden), bias, self.num_heads, p), hidden)
+        context = attend(self.query_key_value(hidden), bias, self.num_heads, p, self.prefix)
+        return self._finish(context, hidden)
 
     def _first_token(self, hidden: Tensor, bias: Tensor | None) -> Tensor:
         """`forward(hidden, bias)[:, :1]`: (B, T, H) to (B, 1, H)."""
         size, first = hidden.shape[-1], hidden[:, :1]
-        weight, offset = self.query_key_value.weight, self.query_key_value.bias
-        query = F.linear(first, weight[:size], offset[:size])
-        key, value = F.linear(hidden, weight[size:], offset[size:]).chunk(2, -1)
+        query = self.query_key_value.part(first, slice(size))
+        key, value = self.query_key_value.part(hidden, slice(size, None)).chunk(2, -1)
         p = self.attention_dropout if self.training else 0.0
-        return self._finish(attend_apart(query, key, value, bias, self.num_heads, p), first)
+        return self._finish(attend_apart(query, key, value, bias, self.num_heads, p, self.prefix), first)
 
     def _finish(self, context: Tensor, hidden: Tensor) -> Tensor:
         """What follows attention, token by token; both (B, T, H)."""

@@ -3,16 +3,19 @@
 Only safetensors weights are read, and code that comes with a model never runs.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
 
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from aiexp.errors import DataError, SecurityError
 from aiexp.model.carried import carried_folder, carry, is_carried
+from aiexp.model.peft.attentions import add_prefixes
 from aiexp.model.text.bert import Bert
 from aiexp.model.text.bert_weights import first_names, load_bert, read_config, weights_file
 from aiexp.model.trained import trained_network
@@ -101,6 +104,7 @@ class HubEncoder(nn.Module):
         self.pooler: nn.Module | None = getattr(self.model, "pooler", None)
         if self.pooler is not None:
             self.model.pooler = None
+        self.prompt: Any = None  # vectors before those of the tokens; see `add_prompt`
         if trained is not None:
             with fitting(
                 DataError, "the run has trained another network", where=f"name={name}",
@@ -111,7 +115,12 @@ class HubEncoder(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Hidden states: (B, T) int64 ids and (B, T) bool mask to (B, T, H)."""
         mask = None if attention_mask is None else attention_mask.long()
-        return self.model(input_ids=input_ids, attention_mask=mask).last_hidden_state
+        if self.prompt is None:
+            return self.model(input_ids=input_ids, attention_mask=mask).last_hidden_state
+        length = len(self.prompt)
+        vectors = self.prompt.before(self.model.get_input_embeddings()(input_ids))
+        mask = None if mask is None else F.pad(mask, (length, 0), value=1)
+        return self.model(inputs_embeds=vectors, attention_mask=mask).last_hidden_state[:, length:]
 
     def sentence_vectors(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """`pool(forward(...))`: (B, H)."""
@@ -124,6 +133,15 @@ class HubEncoder(nn.Module):
         if isinstance(self.pooler, nn.Linear):  # ALBERT keeps the bare layer
             return torch.tanh(self.pooler(hidden[:, 0]))
         return self.pooler(hidden)
+
+    def add_prefixes(self, make: Callable[[int, int], nn.Module]) -> None:
+        """See `aiexp.model.peft.prefix.Prefixed`."""
+        add_prefixes(self.model, make)
+
+    def add_prompt(self, make: Callable[[nn.Embedding], nn.Module]) -> None:
+        """See `aiexp.model.peft.prompt.Prompted`; the vectors take places of the longest text."""
+        self.prompt = make(self.model.get_input_embeddings())
+        self.max_tokens -= len(self.prompt)
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Parameters by depth: what comes before the layers, each layer, what comes after."""
@@ -138,6 +156,8 @@ class HubEncoder(nn.Module):
                 groups[outside].append(parameter)
         if self.pooler is not None:
             groups[-1].extend(self.pooler.parameters())
+        if self.prompt is not None:
+            groups[0].extend(self.prompt.parameters())
         return groups
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from aiexp.dataset.text.ragged import pad_id
 from aiexp.errors import ConfigError, reason_of
+from aiexp.model.peft.merging import is_added
 from aiexp.model.text.bert import Bert, sizes
 from aiexp.model.text.bert_weights import first_names, their_names
 from aiexp.model.text.hub import HubEncoder
@@ -37,6 +38,8 @@ def sequence_classifier(encoder: Any, head: Any, class_names: list[str]) -> Any:
 
     if not isinstance(encoder, Bert | HubEncoder) or not isinstance(head, nn.Linear):
         raise no_form(f"{type(encoder).__name__} is no text encoder of transformers")
+    if any(map(is_added, encoder.state_dict())):
+        raise no_form("transformers has no classifier with a prefix or a prompt beside its weights")
     config: Any = BertConfig(**sizes(encoder)) if isinstance(encoder, Bert) else encoder.model.config
     config = type(config).from_dict(config.to_dict())
     config.id2label = dict(enumerate(class_names))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset, TextData
 from aiexp.errors import ConfigError
+from aiexp.model.peft.base import Peft
 from aiexp.prediction.texts import Texts
 from aiexp.ranges import NonNegativeInt, Range, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
@@ -51,6 +52,7 @@ class TextClassification(Task):
         model: The encoder; see `Encoder`.
         dataset: A text data set; it is tokenized here with the encoder's tokenizer.
         optimizer: Makes an optimizer from parameter groups.
+        peft: Which few parameters of the encoder learn, beside the head; None: all.
         dropout: Probability on the pooled vector.
         class_weights: "balanced" weights classes by 1 / frequency, a list gives one weight a class.
         label_smoothing: Probability mass spread over all classes, in [0, 1).
@@ -71,6 +73,7 @@ class TextClassification(Task):
         model: Encoder,
         dataset: TextData,
         optimizer: OptimizerFactory,
+        peft: Peft | None,
         dropout: Share,
         class_weights: Literal["balanced"] | list[float] | None,
         label_smoothing: Share,
@@ -98,7 +101,9 @@ class TextClassification(Task):
         nn.init.zeros_(self.head.bias)
         self.optimizer, self.label_smoothing, self.layer_decay = optimizer, label_smoothing, layer_decay
         self.num_worst = num_worst
-        for group in groups[:frozen_layers]:
+        if peft is not None:
+            peft.apply(model)  # pyright: ignore[reportArgumentType]
+        for group in model.layer_groups()[:frozen_layers]:
             for parameter in group:
                 parameter.requires_grad_(False)
         self.class_weights: Tensor | None

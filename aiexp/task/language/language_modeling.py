@@ -14,6 +14,7 @@ from aiexp.dataset.base import Dataset, LanguageData
 from aiexp.dataset.language.vocabulary import end_token
 from aiexp.errors import ConfigError
 from aiexp.model.carried import carried_folder, carry_files
+from aiexp.model.peft.base import Peft
 from aiexp.model.text.tokenizer import load_tokenizer
 from aiexp.prediction.network import Network
 from aiexp.prediction.prediction import Prediction
@@ -70,6 +71,7 @@ class LanguageModeling(Task):
         model: The network; see `CausalModel`.
         dataset: Running text; it is tokenized here.
         optimizer: Makes an optimizer from parameter groups.
+        peft: Which few parameters of the network learn; None: all.
         num_samples: Texts made at each evaluation; 0 for none.
         sample_tokens: Length of each.
         sample_prompt: What they go on from.
@@ -78,7 +80,7 @@ class LanguageModeling(Task):
         top_p: The same.
 
     Raises:
-        ConfigError: the windows are longer than the model can read.
+        ConfigError: the windows are longer than the model can read, or a learned prompt meets documents.
     """
 
     capturable = True
@@ -89,6 +91,7 @@ class LanguageModeling(Task):
         model: CausalModel,
         dataset: LanguageData,
         optimizer: OptimizerFactory,
+        peft: Peft | None,
         num_samples: NonNegativeInt,
         sample_tokens: PositiveInt,
         sample_prompt: str,
@@ -102,6 +105,13 @@ class LanguageModeling(Task):
         size = self.tokenizer.get_vocab_size()
         self.boundary: int | None = end_token(self.tokenizer) if dataset.has_documents else None
         model.set_vocabulary(size, self.context, self.boundary)
+        if peft is not None:
+            peft.apply(model)  # pyright: ignore[reportArgumentType]
+        if self.boundary is not None and getattr(model, "prompt", None) is not None:
+            raise ConfigError(
+                "a prompt stands before one text, and windows of documents hold several", where="peft",
+                fix="peft=prefix, which every document sees, or dataset.documents=none",
+            )  # fmt: skip
         if model.max_tokens is not None and self.context > model.max_tokens:
             raise ConfigError(
                 f"the model reads {model.max_tokens} tokens, and a window has {self.context}",

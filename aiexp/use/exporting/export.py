@@ -1,14 +1,15 @@
 """A trained task's networks into a folder: written, read back, compared, described; kept if all is well."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 
 from aiexp import __version__
 from aiexp.errors import ConfigError
+from aiexp.model.peft.merging import merge
 from aiexp.runs.loaded import Say
 from aiexp.storage.files import storage_errors, write_bytes, write_json, write_text
 from aiexp.storage.staged import check_target, staged
@@ -66,8 +67,10 @@ def export(run: "LoadedRun", request: Request, say: Say) -> Path:
         StorageError: the folder holds something else, or cannot be written.
     """
     task = run.task.cpu().to(memory_format=torch.contiguous_format).eval()
+    if count := merge(task):
+        say(f"the adapters of {count} layer{'s'[: count > 1]} are computed into the weights")
     networks = {file_name(name): network for name, network in task.networks().items()}
-    form = FORMS[request.form](run, networks)
+    form = FORMS[request.form](replace(run, config=without_adapters(run.config)) if count else run, networks)
     form.check()
     target = request.target(run.directory.path)
     check_target(target, RECORD)
@@ -75,6 +78,11 @@ def export(run: "LoadedRun", request: Request, say: Say) -> Path:
     with staged(target) as folder:
         fill(folder, run, form, request, data, say)
     return target
+
+
+def without_adapters(config: dict[str, Any]) -> dict[str, Any]:
+    """The config of a task whose network has none any more."""
+    return config | {"task": config["task"] | {"peft": None}}
 
 
 def fill(folder: Path, run: "LoadedRun", form: Form, request: Request, data: Data, say: Say) -> None:

@@ -17,6 +17,8 @@ from aiexp.rundir.code.record import FOLDER as CODE
 from aiexp.rundir.directory import RunDirectory
 from aiexp.rundir.file import CONFIG, DATA, MODEL, read_stored
 from aiexp.runs.loaded import made_task
+from aiexp.storage.files import write_text
+from aiexp.storage.reader import to_yaml
 from aiexp.use.exporting import parity
 from aiexp.use.exporting.form import Form, Inner, Rebuilt
 
@@ -67,9 +69,10 @@ class WeightsForm(Form):
             for name, value in self.run.task.state_dict().items()
         }
         files: dict[str, Callable[[Path], object]] = {WEIGHTS: lambda path: save_file(tensors, path)}
-        for name in (CONFIG, DATA):
-            if (run / name).is_file():
-                files[name] = lambda path, source=run / name: shutil.copyfile(source, path)
+        # Not a copy: adapters that were computed into the weights are in the config no more.
+        files[CONFIG] = lambda path: write_text(path, to_yaml(self.run.config))
+        if (run / DATA).is_file():
+            files[DATA] = lambda path: shutil.copyfile(run / DATA, path)
         for name in (MODEL, CODE):
             if (run / name).is_dir():
                 files[name] = lambda path, source=run / name: shutil.copytree(source, path)

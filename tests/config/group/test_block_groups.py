@@ -49,6 +49,23 @@ def test_what_both_take_stays() -> None:
     assert typed["lr"] == 0.5, "what is typed comes last"
 
 
+def test_their_keys_have_the_name_of_the_group_too() -> None:
+    made = config("task=bert_finetune", "peft=lora", "peft.rank=3", "optimizer.lr=0.5", "schedule.hold=7")
+    assert made["task"]["peft"]["rank"] == 3
+    assert made["task"]["optimizer"]["lr"] == 0.5
+    assert made["trainer"]["schedule"]["hold"] == 7
+    assert "peft" not in made
+    averaged = config("average=ema", "average.decay=0.5")
+    assert averaged["trainer"]["selection"]["average"]["decay"] == 0.5
+
+
+def test_an_option_may_stand_for_none() -> None:
+    assert config("task=bert_finetune", "peft=none")["task"]["peft"] is None
+    assert "peft" not in config("task=mnist_cnn", "peft=none")["task"], "which takes nothing away"
+    with pytest.raises(AiexpError, match="no peft is chosen"):
+        config("task=bert_finetune", "peft.rank=3")
+
+
 def test_each_of_several_optimizers_is_replaced() -> None:
     optimizers = config("task=dcgan", "optimizer=radam")["task"]["optimizers"]
     assert {name: block["_target_"] for name, block in optimizers.items()} == {
@@ -81,6 +98,9 @@ def test_every_schedule_builds(option: str, at_the_end: float) -> None:
         ("task.optimizer=sgd", "'task.optimizer' is a block, not a name | command line: task.optimizer=sgd"
                                " | fix: type optimizer=sgd"),
         ("trainer.schedule=step", "fix: type schedule=step"),
+        ("peft=lora", "this task has no task.peft that peft=lora could replace | command line: peft=lora"),
+        ("average.dekay=0.5", "unknown key 'trainer.selection.average.dekay'. Did you mean "
+                              "'trainer.selection.average.decay'?"),
     ],
 )  # fmt: skip
 def test_slips_are_one_line(word: str, expected: str) -> None:

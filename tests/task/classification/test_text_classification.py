@@ -45,6 +45,7 @@ def make(**changes: Any) -> tuple[TextClassification, TextDataset]:
     )  # fmt: skip
     settings: dict[str, Any] = {
         "optimizer": lambda groups: torch.optim.AdamW(groups, lr=3e-3, weight_decay=0.01),
+        "peft": None,
         "dropout": 0.0,
         "class_weights": None,
         "label_smoothing": 0.0,

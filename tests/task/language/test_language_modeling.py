@@ -35,8 +35,8 @@ def make(folder: Path, model: Any = None, data: Any = None, **changes: Any) -> t
         num_layers=2, num_heads=2, hidden_size=16, positions="learned", dropout=0.0, tie_weights=True
     )  # fmt: skip
     settings: dict[str, Any] = {
-        "optimizer": ADAM, "num_samples": 2, "sample_tokens": 20, "sample_prompt": "the ", "temperature": 0.8,
-        "top_k": 0, "top_p": 1.0,
+        "optimizer": ADAM, "peft": None, "num_samples": 2, "sample_tokens": 20, "sample_prompt": "the ",
+        "temperature": 0.8, "top_k": 0, "top_p": 1.0,
     }  # fmt: skip
     dataset = load(folder / "verses.txt", verses(60), **(data or {}))
     return LanguageModeling(model=model or gpt, dataset=dataset, **(settings | changes)), dataset

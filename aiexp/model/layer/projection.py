@@ -1,0 +1,16 @@
+"""A linear layer of which some rows can be asked for alone."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Projection(nn.Linear):
+    """`nn.Linear` whose outputs are several things side by side, such as query, key and value.
+
+    Who wants only some of them asks for these, instead of reaching for rows of the weight: what stands in
+    place of the layer (`aiexp.model.peft`) can answer that too.
+    """
+
+    def part(self, x: Tensor, rows: slice) -> Tensor:
+        """`forward(x)[..., rows]`: (..., in_features) to as many outputs as rows."""
+        return F.linear(x, self.weight[rows], None if self.bias is None else self.bias[rows])
