@@ -131,7 +131,7 @@ def run_sweep(overrides: list[str], job: SweepJob, first: Composed) -> int:
     from aiexp.sweep.hydra_sweep import HydraSweep
 
     directory = job.sweep
-    build(OmegaConf.to_container(first.config["tracker"], resolve=True))  # what it lacks is said once
+    build(first.config["tracker"])  # what it lacks is said once
     prepared = HydraSweep(overrides, job, first)
     now = define(overrides, job, first, prepared)
     planned = [(p.index, job.own(p.overrides), config_hash(p.composed)) for p in prepared.planned]

@@ -13,4 +13,5 @@ class Projection(nn.Linear):
 
     def part(self, x: Tensor, rows: slice) -> Tensor:
         """`forward(x)[..., rows]`: (..., in_features) to as many outputs as rows."""
-        return F.linear(x, self.weight[rows], None if self.bias is None else self.bias[rows])
+        bias: Tensor | None = self.bias
+        return F.linear(x, self.weight[rows], None if bias is None else bias[rows])
