@@ -186,7 +186,7 @@ def test_weights_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
     other = load(tmp_path / "other.txt", verses(60).replace("k", "K").replace("q", "Q"))
     gpt = Gpt(num_layers=2, num_heads=2, hidden_size=16, positions="learned", dropout=0.0, tie_weights=True)
     settings = {name: getattr(task, name) for name in ("optimizer", "num_samples", "sample_prompt")}
-    settings |= {"sample_tokens": 3, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    settings |= {"sample_tokens": 3, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "peft": None}
     another = LanguageModeling(model=gpt, dataset=other, **settings)
     assert another.tokenizer.get_vocab_size() == task.tokenizer.get_vocab_size()
     with pytest.raises(ConfigError, match=r"another vocabulary.*dataset.vocabulary=RUN"):
