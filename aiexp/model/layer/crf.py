@@ -74,7 +74,7 @@ class LinearChainCrf(nn.Module):
     def _log_sum(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Logarithm of the sum over all tags of a row of the exponential of their score, (B,)."""
         largest = self.transitions.detach().max()
-        weights = (self.transitions - largest).exp()  # (K, K) in (0, 1]
+        weights = (self.transitions.float() - largest).exp()  # (K, K) in (0, 1], sharded bf16 weights too
         score = self.first + emissions[:, 0]  # (B, K)
         for word in range(1, emissions.shape[1]):
             top = score.detach().amax(1, keepdim=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from aiexp.dataset.tagging.brown import read_text
 from aiexp.errors import AiexpError, ConfigError, DataError
 from tests.dataset.tagging.sentences import load, names, parts_of_speech
 
@@ -128,16 +127,3 @@ def test_a_sentence_is_in_one_split_wherever_it_stands_and_how_often(tmp_path: P
     again = load(tmp_path / "mine.conll", [*rows[:-1], names(1)[0]])
     assert {" ".join(again.words("eval", i)) for i in range(again.num_examples("eval"))} <= where["eval"]
     assert again.fingerprint() != dataset.fingerprint()
-
-
-def test_a_text_of_the_brown_corpus(tmp_path: Path) -> None:
-    path = tmp_path / "ca01"
-    path.write_text("\n\n\tThe/at and/or/cc Etat/fw-nn-tl Jury's/nn$-hl ,/,\n\n\tRun/vb\n")
-    full, last = read_text(path, is_basic=False)
-    assert full.words == ["The", "and/or", "Etat", "Jury's", ","]
-    assert full.tags == ["at", "cc", "fw-nn-tl", "nn$-hl", ","]
-    assert last.place == f"{path}:5"
-    assert next(read_text(path, is_basic=True)).tags == ["at", "cc", "nn", "nn$", ","]
-    path.write_text("The/at dog\n")
-    with pytest.raises(DataError, match=r"a word has no tag \| .*ca01:1"):
-        list(read_text(path, is_basic=True))
