@@ -93,6 +93,8 @@ def test_folders_lines_stdin_and_tables(
         assert [a["input"] for a in answers(capsys, texts, "-")] == ["stdin:1", "stdin:4"]
     (tmp_path / "rows.jsonl").write_text('{"body": "fine", "n": 1}\n{"body": "weak", "n": 2}\n')
     assert len(answers(capsys, texts, tmp_path / "rows.jsonl", "--column", "body")) == 2
+    assert cli.main(["predict", str(texts), str(tmp_path / "rows.jsonl")]) == 3
+    assert "which column? The table has body, n" in capsys.readouterr().err
     assert len(answers(capsys, pictures, pictures.parents[2] / "pictures" / "down")) > 5
 
 

@@ -14,6 +14,7 @@ FACTS = ("Data", "Time", "Expected", "Command")
 # By the folder that a target lies in, of `aiexp.task`, `aiexp.dataset` or `aiexp.model`.
 FIELDS = {
     "text": "text",
+    "few_shot_text": "text",
     "language": "language models",
     "tagging": "tagging",
     "pretraining": "pretraining",

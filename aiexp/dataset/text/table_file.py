@@ -169,8 +169,8 @@ def _open_jsonl(path: Path, where: str, wanted: Sequence[str]) -> Table:
         for line, cells in _json_lines(path, where):
             yield line, cells if isinstance(cells, str) else [cells.get(column) for column in wanted]
 
-    missing = not columns.keys() >= set(wanted)
-    return Table(columns=list(columns) if missing else list(wanted), records=records())
+    has_all = bool(wanted) and columns.keys() >= set(wanted)
+    return Table(columns=list(wanted if has_all else columns), records=records())
 
 
 def _json_lines(path: Path, where: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
