@@ -21,7 +21,7 @@ ABOUT = {
     "optimizer": "Takes the place of the task's own optimizer: `aiexp run optimizer=sgd`.",
     "schedule": "Takes the place of the trainer's schedule: `aiexp run schedule=one_cycle`.",
     "average": "Takes the place of the trainer's average of weights: `aiexp run average=ema`.",
-    "peft": "Which few parameters of a transformer learn, instead of all: `aiexp run peft=lora`.",
+    "peft": "Which few parameters of a transformer learn, all others being fixed: `aiexp run peft=lora`.",
     "hydra/launcher": "Where the jobs of a sweep run.",
     "hydra/sweeper": "Which jobs a sweep has; without one the grid of all values that were typed.",
 }

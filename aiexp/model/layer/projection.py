@@ -1,5 +1,7 @@
 """A linear layer of which some rows can be asked for alone."""
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,5 +15,5 @@ class Projection(nn.Linear):
 
     def part(self, x: Tensor, rows: slice) -> Tensor:
         """`forward(x)[..., rows]`: (..., in_features) to as many outputs as rows."""
-        bias: Tensor | None = self.bias
+        bias: Any = self.bias  # None without one, which torch's annotation leaves out
         return F.linear(x, self.weight[rows], None if bias is None else bias[rows])

@@ -6,6 +6,7 @@ from typing import Protocol, final, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from aiexp.errors import ConfigError
 from aiexp.model.peft.base import Peft, freeze, unfit
 from aiexp.ranges import PositiveInt
 
@@ -13,6 +14,8 @@ from aiexp.ranges import PositiveInt
 @runtime_checkable
 class Prompted(Protocol):
     """A network that takes vectors beside those of its tokens."""
+
+    max_tokens: int | None
 
     def add_prompt(self, make: Callable[[nn.Embedding], nn.Module]) -> None:
         """Gives it what is made of the vectors of its tokens."""
@@ -30,7 +33,7 @@ class Prompt(Peft):
         length: Vectors.
 
     Raises:
-        ConfigError: when applied, of a network that takes none.
+        ConfigError: when applied, of a network that takes none, or so many that no token has a place.
     """
 
     def __init__(self, *, length: PositiveInt) -> None:
@@ -42,6 +45,11 @@ class Prompt(Peft):
         if not isinstance(model, Prompted):
             raise unfit(model, "takes no vectors beside those of its tokens")
         model.add_prompt(lambda tokens: Vectors(self.length, tokens))
+        if model.max_tokens is not None and model.max_tokens < 1:
+            raise ConfigError(
+                f"{self.length} vectors leave {type(model).__name__} no place for a text",
+                where="Prompt.length", fix=f"at most Prompt.length={self.length + model.max_tokens - 1}",
+            )  # fmt: skip
 
 
 @final

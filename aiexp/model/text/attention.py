@@ -16,7 +16,7 @@ LONG = 256  # tokens from which the scores no longer fit the caches; measured, s
 
 
 def attend(
-    projected: Tensor, bias: Tensor | None, num_heads: int, p: float, prefix: nn.Module | None
+    projected: Tensor, bias: Tensor | None, num_heads: int, p: float, prefix: nn.Module | None = None
 ) -> Tensor:
     """softmax(query key^T / sqrt(D) + bias) value, with dropout of the softmax.
 
@@ -38,7 +38,7 @@ def attend(
 
 def attend_apart(
     query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, num_heads: int, p: float,
-    prefix: nn.Module | None,
+    prefix: nn.Module | None = None,
 ) -> Tensor:  # fmt: skip
     """`attend` for (B, S, H) queries over (B, T, H) keys and values; (B, S, H)."""
     query, key, value = (x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (query, key, value))

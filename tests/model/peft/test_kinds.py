@@ -9,6 +9,7 @@ from torch import nn
 
 from aiexp.errors import ConfigError
 from aiexp.model.peft.lora import Lora, LoraLinear
+from aiexp.model.peft.prompt import Prompt
 from aiexp.model.text.hub import HubEncoder
 from tests.model.language.test_networks import CONTEXT, VOCABULARY, gpt, recurrent
 from tests.model.peft.networks import DECODERS, ENCODERS, KINDS, NETWORKS, adapted, answer, bert, hub_encoder
@@ -130,6 +131,13 @@ def test_a_wrong_name_of_a_layer_is_refused_with_the_nearest(target: str, said: 
         Lora(rank=1, alpha=1.0, dropout=0.0, target_modules=[target]).apply(bert())
     assert said in caught.value.what
     assert "query_key_value, attention_output, intermediate, output, pooler" in caught.value.fix
+
+
+def test_a_prompt_that_leaves_no_place_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="40 vectors leave HubEncoder no place for a text") as caught:
+        Prompt(length=40).apply(hub_encoder(tmp_path))
+    assert caught.value.fix == "at most Prompt.length=39"
+    Prompt(length=40).apply(bert())  # its vectors have no positions
 
 
 def test_layers_are_named_by_their_ends_or_as_a_whole() -> None:
