@@ -5,6 +5,10 @@
 One run of `task=mlm_pretrain`; then `task=bert_finetune` on movie_reviews with the same network, vocabulary
 and steps, for each seed once from the run's weights and once from fresh ones. Printed are the test accuracies
 and the mean of the differences with its 95 % interval (Student's t over the seeds).
+
+The learning rate of fine-tuning is one that suits fresh weights in so few steps (1e-3 in one pass; in three
+passes 3e-4). What pretraining gives shrinks with the passes: 8,033 sentences teach a small network most of
+what it can hold.
 """
 
 import argparse
@@ -107,10 +111,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--pretrain-steps", type=int, default=5000)
     parser.add_argument("--pretrain-lr", type=float, default=3e-3)
-    parser.add_argument("--batch-size", type=int, default=32, help="windows of a pretraining step")
-    parser.add_argument("--context", type=int, default=64, help="tokens of a window")
-    parser.add_argument("--epochs", type=int, default=3, help="of fine-tuning")
-    parser.add_argument("--lr", type=float, default=3e-4, help="of fine-tuning")
+    parser.add_argument("--batch-size", type=int, default=64, help="windows of a pretraining step")
+    parser.add_argument("--context", type=int, default=32, help="tokens of a window")
+    parser.add_argument("--epochs", type=int, default=1, help="of fine-tuning")
+    parser.add_argument("--lr", type=float, default=1e-3, help="of fine-tuning")
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--wide", type=int, default=512, help="width of the feed-forward blocks")
