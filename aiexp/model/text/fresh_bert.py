@@ -7,7 +7,7 @@ from aiexp.dataset.text.ragged import pad_id
 from aiexp.model.carried import carried_folder
 from aiexp.model.text.bert import Bert, Shape, carry_description
 from aiexp.model.text.tokenizer import load_tokenizer
-from aiexp.ranges import PositiveInt, Share
+from aiexp.ranges import PositiveFloat, PositiveInt, Share
 
 
 def fresh_bert(
@@ -20,6 +20,7 @@ def fresh_bert(
     max_tokens: PositiveInt,
     dropout: Share,
     attention_dropout: Share,
+    initializer_range: PositiveFloat,
 ) -> Bert:
     """A `Bert` whose tokens are those of the data, or of a run.
 
@@ -33,6 +34,7 @@ def fresh_bert(
         max_tokens: Longest sequence, in tokens.
         dropout: Probability of dropping a hidden unit, [0, 1).
         attention_dropout: Probability of dropping an attention weight, [0, 1).
+        initializer_range: Standard deviation of the weights.
 
     Raises:
         ConfigError: `hidden_size` is no such multiple.
@@ -43,6 +45,7 @@ def fresh_bert(
         vocab_size=1 if tokenizer is None else tokenizer.get_vocab_size(), hidden_size=hidden_size,
         num_layers=num_layers, num_heads=num_heads, intermediate_size=intermediate_size,
         max_tokens=max_tokens, pad_token_id=0 if tokenizer is None else pad_id(tokenizer),
+        initializer_range=initializer_range,
     )  # fmt: skip
     bert = Bert(shape, tokenizer=tokenizer, dropout=dropout, attention_dropout=attention_dropout)
     if tokenizer is not None:

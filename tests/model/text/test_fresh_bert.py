@@ -13,7 +13,7 @@ from aiexp.model.text.fresh_bert import fresh_bert
 
 SIZES: dict[str, Any] = {
     "num_layers": 1, "num_heads": 2, "hidden_size": 8, "intermediate_size": 16, "max_tokens": 9,
-    "dropout": 0.0, "attention_dropout": 0.0,
+    "dropout": 0.0, "attention_dropout": 0.0, "initializer_range": 0.02,
 }  # fmt: skip
 
 

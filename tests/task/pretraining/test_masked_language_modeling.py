@@ -29,7 +29,13 @@ def _own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def bert(**changes: Any) -> Any:
     sizes = {"num_layers": 2, "num_heads": 2, "hidden_size": 16, "intermediate_size": 32, "max_tokens": 12}
-    return fresh_bert(**({"vocabulary": None, "dropout": 0.0, "attention_dropout": 0.0} | sizes | changes))
+    return fresh_bert(
+        **(
+            {"vocabulary": None, "dropout": 0.0, "attention_dropout": 0.0, "initializer_range": 0.02}
+            | sizes
+            | changes
+        )
+    )
 
 
 def make(folder: Path, model: Any = None, data: Any = None, **changes: Any) -> tuple[Any, Any]:

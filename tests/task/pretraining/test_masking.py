@@ -23,7 +23,9 @@ END = PIECES.index(".")
 
 
 def masking(**changes: Any) -> Masking:
-    settings = {"rate": 0.15, "mask_share": 0.8, "random_share": 0.1, "whole_words": False, "seed": 0}
+    settings: dict[str, Any] = {
+        "rate": 0.15, "mask_share": 0.8, "random_share": 0.1, "whole_words": False, "seed": 0,
+    }  # fmt: skip
     return Masking(**(settings | changes))
 
 
