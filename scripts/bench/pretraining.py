@@ -6,9 +6,8 @@ One run of `task=mlm_pretrain`; then `task=bert_finetune` on movie_reviews with 
 and steps, for each seed once from the run's weights and once from fresh ones. Printed are the test accuracies
 and the mean of the differences with its 95 % interval (Student's t over the seeds).
 
-The learning rate of fine-tuning is one that suits fresh weights in so few steps (1e-3 in one pass; in three
-passes 3e-4). What pretraining gives shrinks with the passes: 8,033 sentences teach a small network most of
-what it can hold.
+The learning rate of fine-tuning is one that fresh weights learn with in a single pass, so that they are not
+held back.
 """
 
 import argparse

@@ -67,6 +67,7 @@ def test_resumed_it_is_what_it_was(folder: Path, more: list[str]) -> None:
     assert "everything is equal" in ended.stdout
 
 
+@pytest.mark.slow  # three runs
 def test_a_run_goes_on_with_another(folder: Path) -> None:
     first = train(folder, *TINY, *words(folder))
     (folder / "verses.txt").write_text(verses(70, 3), "utf-8")
