@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aiexp.model.layer.recurrence import run
 from aiexp.ranges import PositiveInt, Share
 
 CELLS: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
@@ -59,7 +60,7 @@ class RecurrentLm(nn.Module):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Logits (B, T, V) of the token after each of (B, T) int64."""
-        hidden, _ = self.layers(self._dropped(self.tokens(input_ids)))
+        hidden, _ = run(self.layers, self._dropped(self.tokens(input_ids)))
         return self._logits(self._dropped(hidden))
 
     def continued(self, input_ids: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -69,7 +70,7 @@ class RecurrentLm(nn.Module):
             input_ids: (B, T) int64.
             state: (L, B, H) after the tokens before, of an LSTM two; None: there are none.
         """
-        hidden, state = self.layers(self.tokens(input_ids), state)
+        hidden, state = run(self.layers, self.tokens(input_ids), state)
         return self._logits(hidden[:, -1]), state
 
     def shards(self) -> list[nn.Module]:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aiexp.model.layer.recurrence import run
 from aiexp.ranges import PositiveInt, Share
 
 _LOWEST = -1e4  # below whatever a filter finds
@@ -125,8 +126,8 @@ class BothWays(nn.Module):
 
     def forward(self, x: Tensor, backward: Tensor) -> Tensor:
         """(B, W, E) to (B, W, 2H); `backward` is `reversal` of the words."""
-        ahead, _ = self.forwards(x)
-        back, _ = self.backwards(turned(x, backward))
+        ahead, _ = run(self.forwards, x)
+        back, _ = run(self.backwards, turned(x, backward))
         return torch.cat([ahead, turned(back, backward)], 2)
 
 

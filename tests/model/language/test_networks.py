@@ -153,6 +153,18 @@ def test_each_row_has_documents_of_its_own() -> None:
         torch.testing.assert_close(model(ids)[row], model(ids[row : row + 1])[0], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_recurrent_layers_learn_in_bf16_on_any_cpu(cell: str) -> None:
+    model, ids = recurrent(cell), tokens()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(ids)
+        last, _ = model.continued(ids, None)
+    torch.testing.assert_close(logits.float(), model(ids), atol=2e-2, rtol=2e-2)
+    torch.testing.assert_close(last.float(), model(ids)[:, -1], atol=2e-2, rtol=2e-2)
+    logits.float().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
 def test_rotary_products_depend_on_the_distance_alone() -> None:
     waves = rotary_waves(20, 8)
     query, key = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
