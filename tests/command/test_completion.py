@@ -261,7 +261,7 @@ complete -p aiexp
 def test_the_bash_script_in_bash(lab: Lab) -> None:
     environment = {**os.environ, "PYTHON": sys.executable}
     done = subprocess.run(
-        ["bash", "-c", BASH, "bash", "aiexp run task=to"],
+        ["bash", "-c", BASH, "bash", "aiexp run task=toy"],
         cwd=lab.root,
         env=environment,
         capture_output=True,

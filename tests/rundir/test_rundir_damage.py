@@ -77,7 +77,7 @@ def test_a_damaged_file_is_an_answer_of_one_line(
     draw = random.Random(name)
     allowed = {0, 4, 10} | ({2} if name == "config.yaml" else set())  # a wrong value of the user's own
     copy_run(runs / "whole", tmp_path / "runs/whole")
-    for number in range(25):
+    for number in range(10):
         run = copy_run(runs / "damaged", tmp_path / "runs/damaged")
         kind = damage(run / name, draw)
         commands = [["doctor", str(run)], ["resume", str(run)], ["runs", str(tmp_path)]]

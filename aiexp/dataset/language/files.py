@@ -30,7 +30,7 @@ def text_file(
         eval_file: Path of the validation text, None to cut it off.
         test_file: Path of the test text, None to cut it off.
         encoding: Of the files, as Python names it.
-        documents: See `RunningText`.
+        documents: What a document is: "files", "lines", "paragraphs"; "none": all is one text.
         eval_fraction: Share of the characters for validation when it has no file.
         test_fraction: Share of the characters for the test when it has no file.
         windows: See `Windows`.
@@ -64,7 +64,7 @@ def text_folder(
     Args:
         folder: Path.
         encoding: Of the files, as Python names it.
-        documents: See `RunningText`.
+        documents: What a document is: "files", "lines", "paragraphs"; "none": all is one text.
         eval_fraction: Share of the characters for validation, after those for training.
         test_fraction: Share of the characters for the test, the last.
         windows: See `Windows`.
