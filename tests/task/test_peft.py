@@ -155,6 +155,7 @@ def test_a_prefix_stays_and_is_refused_where_it_has_no_place(
         (["peft=lora", "peft.target_modules=[querry]"], "no linear layer is called 'querry'."),
     ],
 )
+@pytest.mark.usefixtures("parent")  # who writes the reviews
 def test_what_cannot_be_is_said_in_a_line_before_training(home: Path, words: list[str], said: str) -> None:
     (home / "some.txt").write_text("the king sings\n" * 60)
     data = ["dataset=text_file", f"dataset.train_file={home}/some.txt", "dataset.context=8"]
