@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import nn
 
+from aiexp.errors import ConfigError
+
 
 def grouped(
     parameters: Iterable[nn.Parameter],
@@ -37,6 +39,26 @@ def scaled_groups(parts: Sequence[tuple[Iterable[nn.Parameter], float]]) -> list
         members = [p for parameters, own in parts if own == scale for p in parameters]
         groups += grouped(members, {"lr_scale": scale}, {"lr_scale": scale})
     return groups
+
+
+def freeze_layers(groups: Sequence[Sequence[nn.Parameter]], count: int) -> None:
+    """Lets the first groups of layers as they are.
+
+    Args:
+        groups: Parameters, from the embeddings up.
+        count: How many of the groups.
+
+    Raises:
+        ConfigError: there are not so many.
+    """
+    if count > len(groups):
+        raise ConfigError(
+            f"frozen_layers is {count}, and the model has {len(groups)} groups of layers",
+            where="frozen_layers", fix=f"at most frozen_layers={len(groups)}",
+        )  # fmt: skip
+    for group in groups[:count]:
+        for parameter in group:
+            parameter.requires_grad_(False)
 
 
 def layer_holders(model: Any) -> list[nn.Module]:

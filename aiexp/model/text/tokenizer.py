@@ -4,11 +4,12 @@ import json
 from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from aiexp.dataset.language.wordpiece import SPECIAL_TOKENS, bert_tokenizer, with_special_tokens
-from aiexp.errors import DataError
+from aiexp.errors import ConfigError, DataError
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -64,3 +65,12 @@ def _lowercase(folder: Path) -> bool:
     """Whether tokenizer_config.json asks for lower case; BERT's default is yes."""
     path = folder / "tokenizer_config.json"
     return bool(json.loads(path.read_text()).get("do_lower_case", True)) if path.is_file() else True
+
+
+def check_has_tokenizer(model: Any) -> None:
+    """Raises `ConfigError` for an encoder whose vocabulary is still to be learned, by pretraining."""
+    if model.tokenizer is None and hasattr(model, "set_tokenizer"):
+        raise ConfigError(
+            "the model has no vocabulary: it comes with pretraining", where="vocabulary",
+            fix="model.vocabulary=RUN, or model.path=RUN of task=mlm_pretrain with its weights",
+        )  # fmt: skip

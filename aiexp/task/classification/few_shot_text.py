@@ -1,6 +1,6 @@
 """Classes of texts from a few examples, or from their descriptions alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, final
 
 import torch
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from aiexp.dataset.base import Dataset, TextData
 from aiexp.errors import ConfigError, nearest
+from aiexp.model.text.tokenizer import check_has_tokenizer
 from aiexp.prediction.texts import Texts
 from aiexp.ranges import NonNegativeInt, PositiveFloat, Probability
 from aiexp.task.base import OptimizerFactory, Task, Update
-from aiexp.task.classification.text_report import evaluate_texts
+from aiexp.task.classification.report import BETTER, judged, reported
 from aiexp.task.network_parts import grouped, layer_holders
 from aiexp.task.report import Evaluation
 
@@ -60,7 +61,7 @@ class FewShotTextClassification(Task):
         num_worst: Rows in the table of the most confident errors.
 
     Raises:
-        ConfigError: the descriptions are not of these classes.
+        ConfigError: the descriptions are not of these classes, or the model has no vocabulary.
     """
 
     capturable = True
@@ -79,6 +80,7 @@ class FewShotTextClassification(Task):
     ) -> None:
         super().__init__()
         self.class_names: list[str] = dataset.class_names
+        check_has_tokenizer(model)
         texts = described(self.class_names, descriptions)
         self.model: Any = model
         if model.pooler is not None:
@@ -145,7 +147,13 @@ class FewShotTextClassification(Task):
 
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """Loss, accuracy and macro F1; as a report also per-class table, confusion matrix, worst errors."""
-        return evaluate_texts(self, dataset, split, self.class_names, self.num_worst, report=report)
+        metrics, truth, probabilities, index = judged(self, dataset, split)
+        if not report:
+            return Evaluation(metrics=metrics, better=BETTER)
+        data: Any = dataset
+        texts: Sequence[str] = data.texts(split)
+        shown = [texts[int(i)] for i in index]
+        return reported(metrics, truth, probabilities, self.class_names, shown, self.num_worst, "text")
 
 
 def mean_vectors(hidden: Tensor, mask: Tensor | None) -> Tensor:

@@ -1,6 +1,7 @@
 """Image classification: a trunk that makes one vector of an image, and one linear layer."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal, final
 
 import torch
@@ -16,14 +17,7 @@ from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.batch_norm import check_batch_norm
 from aiexp.task.classification.augmentation import Augmentation
 from aiexp.task.classification.mixing import Mixing
-from aiexp.task.classification.report import (
-    BETTER,
-    MATRIX,
-    classification_report,
-    error_captions,
-    find_worst,
-    score,
-)
+from aiexp.task.classification.report import BETTER, error_captions, find_worst, judged, reported
 from aiexp.task.classification.trunk import Trunk
 from aiexp.task.network_parts import stages
 from aiexp.task.picture_grid import picture_grid
@@ -191,31 +185,20 @@ class ImageClassification(Task):
 
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """Loss, accuracy and macro F1; as a report also per-class table, confusion matrix, worst errors."""
-        parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        for batch in self.dealt(dataset, split):
-            logits = self.logits({"images": self.to_device(batch["images"])})
-            parts.append((logits.cpu(), batch["labels"], batch["index"]))
-        metrics, truth, probabilities, index = score(self.gathered(parts))
+        metrics, truth, probabilities, index = judged(self, dataset, split)
         if not report:
             return Evaluation(metrics=metrics, better=BETTER)
         data: Any = dataset
         names: Sequence[str] = data.names(split)
-        matrix, tables = classification_report(
-            truth,
-            probabilities,
-            self.class_names,
-            [names[int(i)] for i in index],
-            self.num_worst,
-            "image",
-        )
-        pictures = {MATRIX: matrix.png}
+        shown = [names[int(i)] for i in index]
+        evaluation = reported(metrics, truth, probabilities, self.class_names, shown, self.num_worst, "image")
         worst = find_worst(truth, probabilities, self.num_worst)
-        if len(worst):
-            images = data.images(split)[index[torch.from_numpy(worst)]]
-            captions = error_captions(truth, probabilities, self.class_names, worst)
-            pictures["worst_errors"] = picture_grid(images, GRID_COLUMNS, captions)
-        pdfs = {MATRIX: matrix.pdf}
-        return Evaluation(metrics=metrics, better=BETTER, pictures=pictures, pdfs=pdfs, tables=tables)
+        if not len(worst):
+            return evaluation
+        images = data.images(split)[index[torch.from_numpy(worst)]]
+        captions = error_captions(truth, probabilities, self.class_names, worst)
+        pictures = {**evaluation.pictures, "worst_errors": picture_grid(images, GRID_COLUMNS, captions)}
+        return replace(evaluation, pictures=pictures)
 
 
 def make_head(model: Any, image_shape: tuple[int, int], num_classes: int) -> nn.Module:

@@ -7,9 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aiexp.dataset.base import Dataset
 from aiexp.figure.style import Drawn
+from aiexp.task.base import Task
 from aiexp.task.classification.confusion import confusion_figure
-from aiexp.task.report import Better, Table
+from aiexp.task.report import Better, Evaluation, Table
 
 Array = np.ndarray[Any, Any]
 MATRIX = "confusion_matrix"  # the name of its figure
@@ -43,6 +45,32 @@ def score(parts: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[dict[str, float],
     probabilities, truth = logits.softmax(1).numpy(), labels.numpy()
     metrics = {"loss": loss, **classification_metrics(truth, probabilities.argmax(1))}
     return metrics, truth, probabilities, index
+
+
+def judged(task: Task, dataset: Dataset, split: str) -> tuple[dict[str, float], Array, Array, Tensor]:
+    """What a classifier answers to a split, as of `score`; places are those of the batches' `index`."""
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    for batch in task.dealt(dataset, split):
+        labels = batch["labels"]
+        parts.append((task.logits(task.to_device(batch)).cpu(), labels, batch.get("index", labels)))
+    return score(task.gathered(parts))
+
+
+def reported(
+    metrics: dict[str, float],
+    truth: Array,
+    probabilities: Array,
+    class_names: list[str],
+    names: list[str],
+    num_worst: int,
+    kind: Literal["text", "image", "example"],
+) -> Evaluation:
+    """An evaluation with the confusion matrix and tables; arguments as in `classification_report`."""
+    matrix, tables = classification_report(truth, probabilities, class_names, names, num_worst, kind)
+    return Evaluation(
+        metrics=metrics, better=BETTER, pictures={MATRIX: matrix.png}, pdfs={MATRIX: matrix.pdf},
+        tables=tables,
+    )  # fmt: skip
 
 
 def classification_report(

@@ -1,6 +1,6 @@
 """Text classification: an encoder, a pooled vector, one linear layer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, Protocol, final
 
 import numpy as np
@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from aiexp.dataset.base import Dataset, TextData
 from aiexp.errors import ConfigError
 from aiexp.model.peft.base import Peft
+from aiexp.model.text.tokenizer import check_has_tokenizer
 from aiexp.prediction.texts import Texts
 from aiexp.ranges import NonNegativeInt, Range, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
-from aiexp.task.classification.text_report import evaluate_texts
-from aiexp.task.network_parts import layer_holders, scaled_groups
+from aiexp.task.classification.report import BETTER, judged, reported
+from aiexp.task.network_parts import freeze_layers, layer_holders, scaled_groups
 from aiexp.task.report import Evaluation
 
 # Tensor letters: B batch, T tokens, C classes, H hidden size.
@@ -82,17 +83,7 @@ class TextClassification(Task):
         num_worst: NonNegativeInt,
     ) -> None:
         super().__init__()
-        if model.tokenizer is None:
-            raise ConfigError(
-                "the model has no vocabulary: it comes with pretraining", where="vocabulary",
-                fix="model.vocabulary=RUN, or model.path=RUN of task=mlm_pretrain with its weights",
-            )  # fmt: skip
-        groups = model.layer_groups()
-        if frozen_layers > len(groups):
-            raise ConfigError(
-                f"frozen_layers is {frozen_layers}, and the model has {len(groups)} groups of layers",
-                where="frozen_layers", fix=f"at most frozen_layers={len(groups)}",
-            )  # fmt: skip
+        check_has_tokenizer(model)
         self.model: Any = model
         self.class_names: list[str] = dataset.class_names
         self.dropout = nn.Dropout(dropout)
@@ -103,9 +94,7 @@ class TextClassification(Task):
         self.num_worst = num_worst
         if peft is not None:
             peft.apply(model)  # pyright: ignore[reportArgumentType]
-        for group in model.layer_groups()[:frozen_layers]:
-            for parameter in group:
-                parameter.requires_grad_(False)
+        freeze_layers(model.layer_groups(), frozen_layers)
         self.class_weights: Tensor | None
         weights = weigh_classes(class_weights, dataset)
         self.register_buffer("class_weights", weights, persistent=False)
@@ -155,7 +144,13 @@ class TextClassification(Task):
 
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """Loss, accuracy and macro F1; as a report also per-class table, confusion matrix, worst errors."""
-        return evaluate_texts(self, dataset, split, self.class_names, self.num_worst, report=report)
+        metrics, truth, probabilities, index = judged(self, dataset, split)
+        if not report:
+            return Evaluation(metrics=metrics, better=BETTER)
+        data: Any = dataset
+        texts: Sequence[str] = data.texts(split)
+        shown = [texts[int(i)] for i in index]
+        return reported(metrics, truth, probabilities, self.class_names, shown, self.num_worst, "text")
 
 
 def weigh_classes(

@@ -15,7 +15,7 @@ from aiexp.prediction.vectors import Vectors
 from aiexp.ranges import NonNegativeInt, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
 from aiexp.task.batch_norm import check_batch_norm
-from aiexp.task.classification.report import BETTER, MATRIX, classification_report, score
+from aiexp.task.classification.report import BETTER, judged, reported
 from aiexp.task.network_parts import grouped, stages
 from aiexp.task.report import Evaluation
 from aiexp.task.vector import VectorTrunk, check_vectors, fitted, size_trunk
@@ -105,21 +105,11 @@ class VectorClassification(Task):
 
     def evaluate(self, dataset: Dataset, split: str, *, report: bool = False) -> Evaluation:
         """Loss, accuracy and macro F1; as a report also per-class table, confusion matrix, worst errors."""
-        parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        for batch in self.dealt(dataset, split):
-            logits = self.logits({"x": self.to_device(batch["x"])})
-            parts.append((logits.cpu(), batch["labels"], batch["labels"]))
-        metrics, truth, probabilities, _ = score(self.gathered(parts))
+        metrics, truth, probabilities, _ = judged(self, dataset, split)
         if not report:
             return Evaluation(metrics=metrics, better=BETTER)
         names = [f"{split}[{row}]" for row in range(len(truth))]
-        matrix, tables = classification_report(
-            truth, probabilities, self.class_names, names, self.num_worst, "example"
-        )
-        return Evaluation(
-            metrics=metrics, better=BETTER, pictures={MATRIX: matrix.png}, pdfs={MATRIX: matrix.pdf},
-            tables=tables,
-        )  # fmt: skip
+        return reported(metrics, truth, probabilities, self.class_names, names, self.num_worst, "example")
 
 
 def check_classes(dataset: VectorData) -> None:

@@ -19,15 +19,15 @@ from aiexp.dataset.tagging.encoding import (
     letters_of,
 )
 from aiexp.dataset.tagging.scheme import PLAIN, is_valid, spans_of
-from aiexp.errors import ConfigError
 from aiexp.model.carried import carried_folder, carry_files
 from aiexp.model.layer.crf import ApartTags, LinearChainCrf
+from aiexp.model.text.tokenizer import check_has_tokenizer
 from aiexp.prediction.network import Network
 from aiexp.prediction.prediction import Prediction
 from aiexp.prediction.words import Sentences, Words
 from aiexp.ranges import NonNegativeInt, Range, Share
 from aiexp.task.base import OptimizerFactory, Task, Update
-from aiexp.task.network_parts import layer_holders, scaled_groups
+from aiexp.task.network_parts import freeze_layers, layer_holders, scaled_groups
 from aiexp.task.report import Evaluation
 from aiexp.task.tagging.report import BETTER, MATRIX, Tagged, tagging_metrics, tagging_report, worst
 from aiexp.text.terminal import visible
@@ -80,7 +80,7 @@ class TokenTagging(Task):
         num_worst: Rows in the table of the worst sentences.
 
     Raises:
-        ConfigError: more frozen layers than there are.
+        ConfigError: more frozen layers than there are, or a model without a vocabulary.
     """
 
     capturable = True
@@ -101,13 +101,8 @@ class TokenTagging(Task):
     ) -> None:
         super().__init__()
         self.tag_names, self.scheme = dataset.tag_names, dataset.scheme
+        check_has_tokenizer(model)
         self.encoding = encoding_of(model, dataset)
-        groups = model.layer_groups()
-        if frozen_layers > len(groups):
-            raise ConfigError(
-                f"frozen_layers is {frozen_layers}, and the model has {len(groups)} groups of layers",
-                where="frozen_layers", fix=f"at most frozen_layers={len(groups)}",
-            )  # fmt: skip
         self.model: Any = model
         self.head = nn.Linear(model.hidden_size, len(self.tag_names))
         nn.init.normal_(self.head.weight, std=0.02)
@@ -117,9 +112,9 @@ class TokenTagging(Task):
         self.decoder = LinearChainCrf(len(self.tag_names), allowed) if crf else ApartTags()
         self.optimizer, self.is_crf, self.num_worst = optimizer, crf, num_worst
         self.layer_decay, self.head_lr_scale = layer_decay, head_lr_scale
-        unused = [] if model.pooler is None else list(model.pooler.parameters())
-        for parameter in [*unused, *(p for group in groups[:frozen_layers] for p in group)]:
-            parameter.requires_grad_(False)
+        if model.pooler is not None:
+            model.pooler.requires_grad_(False)
+        freeze_layers(model.layer_groups(), frozen_layers)
         dataset.tokenize(self.encoding)
 
     def describe(self) -> dict[str, Any]:

@@ -9,19 +9,15 @@ from torch.testing import assert_close
 from aiexp.checkpoint.state import seed_everything
 from aiexp.dataset.text.dataset import TextDataset
 from aiexp.errors import ConfigError
-from aiexp.model.text.bert import random_bert
+from aiexp.model.text.tokenizer import check_has_tokenizer
 from aiexp.task.classification.few_shot_text import FewShotTextClassification, described, mean_vectors
-from tests.task.classification.test_text_classification import WORDS, texts
+from tests.task.classification.test_text_classification import WORDS, encoder, texts
 
 DESCRIPTIONS = {name: f"the film is {' '.join(words)}" for name, words in WORDS.items()}
 
 
 def make(**changes: Any) -> tuple[FewShotTextClassification, TextDataset]:
     seed_everything(0)
-    model = random_bert(
-        num_layers=2, num_heads=2, hidden_size=32, intermediate_size=64, max_tokens=64, dropout=0.0,
-        attention_dropout=0.0,
-    )  # fmt: skip
     dataset = TextDataset(
         splits={"train": texts(48, 0), "eval": texts(12, 1)}, class_names=list(WORDS), source="generated",
         batch_size=6, eval_batch_size=5, max_tokens=32, pad_multiple=1, limit=None, shots=4, seed=0,
@@ -35,7 +31,7 @@ def make(**changes: Any) -> tuple[FewShotTextClassification, TextDataset]:
         "head_lr_scale": 10.0,
         "num_worst": 3,
     }
-    return FewShotTextClassification(model=model, dataset=dataset, **(settings | changes)), dataset
+    return FewShotTextClassification(model=encoder(), dataset=dataset, **(settings | changes)), dataset
 
 
 def test_a_class_begins_as_its_description_whatever_it_is_padded_to() -> None:
@@ -111,6 +107,14 @@ def test_names_are_descriptions_where_there_are_none() -> None:
 def test_descriptions_of_other_classes(descriptions: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make(descriptions=descriptions)
+
+
+def test_a_model_without_a_vocabulary() -> None:
+    model = encoder()
+    model.tokenizer = None
+    with pytest.raises(ConfigError, match=r"no vocabulary.*model.vocabulary=RUN"):
+        check_has_tokenizer(model)
+    check_has_tokenizer(encoder())
 
 
 def test_a_mean_leaves_padding_out() -> None:

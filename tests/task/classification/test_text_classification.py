@@ -11,7 +11,7 @@ from aiexp.checkpoint.state import seed_everything
 from aiexp.dataset.text.dataset import TextDataset
 from aiexp.dataset.text.examples import Examples
 from aiexp.errors import ConfigError
-from aiexp.model.text.bert import random_bert
+from aiexp.model.text.bert import Bert, random_bert
 from aiexp.task.classification.report import class_table, worst_errors
 from aiexp.task.classification.text import TextClassification, weigh_classes
 
@@ -37,12 +37,17 @@ def make_dataset() -> TextDataset:
     )  # fmt: skip
 
 
-def make(**changes: Any) -> tuple[TextClassification, TextDataset]:
-    seed_everything(0)
-    model = random_bert(
+def encoder() -> Bert:
+    """A small one without dropout."""
+    return random_bert(
         num_layers=2, num_heads=2, hidden_size=32, intermediate_size=64, max_tokens=64, dropout=0.0,
         attention_dropout=0.0,
     )  # fmt: skip
+
+
+def make(**changes: Any) -> tuple[TextClassification, TextDataset]:
+    seed_everything(0)
+    model = encoder()
     settings: dict[str, Any] = {
         "optimizer": lambda groups: torch.optim.AdamW(groups, lr=3e-3, weight_decay=0.01),
         "peft": None,
